@@ -1,0 +1,46 @@
+-- A waiting job is taken from where it waits and is final at once. A running one is asked: its worker is told by a notification and by its next
+-- heartbeat. A job that moves between the two looks is looked for again.
+create function pgqueue.cancel(id bigint, why text default null)
+returns table (state text, changed boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_was record;
+  v_lease pgqueue.lease;
+begin
+  for v_look in 1..100 loop
+    select * into v_was from pgqueue._withdraw(cancel.id);
+    if v_was.place is not null then
+      perform pgqueue._finish(array[cancel.id], array['cancelled'], array['cancelled_by_user'], array[v_was.attempt], array[v_was.traits], null,
+        null, null, pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_was.queue)));
+      return query select 'cancelled', true;
+      return;
+    end if;
+    state := pgqueue._standing(cancel.id);
+    if state = 'running' then
+      insert into pgqueue.cancel_request (job_id, requested_at, why) values (cancel.id, pgqueue._now(), cancel.why)
+      on conflict (job_id) do nothing;
+      changed := found;
+      v_lease := pgqueue._lease_of(cancel.id);
+      if v_lease.id is not null then
+        if pg_notification_queue_usage() < 0.5 then
+          perform pg_notify('pgqueue_worker', v_lease.worker_id::text);
+        end if;
+        return next;
+        return;
+      end if;
+      delete from pgqueue.cancel_request c where c.job_id = cancel.id;
+    elsif state is not null then
+      changed := false;
+      return next;
+      return;
+    end if;
+  end loop;
+  perform pgqueue._refuse('PQ005', format('job %s keeps moving', id), 'Try again.');
+end $$;
+
+comment on function pgqueue.cancel is
+'Cancels a job. Waiting: it is cancelled at once (state cancelled, changed true). Running: its worker is asked to stop it (state running, changed true the
+first time); it ends cancelled unless it finishes first. Final: nothing changes. why: kept with the request, for people. Errors: PQ002.';

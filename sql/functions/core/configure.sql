@@ -1,0 +1,40 @@
+create function pgqueue.configure(settings jsonb default '{}')
+returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_hint constant text := 'Keys: lost_after, retention, block_age (seconds or interval text), max_crashes, block_size, blocks_ahead (whole numbers).';
+  v_key text;
+  v_problem text;
+begin
+  if settings is null or jsonb_typeof(settings) <> 'object' then
+    perform pgqueue._refuse('PQ001', format('settings is %s, not an object', coalesce(jsonb_typeof(settings), 'null')), v_hint);
+  end if;
+  for v_key in select k from jsonb_object_keys(settings) k loop
+    if v_key not in ('lost_after', 'retention', 'block_age', 'max_crashes', 'block_size', 'blocks_ahead') then
+      perform pgqueue._refuse('PQ001', format('%L is not a setting', v_key), v_hint);
+    end if;
+  end loop;
+  begin
+    update pgqueue.config c set
+      lost_after = case when settings ? 'lost_after' then pgqueue._interval(settings -> 'lost_after') else c.lost_after end,
+      retention = case when settings ? 'retention' then pgqueue._interval(settings -> 'retention') else c.retention end,
+      block_age = case when settings ? 'block_age' then pgqueue._interval(settings -> 'block_age') else c.block_age end,
+      max_crashes = case when settings ? 'max_crashes' then (settings ->> 'max_crashes')::smallint else c.max_crashes end,
+      block_size = case when settings ? 'block_size' then (settings ->> 'block_size')::bigint else c.block_size end,
+      blocks_ahead = case when settings ? 'blocks_ahead' then (settings ->> 'blocks_ahead')::smallint else c.blocks_ahead end
+    where settings <> '{}';
+  exception
+    when data_exception or check_violation or not_null_violation then
+      get stacked diagnostics v_problem = message_text;
+      perform pgqueue._refuse('PQ001', v_problem, v_hint);
+  end;
+  return (select to_jsonb(c) - 'singleton' from pgqueue.config c);
+end $$;
+
+comment on function pgqueue.configure is
+'Changes settings of this installation and returns all of them; without arguments it only returns them. lost_after: a worker silent for longer is lost
+(30 seconds). max_crashes: a job that was in that many crashes fails as worker_lost (5). retention: how long final jobs are kept where the queue does not
+say (7 days). block_size, blocks_ahead, block_age: ids per partition, partitions made ahead, and the age at which a partition is closed. Errors: PQ001.';

@@ -1,0 +1,57 @@
+create function pgqueue.configure_queue(queue text, settings jsonb)
+returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_hint constant text := 'Keys: max_running, group_limit, max_attempts (whole numbers), timeout, retention (seconds or interval text), backoff (object), '
+    'history (all, failed or none); null clears.';
+  v_key text;
+  v_problem text;
+begin
+  perform pgqueue._check_name('queue', queue, 200);
+  if settings is null or jsonb_typeof(settings) <> 'object' then
+    perform pgqueue._refuse('PQ001', format('settings is %s, not an object', coalesce(jsonb_typeof(settings), 'null')), v_hint);
+  end if;
+  for v_key in select k from jsonb_object_keys(settings) k loop
+    if v_key not in ('max_running', 'group_limit', 'max_attempts', 'timeout', 'backoff', 'retention', 'history') then
+      perform pgqueue._refuse('PQ001', format('%L is not a setting of a queue', v_key), v_hint);
+    end if;
+  end loop;
+  perform pgqueue._check_backoff(nullif(settings -> 'backoff', 'null'));
+
+  insert into pgqueue.queue (name, updated_at) values (configure_queue.queue, pgqueue._now()) on conflict do nothing;
+  begin
+    update pgqueue.queue q set
+      max_running = case when settings ? 'max_running' then (settings ->> 'max_running')::integer else q.max_running end,
+      group_limit = case when settings ? 'group_limit' then (settings ->> 'group_limit')::integer else q.group_limit end,
+      max_attempts = case when settings ? 'max_attempts' then (settings ->> 'max_attempts')::smallint else q.max_attempts end,
+      timeout = case when settings ? 'timeout' then pgqueue._interval(settings -> 'timeout') else q.timeout end,
+      backoff = case when settings ? 'backoff' then nullif(settings -> 'backoff', 'null') else q.backoff end,
+      retention = case when settings ? 'retention' then pgqueue._interval(settings -> 'retention') else q.retention end,
+      history = case when settings ? 'history' then settings ->> 'history' else q.history end,
+      updated_at = pgqueue._now()
+    where q.name = configure_queue.queue;
+  exception
+    when data_exception or check_violation then
+      get stacked diagnostics v_problem = message_text;
+      perform pgqueue._refuse('PQ001', v_problem, v_hint);
+  end;
+  if nullif(settings -> 'max_running', 'null') is not null then
+    insert into pgqueue.limiter (queue) values (configure_queue.queue) on conflict do nothing;
+  end if;
+  if settings ? 'group_limit' then
+    -- More room, or no limit any more, frees jobs that nothing else would look at again.
+    insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
+    select nextval('pgqueue.job_id'), 0, 0, 0, g.queue, g.group_key
+    from (select distinct b.queue, b.group_key from pgqueue.blocked b where b.queue = configure_queue.queue) g;
+  end if;
+  perform pgqueue._wake(queue);
+  return pgqueue._queue_settings(queue);
+end $$;
+
+comment on function pgqueue.configure_queue is
+'Changes settings of a queue and returns all of them. Keys given are set, null clears, others stay. max_running: jobs running at once, over all workers.
+group_limit: jobs of one group_key ready or running at once. max_attempts (5), timeout, backoff: for jobs that bring none. retention: how long final
+jobs are kept. history: all, failed (forget what succeeded) or none. A queue needs no settings to be used. Errors: PQ001.';

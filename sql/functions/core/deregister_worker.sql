@@ -1,0 +1,21 @@
+create function pgqueue.deregister_worker(worker bigint)
+returns integer
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_lease pgqueue.lease;
+  v_done integer := 0;
+begin
+  perform pgqueue._check_worker(worker);
+  for v_lease in
+    select l.* from pgqueue.lease l where l.worker_id = deregister_worker.worker order by l.id for update
+  loop
+    v_done := v_done + pgqueue._give_back(v_lease);
+  end loop;
+  delete from pgqueue.worker w where w.id = deregister_worker.worker;
+  return v_done;
+end $$;
+
+comment on function pgqueue.deregister_worker is
+'Ends a worker in order. Jobs it still holds go back to their queues, no attempt spent; returns their number. Errors: PQ003 unknown worker.';

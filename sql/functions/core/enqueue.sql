@@ -1,0 +1,87 @@
+-- Writes one job inside the caller's transaction. Locks: none that another caller needs, but for two enqueues of one unique key, which meet on the
+-- key's index entry: the second waits until the first transaction ends, then answers with the first's id, or makes the job itself
+-- when the first was rolled back.
+create function pgqueue.enqueue(
+  kind text,
+  args jsonb default '{}',
+  queue text default 'default',
+  priority integer default 0,
+  run_at timestamptz default null,
+  delay interval default null,
+  unique_key text default null,
+  group_key text default null,
+  max_attempts integer default null,
+  timeout interval default null,
+  expires_in interval default null,
+  heartbeat interval default null,
+  backoff jsonb default null,
+  headers jsonb default null)
+returns table (id bigint, created boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+  v_due timestamptz;
+  v_expires_at timestamptz;
+  v_traits integer;
+begin
+  perform pgqueue._check_job(kind, args, queue, priority, run_at, delay, unique_key, group_key, max_attempts, timeout, expires_in,
+    heartbeat, backoff, headers);
+  v_due := coalesce(run_at, v_now + delay);
+  v_expires_at := v_now + expires_in;
+  v_traits := pgqueue._traits(unique_key, group_key, timeout, heartbeat, v_expires_at);
+  id := nextval('pgqueue.job_id');
+  created := true;
+
+  if unique_key is not null then
+    loop
+      insert into pgqueue.job_key (queue, unique_key, job_id) values (enqueue.queue, enqueue.unique_key, id)
+      on conflict do nothing;
+      exit when found;
+      select k.job_id, false into id, created
+      from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key;
+      if found then
+        return next;
+        return;
+      end if;
+      -- Its holder ended between the two statements: the key is free again.
+      id := nextval('pgqueue.job_id');
+      created := true;
+    end loop;
+  end if;
+
+  insert into pgqueue.job (id, created_at, expires_at, timeout, heartbeat, priority, max_attempts, queue, kind, unique_key, group_key,
+    args, backoff, headers)
+  values (enqueue.id, v_now, v_expires_at, enqueue.timeout, enqueue.heartbeat, enqueue.priority, enqueue.max_attempts, enqueue.queue,
+    enqueue.kind, enqueue.unique_key, enqueue.group_key, enqueue.args, enqueue.backoff, enqueue.headers);
+  if v_expires_at is not null then
+    insert into pgqueue.deadline (expires_at, job_id) values (v_expires_at, enqueue.id);
+  end if;
+  if v_due > v_now then
+    insert into pgqueue.scheduled (run_at, job_id, traits, priority, attempt, queue)
+    values (v_due, enqueue.id, v_traits, enqueue.priority, 0, enqueue.queue);
+  else
+    if group_key is not null then
+      insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
+      values (enqueue.id, enqueue.id, v_traits, enqueue.priority, 0, enqueue.queue, enqueue.group_key);
+    else
+      insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+      values (enqueue.id, enqueue.id, v_traits, enqueue.priority, 0, enqueue.queue);
+    end if;
+    perform pgqueue._open_lane(queue, priority::smallint, group_key is not null);
+    perform pgqueue._wake(queue);
+  end if;
+  return next;
+end $$;
+
+comment on function pgqueue.enqueue is
+'Enqueues one job in the caller''s transaction: it exists once that commits, and never did if it rolls back.
+kind: the name of what to do. args: a JSON object. priority: -32768 to 32767, higher first. run_at or delay: not before then.
+unique_key: while a job with this key lives in the queue, its id is returned with created = false. When the first enqueue of the key is not yet committed,
+the second waits for it: it gets the first''s id after a commit and makes the job itself after a rollback.
+group_key: jobs of a queue that share group_limit and take turns. max_attempts, timeout, backoff: null means the queue''s own.
+timeout: how long one attempt may run. expires_in: fails with queue_timeout if it has not started by then. heartbeat: the job promises job_heartbeat at
+least this often, or counts as lost. headers: an object for tools, not shown to the handler as arguments.
+Errors: PQ001 for any argument that is out of range; nothing is stored then.';

@@ -1,0 +1,90 @@
+-- The fast way to enqueue many jobs of one kind: two array-shaped inserts. With keys or groups it goes the general way of enqueue_many.
+create function pgqueue.enqueue_each(
+  kind text,
+  args jsonb[],
+  queue text default 'default',
+  priority integer default 0,
+  run_at timestamptz default null,
+  delay interval default null,
+  unique_keys text[] default null,
+  group_keys text[] default null,
+  max_attempts integer default null,
+  timeout interval default null,
+  expires_in interval default null,
+  heartbeat interval default null,
+  backoff jsonb default null,
+  headers jsonb default null)
+returns table (id bigint, created boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+  v_due timestamptz;
+  v_expires_at timestamptz;
+  v_traits integer;
+  v_count integer := coalesce(cardinality(args), 0);
+  v_bad record;
+  v_ids bigint[];
+begin
+  if args is null or array_ndims(args) > 1 then
+    perform pgqueue._refuse('PQ001', format('args is %s', case when args is null then 'null' else 'an array of arrays' end),
+      'Give an array of objects, one for each job; an empty array enqueues nothing.');
+  end if;
+  if cardinality(unique_keys) <> v_count or cardinality(group_keys) <> v_count then
+    perform pgqueue._refuse('PQ001', format('args has %s elements, unique_keys %s, group_keys %s', v_count,
+      coalesce(cardinality(unique_keys)::text, 'is null'), coalesce(cardinality(group_keys)::text, 'is null')),
+      'Give arrays of the same length, or null.');
+  end if;
+  perform pgqueue._check_job(kind, '{}', queue, priority, run_at, delay, null, null, max_attempts, timeout, expires_in, heartbeat, backoff, headers);
+  select e.ord, jsonb_typeof(e.args) as what into v_bad
+  from unnest(args) with ordinality e(args, ord)
+  where e.args is null or jsonb_typeof(e.args) <> 'object' order by e.ord limit 1;
+  if found then
+    perform pgqueue._refuse('PQ001', format('args of element %s is %s, not an object', v_bad.ord, coalesce(v_bad.what, 'null')),
+      'Give the arguments by name, such as {"user_id": 42}, or {} for none.');
+  end if;
+  if v_count = 0 then
+    return;
+  end if;
+
+  v_due := coalesce(run_at, v_now + delay);
+  if unique_keys is not null or group_keys is not null then
+    return query
+    select m.id, m.created
+    from pgqueue.enqueue_many((
+      select jsonb_agg(jsonb_build_object('kind', enqueue_each.kind, 'args', e.args, 'queue', enqueue_each.queue, 'priority', enqueue_each.priority,
+        'run_at', v_due, 'unique_key', e.unique_key, 'group_key', e.group_key, 'max_attempts', enqueue_each.max_attempts,
+        'timeout', enqueue_each.timeout, 'expires_in', enqueue_each.expires_in, 'heartbeat', enqueue_each.heartbeat,
+        'backoff', enqueue_each.backoff, 'headers', enqueue_each.headers) order by e.ord)
+      from unnest(enqueue_each.args, coalesce(unique_keys, array_fill(null::text, array[v_count])),
+        coalesce(group_keys, array_fill(null::text, array[v_count]))) with ordinality e(args, unique_key, group_key, ord))) m;
+    return;
+  end if;
+
+  v_expires_at := v_now + expires_in;
+  v_traits := pgqueue._traits(null, null, timeout, heartbeat, v_expires_at);
+  v_ids := array(select nextval('pgqueue.job_id') from generate_series(1, v_count));
+  insert into pgqueue.job (id, created_at, expires_at, timeout, heartbeat, priority, max_attempts, queue, kind, args, backoff, headers)
+  select e.id, v_now, v_expires_at, enqueue_each.timeout, enqueue_each.heartbeat, enqueue_each.priority, enqueue_each.max_attempts,
+    enqueue_each.queue, enqueue_each.kind, e.args, enqueue_each.backoff, enqueue_each.headers
+  from unnest(v_ids, enqueue_each.args) e(id, args);
+  if v_expires_at is not null then
+    insert into pgqueue.deadline (expires_at, job_id) select v_expires_at, e.id from unnest(v_ids) e(id);
+  end if;
+  if v_due > v_now then
+    insert into pgqueue.scheduled (run_at, job_id, traits, priority, attempt, queue)
+    select v_due, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id);
+  else
+    insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+    select e.id, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id);
+    perform pgqueue._open_lane(queue, priority::smallint, false);
+    perform pgqueue._wake(queue);
+  end if;
+  return query select e.id, true from unnest(v_ids) e(id);
+end $$;
+
+comment on function pgqueue.enqueue_each is
+'Enqueues many jobs of one kind with shared options, the fastest way in: one row per element of args, in input order. The parameters are those of
+enqueue; unique_keys and group_keys, when given, are parallel to args. All or nothing. Errors: PQ001, naming the element.';

@@ -1,0 +1,89 @@
+-- Many jobs of any kinds in one statement, each element with the meaning it would have in enqueue.
+create function pgqueue.enqueue_many(jobs jsonb)
+returns table (id bigint, created boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+  v_bad record;
+  v_element jsonb;
+  v_at bigint := 0;
+  v_jobs pgqueue.new_job[];
+  v_ids bigint[];
+  v_new pgqueue.new_job[];
+  v_problem text;
+  v_advice text;
+begin
+  if jobs is null or jsonb_typeof(jobs) <> 'array' then
+    perform pgqueue._refuse('PQ001', format('jobs is %s, not an array', coalesce(jsonb_typeof(jobs), 'null')),
+      'Give an array of objects, such as [{"kind": "mail", "args": {"to": "ada"}}].');
+  end if;
+  select e.ord, k.key into v_bad
+  from jsonb_array_elements(jobs) with ordinality e(job, ord)
+  left join lateral (
+    select k.key from jsonb_object_keys(case when jsonb_typeof(e.job) = 'object' then e.job else '{}' end) k(key)
+    where k.key not in ('kind', 'args', 'queue', 'priority', 'run_at', 'delay', 'unique_key', 'group_key', 'max_attempts', 'timeout',
+      'expires_in', 'heartbeat', 'backoff', 'headers') limit 1) k on true
+  where jsonb_typeof(e.job) <> 'object' or k.key is not null
+  order by e.ord limit 1;
+  if found then
+    perform pgqueue._refuse('PQ001',
+      case when v_bad.key is null then format('element %s is not an object', v_bad.ord)
+        else format('element %s has an unknown key %L', v_bad.ord, v_bad.key) end,
+      'Each element is an object; its keys are the names of the parameters of enqueue.');
+  end if;
+
+  begin
+    for v_element in select e.job from jsonb_array_elements(jobs) with ordinality e(job, ord) order by e.ord loop
+      v_at := v_at + 1;
+      v_jobs[v_at] := pgqueue._new_job(v_element, v_now);
+    end loop;
+  exception
+    when data_exception or sqlstate 'PQ001' then
+      get stacked diagnostics v_problem = message_text, v_advice = pg_exception_hint;
+      perform pgqueue._refuse('PQ001', format('element %s: %s', v_at, v_problem),
+        coalesce(nullif(v_advice, ''), 'The values are those of the parameters of enqueue; intervals are seconds or text such as ''5 minutes''.'));
+  end;
+  if v_jobs is null then
+    return;
+  end if;
+
+  v_ids := pgqueue._take_keys(v_jobs);
+  v_new := array(
+    select j::pgqueue.new_job
+    from unnest(v_jobs) j join unnest(v_ids) i(id) on i.id = j.id);
+  insert into pgqueue.job (id, created_at, expires_at, timeout, heartbeat, priority, max_attempts, queue, kind, unique_key, group_key,
+    args, backoff, headers)
+  select j.id, v_now, j.expires_at, j.timeout, j.heartbeat, j.priority, j.max_attempts, j.queue, j.kind, j.unique_key, j.group_key,
+    j.args, j.backoff, j.headers
+  from unnest(v_new) j;
+  insert into pgqueue.deadline (expires_at, job_id)
+  select j.expires_at, j.id from unnest(v_new) j where j.expires_at is not null;
+  insert into pgqueue.scheduled (run_at, job_id, traits, priority, attempt, queue)
+  select j.due, j.id, j.traits, j.priority, 0, j.queue from unnest(v_new) j where j.due > v_now;
+  insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
+  select j.id, j.id, j.traits, j.priority, 0, j.queue, j.group_key
+  from unnest(v_new) j where j.due <= v_now and j.group_key is not null;
+  insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+  select j.id, j.id, j.traits, j.priority, 0, j.queue
+  from unnest(v_new) j where j.due <= v_now and j.group_key is null;
+  perform pgqueue._open_lane(l.queue, l.priority, l.grouped)
+  from (
+    select j.queue, j.priority, bool_or(j.group_key is not null) as grouped
+    from unnest(v_new) j where j.due <= v_now group by 1, 2) l;
+  perform pgqueue._wake(q.queue) from (select distinct j.queue from unnest(v_new) j where j.due <= v_now) q;
+
+  return query
+  select i.id, i.id = j.id
+  from unnest(v_jobs) with ordinality j(id, kind, args, queue, priority, due, unique_key, group_key, max_attempts, timeout, expires_at, heartbeat,
+    backoff, headers, traits, ord)
+  join unnest(v_ids) with ordinality i(id, ord) on i.ord = j.ord
+  order by i.ord;
+end $$;
+
+comment on function pgqueue.enqueue_many is
+'Enqueues an array of jobs in the caller''s transaction: one row per element, in input order. The keys of an element are the names of the parameters
+of enqueue, with the same defaults and meaning; intervals are seconds or text such as "5 minutes". Two elements with one unique key make one job: the
+second gets the first''s id with created = false. All or nothing. Errors: PQ001, naming the element; unknown keys are refused.';

@@ -1,0 +1,43 @@
+-- One pass of upkeep. Safe to run twice and anywhere; two at once would only be in each other's way, so the second does nothing. Each duty has its own
+-- failure, which is reported and leaves the others alone. Locks are waited for briefly: what is busy now is done in the next pass.
+create function pgqueue.maintain(duties text[] default null)
+returns table (duty text, done bigint, error text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
+as $$
+#variable_conflict use_column
+declare
+  v_all constant text[] := array['rescue', 'promote', 'expire', 'admit', 'blocks', 'retention', 'tidy'];
+begin
+  if not duties <@ v_all then
+    perform pgqueue._refuse('PQ001', format('unknown duty in %s', duties), format('Duties are %s; null means all.', array_to_string(v_all, ', ')));
+  end if;
+  if not pg_try_advisory_xact_lock(pgqueue._lock_class('lead'), 2) then
+    return;
+  end if;
+  foreach duty in array coalesce(duties, v_all) loop
+    error := null;
+    begin
+      done := case duty
+        when 'rescue' then pgqueue._duty_rescue() + pgqueue._duty_overdue()
+        when 'promote' then pgqueue._duty_promote()
+        when 'expire' then pgqueue._duty_expire()
+        when 'admit' then pgqueue._duty_admit()
+        when 'blocks' then pgqueue._duty_blocks()
+        when 'retention' then pgqueue._duty_retention()
+        when 'tidy' then pgqueue._duty_tidy() end;
+    exception
+      when others then
+        done := 0;
+        get stacked diagnostics error = message_text;
+        error := format('%s (%s)', error, sqlstate);
+    end;
+    return next;
+  end loop;
+end $$;
+
+comment on function pgqueue.maintain is
+'One pass of upkeep, what the leading worker runs every second or so; without such a worker call it from cron. duties: some of rescue (lost workers, overdue
+jobs), promote (due jobs), expire (queue timeouts), admit (groups), blocks (partitions ahead), retention (history that is past), tidy; null means
+all. Returns what each did, or its error. No row: another pass is under way. Errors: PQ001.';

@@ -1,0 +1,11 @@
+create function pgqueue.next_due()
+returns timestamptz
+language sql security definer stable
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+as $$
+  select s.run_at from pgqueue.scheduled s order by s.run_at limit 1;
+$$;
+
+comment on function pgqueue.next_due is
+'When the next scheduled job is due, null when none is.';

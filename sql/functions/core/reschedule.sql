@@ -1,0 +1,26 @@
+create function pgqueue.reschedule(id bigint, run_at timestamptz)
+returns table (state text, changed boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_was record;
+  v_now timestamptz := pgqueue._now();
+begin
+  if run_at is null then
+    perform pgqueue._refuse('PQ001', 'run_at is null', 'Give a time; one that has passed means at once.');
+  end if;
+  perform pgqueue._check_time('run_at', run_at);
+  select * into v_was from pgqueue._withdraw_or_refuse(id);
+  if run_at > v_now then
+    perform pgqueue._schedule(array[id], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], array[run_at]);
+  else
+    perform pgqueue._enter(array[id], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits],
+      v_was.place in ('ready', 'suspect'));
+  end if;
+  return query select case when run_at > v_now then 'scheduled' else 'queued' end, true;
+end $$;
+
+comment on function pgqueue.reschedule is
+'Moves a waiting job to another time, or to now when that time has passed. Errors: PQ001, PQ002, PQ005 when it is running or final.';

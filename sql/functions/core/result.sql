@@ -1,0 +1,19 @@
+create function pgqueue.result(id bigint)
+returns table (state text, reason text, result jsonb, error jsonb)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  select o.state::text, o.reason, o.result into state, reason, result
+  from pgqueue.outcome o where o.job_id = result.id;
+  if not found then
+    state := pgqueue._state(result.id);
+  elsif state <> 'succeeded' then
+    error := (select e.error from pgqueue.attempt_error e where e.job_id = result.id order by e.failed_at desc limit 1);
+  end if;
+  return next;
+end $$;
+
+comment on function pgqueue.result is
+'The state of a job, and when it is final its reason, result and last error. Errors: PQ002 unknown job, or one whose queue keeps no history.';

@@ -1,0 +1,35 @@
+create function pgqueue.retry(id bigint)
+returns table (state text, changed boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_job pgqueue.job;
+  v_state text;
+  v_holder bigint;
+begin
+  select * into v_job from pgqueue.job j where j.id = retry.id;
+  -- The outcome row is the lock: two retries at once find it gone.
+  delete from pgqueue.outcome o where o.job_id = retry.id and o.state <> 'succeeded' returning o.state::text into v_state;
+  if not found then
+    v_state := pgqueue._standing(retry.id);
+    perform pgqueue._refuse('PQ005', format('job %s is %s', id, coalesce(v_state, 'waiting to run')),
+      case when v_state = 'succeeded' then 'Only failed and cancelled jobs can be retried; enqueue a new one.' else 'It will run anyway.' end);
+  end if;
+  if v_job.unique_key is not null then
+    insert into pgqueue.job_key (queue, unique_key, job_id) values (v_job.queue, v_job.unique_key, v_job.id) on conflict do nothing;
+    if not found then
+      select k.job_id into v_holder from pgqueue.job_key k where k.queue = v_job.queue and k.unique_key = v_job.unique_key;
+      perform pgqueue._refuse('PQ005', format('job %s holds the unique key of job %s', v_holder, id), 'Cancel that job first, or leave it to do the work.');
+    end if;
+  end if;
+  delete from pgqueue.cancel_request c where c.job_id = retry.id;
+  perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[0]::smallint[],
+    array[pgqueue._traits(v_job.unique_key, v_job.group_key, v_job.timeout, v_job.heartbeat, null)], false);
+  return query select 'queued', true;
+end $$;
+
+comment on function pgqueue.retry is
+'Runs a failed or cancelled job again, with all its attempts; the errors of the earlier ones stay. Its queue timeout no longer counts. Errors: PQ002 unknown
+job, PQ005 when it is live or has succeeded, or when another live job has its unique key.';

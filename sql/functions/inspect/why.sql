@@ -1,0 +1,57 @@
+-- One sentence, the first reason that holds, in the order in which each would have to be removed.
+create function pgqueue.why(id bigint)
+returns text
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+  v_job record;
+  v_queue pgqueue.queue;
+  v_ahead bigint;
+  v_running bigint;
+  v_workers bigint;
+begin
+  select * into v_job from pgqueue.job(why.id);
+  select * into v_queue from pgqueue.queue q where q.name = v_job.queue;
+  select count(*) into v_workers
+  from pgqueue.worker w
+  where w.queues @> array[v_job.queue] and w.heartbeat_at >= v_now - (select c.lost_after from pgqueue.config c);
+  select coalesce(sum(cardinality(l.job_ids)), 0) into v_running from pgqueue.lease l where l.queue = v_job.queue;
+
+  if v_job.state in ('succeeded', 'failed', 'cancelled') then
+    return format('Job %s is final: it %s%s at %s.', id,
+      case v_job.state when 'cancelled' then 'was cancelled' else v_job.state end, coalesce(' (' || v_job.reason || ')', ''),
+      to_char(v_job.finished_at, 'YYYY-MM-DD HH24:MI:SS OF'));
+  elsif v_job.state = 'running' then
+    return format('Job %s is running: worker %s claimed it %s ago%s.', id, v_job.worker_id, date_trunc('milliseconds', v_now - v_job.claimed_at),
+      case when v_job.cancel_requested then ', and was asked to cancel it' else '' end);
+  elsif v_job.state = 'scheduled' and v_job.run_at > v_now then
+    return format('Job %s waits for %s (in %s)%s.', id, to_char(v_job.run_at, 'YYYY-MM-DD HH24:MI:SS OF'),
+      date_trunc('milliseconds', v_job.run_at - v_now),
+      case when v_job.attempt > 0 then format(', to try again after attempt %s of %s', v_job.attempt, v_job.max_attempts) else '' end);
+  elsif v_job.state = 'scheduled' then
+    return format('Job %s has been due since %s, but no upkeep has promoted it: start a worker, or call pgqueue.maintain() from cron.', id,
+      to_char(v_job.run_at, 'YYYY-MM-DD HH24:MI:SS OF'));
+  elsif v_queue.paused_at is not null then
+    return format('Queue %s is paused since %s: call pgqueue.resume_queue(%L).', v_job.queue,
+      to_char(v_queue.paused_at, 'YYYY-MM-DD HH24:MI:SS OF'), v_job.queue);
+  elsif v_job.state = 'held' then
+    return format('Group %s of queue %s has all of its %s places taken; job %s waits for one.', v_job.group_key, v_job.queue, v_queue.group_limit, id);
+  elsif v_workers = 0 then
+    return format('No live worker serves queue %s: start one.', v_job.queue);
+  elsif v_queue.max_running <= v_running then
+    return format('Queue %s runs %s jobs already, its max_running is %s.', v_job.queue, v_running, v_queue.max_running);
+  elsif v_job.crashes > 0 then
+    return format('Job %s was in %s crashes and is given out alone, to a worker that holds no other such job.', id, v_job.crashes);
+  end if;
+  select count(*) into v_ahead
+  from pgqueue.ready m
+  join pgqueue.ready o on o.queue = m.queue and (o.priority > m.priority or (o.priority = m.priority and o.seq < m.seq))
+  where m.job_id = why.id;
+  return format('Job %s is queued: %s jobs of queue %s are ahead of it, and %s workers serve the queue.', id, v_ahead, v_job.queue, v_workers);
+end $$;
+
+comment on function pgqueue.why is
+'One plain sentence: why this job is not running yet, or what became of it. Errors: PQ002.';

@@ -1,0 +1,11 @@
+-- Whether any job with an id from `low` up to `high` is live. By the indexes of the places where live jobs stand, so that it is quick under a lock.
+create function pgqueue._any_live(low bigint, high bigint) returns boolean
+language sql
+as $$
+  select exists (select from pgqueue.ready w where w.job_id >= low and w.job_id < high)
+    or exists (select from pgqueue.scheduled w where w.job_id >= low and w.job_id < high)
+    or exists (select from pgqueue.arrival w where w.job_id >= low and w.job_id < high)
+    or exists (select from pgqueue.blocked w where w.job_id >= low and w.job_id < high)
+    or exists (select from pgqueue.suspect w where w.job_id >= low and w.job_id < high)
+    or exists (select from pgqueue.lease l cross join unnest(l.job_ids) j(id) where j.id >= low and j.id < high);
+$$;

@@ -1,0 +1,10 @@
+create function pgqueue._check_queues(queues text[]) returns void
+language plpgsql
+as $$
+begin
+  if coalesce(cardinality(queues), 0) = 0 then
+    perform pgqueue._refuse('PQ001', format('queues is %s', case when queues is null then 'null' else 'empty' end),
+      'Name at least one queue, such as array[''default''].');
+  end if;
+  perform pgqueue._check_name('queue', q, 200) from unnest(queues) q;
+end $$;

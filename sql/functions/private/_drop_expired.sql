@@ -1,0 +1,35 @@
+-- Of jobs just taken from ready: those whose queue timeout has passed before they ever started fail now instead of being handed out. Returns the rest.
+create function pgqueue._drop_expired(
+  inout jobs bigint[],
+  inout queues text[],
+  inout priorities smallint[],
+  inout attempts smallint[],
+  inout traits integer[])
+language plpgsql
+as $$
+declare
+  v_late bigint[];
+  v_job record;
+begin
+  v_late := array(
+    select j.id from unnest(jobs, attempts, _drop_expired.traits) e(id, attempt, traits) join pgqueue.job j on j.id = e.id
+    where e.traits & 16 <> 0 and e.attempt = 1 and j.expires_at <= pgqueue._now()
+      and not exists (select from pgqueue.attempt_error a where a.job_id = e.id));
+  if cardinality(v_late) = 0 then
+    return;
+  end if;
+  for v_job in
+    select e.id, e.attempt, e.traits, q.history
+    from unnest(jobs, queues, attempts, _drop_expired.traits) e(id, queue, attempt, traits)
+    left join pgqueue.queue q on q.name = e.queue
+    where e.id = any(v_late)
+  loop
+    perform pgqueue._finish(array[v_job.id], array['failed'], array['queue_timeout'], array[v_job.attempt - 1]::smallint[], array[v_job.traits], null,
+      null, null, pgqueue._forget(v_job.history));
+  end loop;
+  select array_agg(e.id order by e.ord), array_agg(e.queue order by e.ord), array_agg(e.priority order by e.ord),
+    array_agg(e.attempt order by e.ord), array_agg(e.traits order by e.ord)
+  into jobs, queues, priorities, attempts, traits
+  from unnest(jobs, queues, priorities, attempts, _drop_expired.traits) with ordinality e(id, queue, priority, attempt, traits, ord)
+  where e.id <> all(v_late);
+end $$;

@@ -1,0 +1,28 @@
+-- Upkeep: jobs that waited in vain. A queue timeout counts until a job first starts; one that is running, has run before, or is final is left alone and
+-- only its deadline row goes.
+create function pgqueue._duty_expire() returns bigint
+language plpgsql
+as $$
+declare
+  v_job bigint;
+  v_was record;
+  v_done bigint := 0;
+begin
+  for v_job in
+    with due as (
+      delete from pgqueue.deadline d
+      where d.ctid = any(array(
+        select d.ctid from pgqueue.deadline d where d.expires_at <= pgqueue._now() order by d.expires_at limit 1000 for update skip locked))
+      returning d.job_id)
+    select due.job_id from due order by due.job_id
+  loop
+    continue when exists (select from pgqueue.outcome o where o.job_id = v_job)
+      or exists (select from pgqueue.attempt_error e where e.job_id = v_job);
+    select * into v_was from pgqueue._withdraw(v_job);
+    continue when v_was.place is null;
+    perform pgqueue._finish(array[v_job], array['failed'], array['queue_timeout'], array[v_was.attempt], array[v_was.traits], null, null, null,
+      pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_was.queue)));
+    v_done := v_done + 1;
+  end loop;
+  return v_done;
+end $$;

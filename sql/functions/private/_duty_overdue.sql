@@ -1,0 +1,38 @@
+-- Upkeep: running jobs that broke their own heartbeat promise (lost, as after a crash), and jobs past their timeout by more than `lost_after` (the worker
+-- should have ended them; one that does not enforce timeouts, or hangs, must not keep them). Both are taken out of their lease, so whatever
+-- the worker says of them later is stale.
+create function pgqueue._duty_overdue() returns bigint
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_late record;
+  v_lease pgqueue.lease;
+  v_done bigint := 0;
+begin
+  for v_late in
+    select l.id as lease, e.id, e.attempt, coalesce(e.traits, 0) as traits,
+      coalesce(coalesce(p.heartbeat_at, l.claimed_at) + j.heartbeat < v_now, false) as silent
+    from pgqueue.lease l
+    cross join unnest(l.job_ids, l.attempts, l.traits) e(id, attempt, traits)
+    join pgqueue.job j on j.id = e.id
+    left join pgqueue.queue q on q.name = l.queue
+    left join pgqueue.progress p on p.job_id = e.id and p.lease_id = l.id
+    where (l.traits is not null or q.timeout is not null)
+      and (coalesce(p.heartbeat_at, l.claimed_at) + j.heartbeat < v_now
+        or l.claimed_at + coalesce(j.timeout, q.timeout) + (select c.lost_after from pgqueue.config c) < v_now)
+    order by l.id, e.id limit 1000
+  loop
+    select * into v_lease from pgqueue.lease l where l.id = v_late.lease for update skip locked;
+    continue when not found or v_late.id <> all(v_lease.job_ids);
+    perform pgqueue._unlease(v_lease, array[v_late.id]);
+    if v_late.silent then
+      perform pgqueue._rescue_jobs(v_lease, array[v_late.id], array[v_late.attempt], array[v_late.traits], 0::smallint);
+    else
+      perform pgqueue._settle_unsuccessful(v_lease, array[v_late.id], array['timeout'], array[v_late.attempt], array[v_late.traits],
+        array[jsonb_build_object('type', 'Timeout', 'message', 'the job ran past its timeout and its worker did not end it')], array[null::interval]);
+    end if;
+    v_done := v_done + 1;
+  end loop;
+  return v_done;
+end $$;

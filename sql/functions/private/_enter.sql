@@ -1,0 +1,51 @@
+-- Puts jobs where a claim finds them: suspects alone, jobs with a group and no slot into the inbox of their group, the rest into ready, each
+-- with a new turn. The arrays are parallel. `admitted`: those with a group hold their slot already.
+create function pgqueue._enter(
+  jobs bigint[],
+  queues text[],
+  priorities smallint[],
+  attempts smallint[],
+  traits integer[],
+  admitted boolean) returns void
+language plpgsql
+as $$
+declare
+  v_suspects bigint[];
+  v_grouped bigint[];
+  v_queue text;
+begin
+  if coalesce(cardinality(jobs), 0) = 0 then
+    return;
+  end if;
+  select array_agg(e.id) filter (where e.traits & 32 <> 0), array_agg(e.id) filter (where e.traits & 34 = 2 and not admitted)
+  into v_suspects, v_grouped
+  from unnest(jobs, _enter.traits) e(id, traits)
+  where e.traits & 34 <> 0;
+
+  insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+  select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, e.queue
+  from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
+  where e.traits & 32 = 0 and (e.traits & 2 = 0 or admitted);
+  if v_suspects is not null then
+    insert into pgqueue.suspect (seq, job_id, traits, priority, attempt, crashes, queue)
+    select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, coalesce(c.crashes, 1), e.queue
+    from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
+    left join pgqueue.crash c on c.job_id = e.id
+    where e.traits & 32 <> 0;
+  end if;
+  if v_grouped is not null then
+    insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
+    select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, e.queue, j.group_key
+    from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
+    join pgqueue.job j on j.id = e.id
+    where e.id = any(v_grouped);
+  end if;
+
+  perform pgqueue._open_lane(l.queue, l.priority, l.grouped)
+  from (
+    select e.queue, e.priority, bool_or(e.traits & 2 <> 0) as grouped
+    from unnest(queues, priorities, _enter.traits) e(queue, priority, traits) group by 1, 2) l;
+  for v_queue in select distinct q from unnest(queues) q loop
+    perform pgqueue._wake(v_queue);
+  end loop;
+end $$;

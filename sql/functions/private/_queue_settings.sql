@@ -1,0 +1,8 @@
+-- The settings of a queue as one object, defaults where it has no own.
+create function pgqueue._queue_settings(name text) returns jsonb
+language sql stable
+as $$
+  select jsonb_build_object('max_running', q.max_running, 'group_limit', q.group_limit, 'max_attempts', coalesce(q.max_attempts, 5::smallint),
+    'timeout', q.timeout, 'backoff', q.backoff, 'retention', coalesce(q.retention, c.retention), 'history', coalesce(q.history, 'all'))
+  from pgqueue.config c left join pgqueue.queue q on q.name = _queue_settings.name;
+$$;

@@ -1,0 +1,51 @@
+-- Jobs whose execution was lost go back to their queue, the attempt unspent; those with `blamed` crashes so far have one more, and fail as worker_lost
+-- when that makes too many. A pending cancel is fulfilled instead. The caller has taken them out of their lease.
+create function pgqueue._rescue_jobs(
+  lease pgqueue.lease,
+  jobs bigint[],
+  attempts smallint[],
+  traits integer[],
+  blamed smallint) returns void
+language plpgsql
+as $$
+declare
+  v_job record;
+  v_now timestamptz := pgqueue._now();
+  v_limit smallint;
+  v_crashes smallint;
+begin
+  select c.max_crashes into v_limit from pgqueue.config c;
+  for v_job in
+    select e.id, e.attempt, coalesce(e.traits, 0) as traits, coalesce(p.priority, j.priority) as priority, j.queue,
+      coalesce(c.crashes, 0) as crashes, r.job_id is not null as asked
+    from unnest(jobs, attempts, _rescue_jobs.traits) e(id, attempt, traits)
+    join pgqueue.job j on j.id = e.id
+    left join pgqueue.crash c on c.job_id = e.id
+    left join pgqueue.cancel_request r on r.job_id = e.id
+    left join pgqueue.changed_priority p on p.job_id = e.id
+    order by e.id
+  loop
+    v_crashes := v_job.crashes + case when v_job.crashes >= blamed then 1 else 0 end;
+    if v_crashes > v_job.crashes then
+      insert into pgqueue.attempt_error (job_id, failed_at, worker_id, attempt, reason, error)
+      values (v_job.id, v_now, (lease).worker_id, v_job.attempt, 'worker_lost',
+        jsonb_build_object('type', 'WorkerLost', 'message', format('worker %s was lost while it held this job; crash %s of %s',
+          (lease).worker_id, v_crashes, v_limit)));
+    end if;
+    if v_job.asked then
+      perform pgqueue._finish(array[v_job.id], array['cancelled'], array['cancelled_by_user'], array[v_job.attempt], array[v_job.traits], null,
+        (lease).worker_id, (lease).claimed_at, (lease).forget);
+      delete from pgqueue.cancel_request r where r.job_id = v_job.id;
+    elsif v_crashes >= v_limit then
+      perform pgqueue._finish(array[v_job.id], array['failed'], array['worker_lost'], array[v_job.attempt], array[v_job.traits], null,
+        (lease).worker_id, (lease).claimed_at, (lease).forget);
+    else
+      if v_crashes > v_job.crashes then
+        insert into pgqueue.crash (job_id, crashes) values (v_job.id, v_crashes)
+        on conflict (job_id) do update set crashes = excluded.crashes;
+      end if;
+      perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[],
+        array[v_job.traits | case when v_crashes > 0 then 32 else 0 end], true);
+    end if;
+  end loop;
+end $$;

@@ -1,0 +1,30 @@
+-- Who may call what, as data. Nobody may touch a table or a private function. Each role may do what is in its line and reads what readers read.
+do $$
+declare
+  v_grants constant jsonb := '{
+    "producer": ["enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel", "version"],
+    "worker": ["register_worker", "worker_heartbeat", "deregister_worker", "claim", "settle", "settle_and_claim", "job_heartbeat",
+      "worker_sleep", "worker_wake", "try_lead", "stop_leading", "maintain", "next_due", "version",
+      "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel"],
+    "operator": ["cancel", "retry", "reschedule", "set_priority", "pause_queue", "resume_queue", "configure_queue", "configure", "maintain",
+      "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "next_due",
+      "job", "jobs", "attempts", "queues", "workers", "why", "health", "version"],
+    "reader": ["job", "jobs", "attempts", "queues", "workers", "why", "health", "result", "version", "next_due"]}';
+  v_routine regprocedure;
+  v_role text;
+  v_name text;
+begin
+  for v_routine in
+    select p.oid::regprocedure from pg_catalog.pg_proc p where p.pronamespace = 'pgqueue'::regnamespace
+  loop
+    execute format('revoke all on routine %s from public', v_routine);
+  end loop;
+  for v_role, v_name in select e.key, f.name from jsonb_each(v_grants) e, jsonb_array_elements_text(e.value) f(name) loop
+    if to_regrole('pgqueue_' || v_role) is not null then
+      execute format('grant usage on schema pgqueue to %I', 'pgqueue_' || v_role);
+      select p.oid::regprocedure into strict v_routine
+      from pg_catalog.pg_proc p where p.pronamespace = 'pgqueue'::regnamespace and p.proname = v_name;
+      execute format('grant execute on routine %s to %I', v_routine, 'pgqueue_' || v_role);
+    end if;
+  end loop;
+end $$;

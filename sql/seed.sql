@@ -1,0 +1,2 @@
+-- The first blocks, so that a queue that nobody maintains yet is partitioned too.
+select pgqueue._duty_blocks();

@@ -1,0 +1,13 @@
+-- One row: what holds for this whole installation. `pgqueue.configure` writes it.
+create table pgqueue.config (
+  singleton boolean primary key default true check (singleton),
+  lost_after interval not null default '30 seconds' check (lost_after > interval '0'),
+  max_crashes smallint not null default 5 check (max_crashes between 1 and 1000),
+  retention interval not null default '7 days' check (retention >= interval '0'),
+  block_size bigint not null default 1000000 check (block_size between 1000 and 1000000000),
+  blocks_ahead smallint not null default 2 check (blocks_ahead between 1 and 100),
+  block_age interval not null default '1 day' check (block_age > interval '0'));
+
+insert into pgqueue.config default values;
+
+comment on table pgqueue.config is 'Settings of this installation, one row; see the function configure.';

@@ -1,0 +1,69 @@
+-- The hot tables. Narrow rows that come and go; vacuum is told to follow closely.
+--
+-- `traits` is a bit mask that travels from ready into the lease, so that settling a plain job touches nothing but lease and outcome:
+--   1 unique key · 2 group · 4 timeout · 8 heartbeat promise · 16 queue timeout · 32 came out of a crash · 64 priority was changed
+
+-- One row per queued job. `seq` is new each time a job becomes ready. `attempt` counts the attempts already spent.
+create table pgqueue.ready (
+  seq bigint not null,
+  job_id bigint not null,
+  traits integer not null,
+  priority smallint not null,
+  attempt smallint not null,
+  queue text collate "C" not null)
+  with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
+create index ready_turn on pgqueue.ready (queue, priority desc, seq);
+create unique index ready_job on pgqueue.ready (job_id);
+
+-- One row per claim call and queue. Running = in a lease. `traits` is null when no job of the lease has any.
+-- `forget`: 0 keep every outcome, 1 only unsuccessful ones, 2 none.
+create sequence pgqueue.lease_id;
+
+create table pgqueue.lease (
+  id bigint primary key,
+  worker_id bigint not null,
+  claimed_at timestamptz not null,
+  forget smallint not null,
+  queue text collate "C" not null,
+  job_ids bigint[] not null check (cardinality(job_ids) > 0),
+  attempts smallint[] not null check (cardinality(attempts) = cardinality(job_ids)),
+  traits integer[] check (cardinality(traits) = cardinality(job_ids)))
+  with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+create index lease_worker on pgqueue.lease (worker_id);
+
+-- Jobs that wait for a time: delays, retries, snoozes. Upkeep promotes them.
+create table pgqueue.scheduled (
+  run_at timestamptz not null,
+  job_id bigint primary key,
+  traits integer not null,
+  priority smallint not null,
+  attempt smallint not null,
+  queue text collate "C" not null)
+  with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+create index scheduled_due on pgqueue.scheduled (run_at);
+
+-- Jobs that came out of a crashed lease and are claimed alone, so that a poison job shows itself.
+create table pgqueue.suspect (
+  seq bigint not null,
+  job_id bigint primary key,
+  traits integer not null,
+  priority smallint not null,
+  attempt smallint not null,
+  crashes smallint not null,
+  queue text collate "C" not null);
+create index suspect_turn on pgqueue.suspect (queue, seq);
+
+-- Crash counts of jobs that have any.
+create table pgqueue.crash (
+  job_id bigint primary key,
+  crashes smallint not null);
+
+-- Priorities changed after enqueue; the job row keeps what was asked.
+create table pgqueue.changed_priority (
+  job_id bigint primary key,
+  priority smallint not null);
+
+comment on table pgqueue.ready is 'Queued jobs, one narrow row each.';
+comment on table pgqueue.lease is 'Claims in progress: the arrays hold the jobs still unsettled. Running means: in a lease.';
+comment on table pgqueue.scheduled is 'Jobs that wait for a time.';
+comment on table pgqueue.suspect is 'Jobs whose worker was lost, waiting to be claimed alone.';

@@ -1,0 +1,49 @@
+-- Rows that exist only where such a thing happens.
+
+-- (queue, unique_key) of live jobs that have a key.
+create table pgqueue.job_key (
+  queue text collate "C" not null,
+  unique_key text collate "C" not null,
+  job_id bigint not null unique,
+  primary key (queue, unique_key));
+
+-- Queue timeouts: when a job that has not started by then fails.
+create table pgqueue.deadline (
+  expires_at timestamptz not null,
+  job_id bigint not null);
+create index on pgqueue.deadline (expires_at);
+
+-- Cancels of running jobs, until the worker has answered.
+create table pgqueue.cancel_request (
+  job_id bigint primary key,
+  requested_at timestamptz not null,
+  why text);
+
+-- What running jobs say of themselves.
+create table pgqueue.progress (
+  job_id bigint primary key,
+  lease_id bigint not null,
+  heartbeat_at timestamptz not null,
+  progress jsonb) with (fillfactor = 50);
+
+-- Who waits for an outcome and listens. Lost in a crash of the server, and so are the listeners: unlogged.
+create unlogged table pgqueue.waiter (
+  job_id bigint not null,
+  expires_at timestamptz not null);
+create index on pgqueue.waiter (job_id);
+
+create table pgqueue.worker (
+  id bigint generated always as identity primary key,
+  name text not null,
+  queues text[] not null,
+  concurrency integer not null check (concurrency >= 1),
+  info jsonb not null,
+  started_at timestamptz not null,
+  heartbeat_at timestamptz not null) with (fillfactor = 50);
+
+comment on table pgqueue.job_key is 'Unique keys of live jobs.';
+comment on table pgqueue.deadline is 'Queue timeouts to come.';
+comment on table pgqueue.cancel_request is 'Cancels that running jobs have been asked for.';
+comment on table pgqueue.progress is 'Last heartbeat and progress of jobs that report them.';
+comment on table pgqueue.waiter is 'Sessions that listen for the outcome of a job.';
+comment on table pgqueue.worker is 'Registered workers; one whose heartbeat ran out is removed and its jobs are rescued.';

@@ -1,0 +1,67 @@
+-- Shapes that functions return and take. The tables' own types are made with them.
+
+create type pgqueue.final_state as enum ('succeeded', 'failed', 'cancelled');
+
+-- What the function job returns.
+create type pgqueue.job_info as (
+  id bigint,
+  queue text,
+  kind text,
+  state text,
+  reason text,
+  priority integer,
+  args jsonb,
+  attempt integer,
+  max_attempts integer,
+  crashes integer,
+  run_at timestamptz,
+  created_at timestamptz,
+  claimed_at timestamptz,
+  finished_at timestamptz,
+  worker_id bigint,
+  unique_key text,
+  group_key text,
+  timeout interval,
+  expires_at timestamptz,
+  heartbeat interval,
+  headers jsonb,
+  progress jsonb,
+  cancel_requested boolean,
+  result jsonb,
+  error jsonb);
+
+-- What the function jobs returns.
+create type pgqueue.job_line as (
+  id bigint,
+  queue text,
+  kind text,
+  state text,
+  reason text,
+  priority integer,
+  attempt integer,
+  max_attempts integer,
+  run_at timestamptz,
+  created_at timestamptz,
+  claimed_at timestamptz,
+  finished_at timestamptz,
+  worker_id bigint,
+  unique_key text,
+  group_key text);
+
+-- One element of enqueue_many, converted and checked, on its way into the tables.
+create type pgqueue.new_job as (
+  id bigint,
+  kind text,
+  args jsonb,
+  queue text,
+  priority smallint,
+  due timestamptz,
+  unique_key text,
+  group_key text,
+  max_attempts smallint,
+  timeout interval,
+  expires_at timestamptz,
+  heartbeat interval,
+  backoff jsonb,
+  headers jsonb,
+  traits integer);
