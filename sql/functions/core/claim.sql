@@ -48,9 +48,13 @@ declare
   v_room jsonb := jsonb_build_object();
   v_admitted text[];
   v_settings boolean := false;
+  v_forget smallint;
   v_jobs bigint[];
   v_queues text[];
-  v_priorities smallint[];
+  v_spent smallint;
+  v_lanes integer := 0;
+  v_queue text;
+  v_mixed boolean := false;
   v_attempts smallint[];
   v_traits integer[];
   v_any integer;
@@ -65,8 +69,8 @@ begin
 
   if v_leases[1] is null then
     for v_lane in
-      select l.queue, l.priority, bool_or(l.grouped) as grouped, q.paused_at, q.max_running, q.timeout is not null or q.history <> 'all' or
-        q.max_attempts is not null as special
+      select l.queue, l.priority, bool_or(l.grouped) as grouped, q.paused_at, q.max_running, q.history,
+        q.timeout is not null or q.max_attempts is not null as special
       from pgqueue.lane l left join pgqueue.queue q on q.name = l.queue
       where l.queue = any(queues)
       group by l.queue, l.priority, q.name
@@ -123,6 +127,12 @@ begin
       if v_older is not null then
         v_more := v_older || v_more;
       end if;
+      if cardinality(v_more) > 0 then
+        v_mixed := v_mixed or coalesce(v_lane.queue <> v_queue, false);
+        v_lanes := v_lanes + 1;
+        v_queue := v_lane.queue;
+        v_forget := pgqueue._forget(v_lane.history);
+      end if;
       v_picked := v_picked || v_more;
       v_left := v_left - cardinality(v_more);
       if v_lane.max_running is not null then
@@ -137,23 +147,20 @@ begin
     with taken as (
       delete from pgqueue.ready r where r.ctid = any(v_picked)
       returning r.seq, r.job_id, r.queue, r.priority, r.attempt, r.traits)
-    select array_agg(t.job_id), array_agg(t.queue), array_agg(t.priority), array_agg(t.attempt + 1), array_agg(t.traits), bit_or(t.traits),
-      min(t.job_id), max(t.job_id)
-    into v_jobs, v_queues, v_priorities, v_attempts, v_traits, v_any, v_low, v_high
+    select array_agg(t.job_id), array_agg(t.attempt + 1), array_agg(t.traits), bit_or(t.traits), min(t.job_id), max(t.job_id), max(t.attempt),
+      array_agg(t.queue) filter (where v_mixed)
+    into v_jobs, v_attempts, v_traits, v_any, v_low, v_high, v_spent, v_queues
     from (select * from taken order by priority desc, seq) t;
     if v_any & 16 <> 0 then
-      select * into v_jobs, v_queues, v_priorities, v_attempts, v_traits
-      from pgqueue._drop_expired(v_jobs, v_queues, v_priorities, v_attempts, v_traits);
+      select * into v_jobs, v_attempts, v_traits, v_queues from pgqueue._drop_expired(v_jobs, v_attempts, v_traits, v_queues);
       if v_jobs is null then
         return;
       end if;
     end if;
 
-    if v_queues[1] = all(v_queues) then
+    if not v_mixed then
       insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
-      values (nextval('pgqueue.lease_id'), claim.worker, v_now,
-        case when v_settings then pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_queues[1])) else 0 end,
-        v_queues[1], v_jobs, v_attempts, case when v_any <> 0 then v_traits end)
+      values (nextval('pgqueue.lease_id'), claim.worker, v_now, v_forget, v_queue, v_jobs, v_attempts, case when v_any <> 0 then v_traits end)
       returning array[id] into v_leases;
     else
       with made as (
@@ -170,30 +177,37 @@ begin
     end if;
   else
     -- A suspect: its lease says the rest.
-    select l.job_ids, l.attempts, l.job_ids[1], l.job_ids[1], 32, true into v_jobs, v_attempts, v_low, v_high, v_any, v_settings
+    select l.job_ids, l.job_ids[1], l.job_ids[1], 32, true into v_jobs, v_low, v_high, v_any, v_settings
     from pgqueue.lease l where l.id = v_leases[1];
   end if;
 
-  if cardinality(v_leases) = 1 and not v_settings and v_any & 96 = 0 then
+  -- Job rows by array, materialised: joined directly they would be read through an ordered walk of the whole index.
+  if v_lanes = 1 and v_spent = 0 and not v_settings and v_any & 96 = 0 then
+    -- Jobs of one lane at their first attempt, the plain case: the order of ids is that of turns, but for what was scheduled or given back.
     return query
-    select v_leases[1], j.id, j.queue, j.kind, j.args, e.attempt::integer, coalesce(j.max_attempts, 5::smallint)::integer, j.priority::integer, j.timeout,
+    select v_leases[1], j.id, j.queue, j.kind, j.args, 1, coalesce(j.max_attempts, 5::smallint)::integer, j.priority::integer, j.timeout,
       j.heartbeat, j.headers, j.group_key, j.unique_key, 0, j.created_at
-    from unnest(v_jobs, v_attempts) with ordinality e(id, attempt, ord)
-    join pgqueue.job j on j.id = e.id and j.id between v_low and v_high and j.id = any(v_jobs)
-    order by e.ord;
+    from pgqueue.job j
+    where j.id between v_low and v_high and j.id = any(v_jobs)
+    order by j.id;
   else
     return query
-    select l.id, j.id, j.queue, j.kind, j.args, e.attempt::integer, coalesce(j.max_attempts, q.max_attempts, 5::smallint)::integer,
-      coalesce(p.priority, j.priority)::integer, coalesce(j.timeout, q.timeout),
+    with job as materialized (
+      select * from pgqueue.job j where j.id between v_low and v_high and j.id = any(v_jobs)),
+    held as materialized (
+      select l.id as lease, q.max_attempts, q.timeout, e.id, e.attempt, e.ord
+      from pgqueue.lease l
+      cross join unnest(l.job_ids, l.attempts) with ordinality e(id, attempt, ord)
+      left join pgqueue.queue q on q.name = l.queue
+      where l.id = any(v_leases))
+    select h.lease, j.id, j.queue, j.kind, j.args, h.attempt::integer, coalesce(j.max_attempts, h.max_attempts, 5::smallint)::integer,
+      coalesce(p.priority, j.priority)::integer, coalesce(j.timeout, h.timeout),
       j.heartbeat, j.headers, j.group_key, j.unique_key, coalesce(c.crashes, 0)::integer, j.created_at
-    from pgqueue.lease l
-    cross join unnest(l.job_ids, l.attempts) with ordinality e(id, attempt, ord)
-    join pgqueue.job j on j.id = e.id and j.id between v_low and v_high and j.id = any(v_jobs)
-    left join pgqueue.queue q on q.name = l.queue
-    left join pgqueue.crash c on c.job_id = e.id
-    left join pgqueue.changed_priority p on p.job_id = e.id
-    where l.id = any(v_leases)
-    order by coalesce(p.priority, j.priority) desc, l.id, e.ord;
+    from held h
+    join job j on j.id = h.id
+    left join lateral (select c.crashes from pgqueue.crash c where v_any & 32 <> 0 and c.job_id = h.id) c on true
+    left join lateral (select p.priority from pgqueue.changed_priority p where v_any & 64 <> 0 and p.job_id = h.id) p on true
+    order by coalesce(p.priority, j.priority) desc, h.lease, h.ord;
   end if;
 end $$;
 

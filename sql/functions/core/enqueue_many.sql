@@ -51,9 +51,7 @@ begin
   end if;
 
   v_ids := pgqueue._take_keys(v_jobs);
-  v_new := array(
-    select j::pgqueue.new_job
-    from unnest(v_jobs) j join unnest(v_ids) i(id) on i.id = j.id);
+  v_new := array(select j::pgqueue.new_job from unnest(v_jobs) j where j.id in (select i from unnest(v_ids) i));
   insert into pgqueue.job (id, created_at, expires_at, timeout, heartbeat, priority, max_attempts, queue, kind, unique_key, group_key,
     args, backoff, headers)
   select j.id, v_now, j.expires_at, j.timeout, j.heartbeat, j.priority, j.max_attempts, j.queue, j.kind, j.unique_key, j.group_key,

@@ -1,10 +1,9 @@
 -- Of jobs just taken from ready: those whose queue timeout has passed before they ever started fail now instead of being handed out. Returns the rest.
 create function pgqueue._drop_expired(
   inout jobs bigint[],
-  inout queues text[],
-  inout priorities smallint[],
   inout attempts smallint[],
-  inout traits integer[])
+  inout traits integer[],
+  inout queues text[])
 language plpgsql
 as $$
 declare
@@ -20,16 +19,17 @@ begin
   end if;
   for v_job in
     select e.id, e.attempt, e.traits, q.history
-    from unnest(jobs, queues, attempts, _drop_expired.traits) e(id, queue, attempt, traits)
-    left join pgqueue.queue q on q.name = e.queue
+    from unnest(jobs, attempts, _drop_expired.traits) e(id, attempt, traits)
+    join pgqueue.job j on j.id = e.id
+    left join pgqueue.queue q on q.name = j.queue
     where e.id = any(v_late)
   loop
     perform pgqueue._finish(array[v_job.id], array['failed'], array['queue_timeout'], array[v_job.attempt - 1]::smallint[], array[v_job.traits], null,
       null, null, pgqueue._forget(v_job.history));
   end loop;
-  select array_agg(e.id order by e.ord), array_agg(e.queue order by e.ord), array_agg(e.priority order by e.ord),
-    array_agg(e.attempt order by e.ord), array_agg(e.traits order by e.ord)
-  into jobs, queues, priorities, attempts, traits
-  from unnest(jobs, queues, priorities, attempts, _drop_expired.traits) with ordinality e(id, queue, priority, attempt, traits, ord)
+  select array_agg(e.id order by e.ord), array_agg(e.attempt order by e.ord), array_agg(e.traits order by e.ord),
+    case when queues is not null then array_agg(e.queue order by e.ord) end
+  into jobs, attempts, traits, queues
+  from unnest(jobs, attempts, _drop_expired.traits, queues) with ordinality e(id, attempt, traits, queue, ord)
   where e.id <> all(v_late);
 end $$;
