@@ -66,15 +66,15 @@ begin
       return query
       select v_id, i.job, 'stale' from unnest(leases, jobs) i(lease, job) where i.lease = v_id and i.job <> all(v_lease.job_ids);
     end if;
+    if v_done is not null or v_undone is not null then
+      perform pgqueue._unlease(v_lease, v_done || v_undone);
+    end if;
     if v_done is not null then
       perform pgqueue._finish(v_done, null, null, v_attempts, case when v_lease.traits is not null then v_traits end, v_results,
         v_lease.worker_id, v_lease.claimed_at, v_lease.forget);
     end if;
     if v_undone is not null then
       perform pgqueue._settle_unsuccessful(v_lease, v_undone, v_outcomes, v_undone_attempts, v_undone_traits, v_errors, v_delays);
-    end if;
-    if v_done is not null or v_undone is not null then
-      perform pgqueue._unlease(v_lease, v_done || v_undone);
     end if;
   end loop;
 end $$;

@@ -8,12 +8,10 @@ declare
   v_attempts smallint[];
   v_traits integer[];
 begin
-  if cardinality(jobs) < cardinality((lease).job_ids) then
-    select array_agg(h.id order by h.ord), array_agg(h.attempt order by h.ord), case when (lease).traits is not null then array_agg(h.traits order by h.ord) end
-    into v_jobs, v_attempts, v_traits
-    from unnest((lease).job_ids, (lease).attempts, (lease).traits) with ordinality h(id, attempt, traits, ord)
-    where h.id <> all(jobs);
-  end if;
+  select array_agg(h.id order by h.ord), array_agg(h.attempt order by h.ord), case when (lease).traits is not null then array_agg(h.traits order by h.ord) end
+  into v_jobs, v_attempts, v_traits
+  from unnest((lease).job_ids, (lease).attempts, (lease).traits) with ordinality h(id, attempt, traits, ord)
+  where h.id <> all(jobs);
   if coalesce(cardinality(v_jobs), 0) + cardinality(jobs) <> cardinality((lease).job_ids) then
     perform pgqueue._refuse('PQ001', 'a job appears twice in one call', 'Settle each job once.');
   end if;
