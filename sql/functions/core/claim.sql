@@ -28,6 +28,7 @@ returns table (
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
+set jit = off
 set enable_bitmapscan = off
 set enable_nestloop = off
 set plan_cache_mode = force_generic_plan

@@ -2,6 +2,7 @@ create function pgqueue.deregister_worker(worker bigint)
 returns integer
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set jit = off
 as $$
 declare
   v_lease pgqueue.lease;

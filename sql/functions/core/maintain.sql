@@ -5,6 +5,7 @@ returns table (duty text, done bigint, error text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '1s'
+set jit = off
 as $$
 #variable_conflict use_column
 declare

@@ -11,6 +11,7 @@ returns table (lease bigint, job_id bigint, problem text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
+set jit = off
 set enable_nestloop = off
 set plan_cache_mode = force_generic_plan
 as $$

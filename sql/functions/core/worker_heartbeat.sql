@@ -3,6 +3,7 @@ create function pgqueue.worker_heartbeat(worker bigint, leases bigint[] default 
 returns table (action text, lease bigint, job_id bigint)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set jit = off
 as $$
 #variable_conflict use_column
 declare

@@ -9,6 +9,7 @@ create function pgqueue.jobs(
 returns setof pgqueue.job_line
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set jit = off
 as $$
 #variable_conflict use_column
 declare

@@ -13,6 +13,7 @@ returns table (
   settings jsonb)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set jit = off
 as $$
 #variable_conflict use_column
 declare

@@ -3,6 +3,7 @@
 create function pgqueue._duty_promote() returns bigint
 language plpgsql
 set enable_seqscan = off
+set jit = off
 set enable_bitmapscan = off
 as $$
 declare
