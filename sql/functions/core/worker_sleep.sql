@@ -5,7 +5,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform pgqueue._check_queues(queues);
-  perform pg_advisory_lock_shared(pgqueue._lock_class('sleep'), q.key)
+  -- Two locks for each queue: see _wake.
+  perform pg_advisory_lock_shared(pgqueue._lock_class('sleep'), q.key), pg_advisory_lock_shared(pgqueue._lock_class('asleep'), q.key)
   from (
     select hashtext(u.name) as key from unnest(queues) u(name)
     except select h from pgqueue._locks_held('sleep') h) q;

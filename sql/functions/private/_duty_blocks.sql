@@ -15,7 +15,7 @@ begin
   select * into v_config from pgqueue.config;
   select s.last_value into v_last from pgqueue.job_id s;
   select * into v_current from pgqueue.block b where v_last >= b.low and v_last < b.high;
-  if found and v_last > v_current.low + 1
+  if found
     and (select min(j.created_at) from (select j.created_at from pgqueue.job j where j.id >= v_current.low and j.id < v_current.high order by j.id limit 1) j)
       < v_now - v_config.block_age
   then

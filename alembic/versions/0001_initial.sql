@@ -1,0 +1,3535 @@
+-- Frozen from sql/ by alembic/freeze.py: edit there.
+set local check_function_bodies = off;
+
+-- source: sql/schema.sql
+-- pgqueue: the life of a job, in tables.
+--
+--   enqueue ──► job (written once) ──► ready ──claim──► lease ──settle──► outcome (written once)
+--                  │                     ▲                │
+--                  ├─► scheduled ────────┤◄── retry ──────┤      due times, retries, snoozes
+--                  ├─► arrival ► blocked ┘                │      jobs with a group, waiting for a slot
+--                  └─► suspect ◄────────── lost worker ───┘      jobs that came out of a crash, claimed alone
+--
+-- Facts are appended and never updated: `job` says what was asked, `outcome` how it ended, `attempt_error` what went wrong on the
+-- way. The three are cut into blocks by job id, made ahead, and dropped whole once everything in them is final and past retention.
+-- What churns is narrow: `ready` (one row per queued job) and `lease` (one row per claim and queue, whatever the number of jobs).
+--
+-- A live job is in exactly one of ready, scheduled, arrival, blocked, suspect or a lease; a final one has its outcome. There is no
+-- state column: a state is where the job stands, and the functions of the room `inspect` turn that into one word.
+--
+-- A lease is the fence. Its arrays hold the jobs that are still unsettled; what is no longer in them is refused, so no interleaving of
+-- late workers, rescues and cancels records two outcomes for one job.
+--
+-- Nothing that runs inside a user's transaction (enqueue, cancel) takes a lock that a claim, a settle or another enqueue waits for. Hence:
+-- no foreign keys, no counters, no upserts of shared rows on the way, and a `lane` table without a unique constraint.
+--
+-- The word pgqueue in these files means "this schema": the installer may render it under another name.
+
+do $$
+begin
+  -- `create schema if not exists` wants CREATE on the database even when the schema is there; a DBA may have made it.
+  if to_regnamespace('pgqueue') is null then
+    create schema pgqueue;
+  end if;
+end $$;
+
+comment on schema pgqueue is 'pgqueue: job queue, query queue and batch engine. Call its functions; its tables are not an interface.';
+
+-- source: sql/roles.sql
+-- Four roles by purpose; grant them to login roles. Roles belong to the whole cluster, so they may be there already, and an installer
+-- without CREATEROLE goes on without them: then only the owner can call the functions until a DBA has made the roles and grants.
+do $$
+declare
+  v_role text;
+begin
+  foreach v_role in array array['pgqueue_producer', 'pgqueue_worker', 'pgqueue_operator', 'pgqueue_reader'] loop
+    if to_regrole(v_role) is null then
+      begin
+        execute format('create role %I nologin', v_role);
+      exception
+        when duplicate_object or unique_violation then null;  -- another installation made it between the look and the act
+        when insufficient_privilege then
+          raise notice 'role % was not created: ask a superuser for it and apply the grants again', v_role;
+      end;
+    end if;
+  end loop;
+end $$;
+
+-- source: sql/types.sql
+-- Shapes that functions return and take. The tables' own types are made with them.
+
+create type pgqueue.final_state as enum ('succeeded', 'failed', 'cancelled');
+
+-- What the function job returns.
+create type pgqueue.job_info as (
+  id bigint,
+  queue text,
+  kind text,
+  state text,
+  reason text,
+  priority integer,
+  args jsonb,
+  attempt integer,
+  max_attempts integer,
+  crashes integer,
+  run_at timestamptz,
+  created_at timestamptz,
+  claimed_at timestamptz,
+  finished_at timestamptz,
+  worker_id bigint,
+  unique_key text,
+  group_key text,
+  timeout interval,
+  expires_at timestamptz,
+  heartbeat interval,
+  headers jsonb,
+  progress jsonb,
+  cancel_requested boolean,
+  result jsonb,
+  error jsonb);
+
+-- What the function jobs returns.
+create type pgqueue.job_line as (
+  id bigint,
+  queue text,
+  kind text,
+  state text,
+  reason text,
+  priority integer,
+  attempt integer,
+  max_attempts integer,
+  run_at timestamptz,
+  created_at timestamptz,
+  claimed_at timestamptz,
+  finished_at timestamptz,
+  worker_id bigint,
+  unique_key text,
+  group_key text);
+
+-- One element of enqueue_many, converted and checked, on its way into the tables.
+create type pgqueue.new_job as (
+  id bigint,
+  kind text,
+  args jsonb,
+  queue text,
+  priority smallint,
+  due timestamptz,
+  unique_key text,
+  group_key text,
+  max_attempts smallint,
+  timeout interval,
+  expires_at timestamptz,
+  heartbeat interval,
+  backoff jsonb,
+  headers jsonb,
+  traits integer);
+
+-- source: sql/tables/config.sql
+-- One row: what holds for this whole installation. `pgqueue.configure` writes it.
+create table pgqueue.config (
+  singleton boolean primary key default true check (singleton),
+  lost_after interval not null default '30 seconds' check (lost_after > interval '0'),
+  max_crashes smallint not null default 5 check (max_crashes between 1 and 1000),
+  retention interval not null default '7 days' check (retention >= interval '0'),
+  block_size bigint not null default 1000000 check (block_size between 1000 and 1000000000),
+  blocks_ahead smallint not null default 2 check (blocks_ahead between 1 and 100),
+  block_age interval not null default '1 day' check (block_age > interval '0'));
+
+insert into pgqueue.config default values;
+
+comment on table pgqueue.config is 'Settings of this installation, one row; see the function configure.';
+
+-- source: sql/tables/group.sql
+-- Groups. Enqueue puts a job with a group_key into `arrival` without looking at the group. Claims admit arrivals under the group's
+-- advisory lock: to `ready`, with a slot, if one is free, else to `blocked`. A slot is a row tied to its job, never a counter.
+
+-- The inbox. A row without a job says: a slot of this group was freed, look at it again.
+create table pgqueue.arrival (
+  seq bigint not null,
+  job_id bigint unique,
+  traits integer not null,
+  priority smallint not null,
+  attempt smallint not null,
+  queue text collate "C" not null,
+  group_key text collate "C" not null)
+  with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+create index arrival_turn on pgqueue.arrival (queue, seq);
+create index arrival_group on pgqueue.arrival (queue, group_key, seq);
+
+create table pgqueue.blocked (
+  seq bigint not null,
+  job_id bigint primary key,
+  traits integer not null,
+  priority smallint not null,
+  attempt smallint not null,
+  queue text collate "C" not null,
+  group_key text collate "C" not null);
+create index blocked_turn on pgqueue.blocked (queue, group_key, priority desc, seq);
+
+create table pgqueue.slot (
+  job_id bigint primary key,
+  queue text collate "C" not null,
+  group_key text collate "C" not null);
+create index slot_group on pgqueue.slot (queue, group_key);
+
+comment on table pgqueue.arrival is 'Jobs with a group that no claim has looked at yet.';
+comment on table pgqueue.blocked is 'Jobs that wait for a slot of their group.';
+comment on table pgqueue.slot is 'One row per admitted job of a group: ready or running.';
+
+-- source: sql/tables/job.sql
+-- What was asked. Written once, never updated. Job ids and turns (`ready.seq`) are drawn from one sequence: a job's first turn is its id.
+create sequence pgqueue.job_id;
+
+create table pgqueue.job (
+  id bigint primary key,
+  created_at timestamptz not null,
+  expires_at timestamptz,
+  timeout interval,
+  heartbeat interval,
+  priority smallint not null,
+  max_attempts smallint,
+  queue text collate "C" not null,
+  kind text collate "C" not null,
+  unique_key text collate "C",
+  group_key text collate "C",
+  args jsonb not null,
+  backoff jsonb,
+  headers jsonb) partition by range (id);
+
+-- How it ended. One narrow row per final job; inserting it is the final transition.
+create table pgqueue.outcome (
+  job_id bigint primary key,
+  finished_at timestamptz not null,
+  claimed_at timestamptz,
+  worker_id bigint,
+  state pgqueue.final_state not null,
+  attempt smallint not null,
+  reason text,
+  result jsonb,
+  constraint outcome_reason check ((state = 'succeeded') = (reason is null))) partition by range (job_id);
+create index outcome_unsuccessful on pgqueue.outcome (job_id) where state <> 'succeeded';
+create index outcome_finished on pgqueue.outcome using brin (finished_at) with (autosummarize = on);
+
+-- Every attempt that went wrong, appended.
+create table pgqueue.attempt_error (
+  job_id bigint not null,
+  failed_at timestamptz not null,
+  worker_id bigint,
+  attempt smallint not null,
+  reason text not null,
+  error jsonb) partition by range (job_id);
+create index on pgqueue.attempt_error (job_id);
+
+-- Blocks: one partition of each of the three per range of ids. The default partitions take what no block covers, so that enqueue
+-- never fails for want of one; upkeep keeps blocks ahead and moves strays when it makes the block they belong to.
+create table pgqueue.block (
+  low bigint primary key,
+  high bigint not null check (high > low),
+  made_at timestamptz not null,
+  look_again_at timestamptz not null);
+
+create table pgqueue.job_default partition of pgqueue.job default;
+create table pgqueue.outcome_default partition of pgqueue.outcome default;
+create table pgqueue.attempt_error_default partition of pgqueue.attempt_error default;
+
+comment on table pgqueue.job is 'What was asked: one row per job, written once.';
+comment on table pgqueue.outcome is 'How it ended: one row per final job, written once.';
+comment on table pgqueue.attempt_error is 'Every failed attempt of every job.';
+comment on table pgqueue.block is 'The ranges of job ids that have their own partitions of job, outcome and attempt_error.';
+
+-- source: sql/tables/queue.sql
+-- Settings of a queue. A queue needs no row here: without one it has the defaults. Nothing on the enqueue path reads this table.
+create table pgqueue.queue (
+  name text collate "C" primary key check (length(name) between 1 and 200),
+  paused_at timestamptz,
+  max_running integer check (max_running >= 0),
+  group_limit integer check (group_limit >= 1),
+  max_attempts smallint check (max_attempts >= 1),
+  timeout interval check (timeout > interval '0'),
+  backoff jsonb,
+  retention interval check (retention >= interval '0'),
+  history text check (history in ('all', 'failed', 'none')),
+  updated_at timestamptz not null);
+
+-- Claims of a queue with max_running meet on this row, and only those. It is apart from `queue` so that an operator's open
+-- transaction over the settings stalls no worker.
+create table pgqueue.limiter (queue text collate "C" primary key);
+
+-- Which (queue, priority) pairs have ever been used, so that a claim knows where to look without walking dead index entries.
+-- No unique constraint: an uncommitted first row must not make another enqueue wait. Doubles are compacted by upkeep.
+create table pgqueue.lane (
+  queue text collate "C" not null,
+  priority smallint not null,
+  grouped boolean not null);
+create index on pgqueue.lane (queue, priority);
+
+comment on table pgqueue.queue is 'Settings of queues that differ from the defaults; see the function configure_queue.';
+
+-- source: sql/tables/ready.sql
+-- The hot tables. Narrow rows that come and go; vacuum is told to follow closely.
+--
+-- `traits` is a bit mask that travels from ready into the lease, so that settling a plain job touches nothing but lease and outcome:
+--   1 unique key · 2 group · 4 timeout · 8 heartbeat promise · 16 queue timeout · 32 came out of a crash · 64 priority was changed
+
+-- One row per queued job. `seq` is new each time a job becomes ready. `attempt` counts the attempts already spent.
+create table pgqueue.ready (
+  seq bigint not null,
+  job_id bigint not null,
+  traits integer not null,
+  priority smallint not null,
+  attempt smallint not null,
+  queue text collate "C" not null)
+  with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
+create index ready_turn on pgqueue.ready (queue, priority desc, seq);
+create unique index ready_job on pgqueue.ready (job_id);
+
+-- One row per claim call and queue. Running = in a lease. `traits` is null when no job of the lease has any.
+-- `forget`: 0 keep every outcome, 1 only unsuccessful ones, 2 none.
+create sequence pgqueue.lease_id;
+
+create table pgqueue.lease (
+  id bigint primary key,
+  worker_id bigint not null,
+  claimed_at timestamptz not null,
+  forget smallint not null,
+  queue text collate "C" not null,
+  job_ids bigint[] not null check (cardinality(job_ids) > 0),
+  attempts smallint[] not null check (cardinality(attempts) = cardinality(job_ids)),
+  traits integer[] check (cardinality(traits) = cardinality(job_ids)))
+  with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+create index lease_worker on pgqueue.lease (worker_id);
+
+-- Jobs that wait for a time: delays, retries, snoozes. Upkeep promotes them.
+create table pgqueue.scheduled (
+  run_at timestamptz not null,
+  job_id bigint primary key,
+  traits integer not null,
+  priority smallint not null,
+  attempt smallint not null,
+  queue text collate "C" not null)
+  with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+create index scheduled_due on pgqueue.scheduled (run_at);
+
+-- Jobs that came out of a crashed lease and are claimed alone, so that a poison job shows itself.
+create table pgqueue.suspect (
+  seq bigint not null,
+  job_id bigint primary key,
+  traits integer not null,
+  priority smallint not null,
+  attempt smallint not null,
+  crashes smallint not null,
+  queue text collate "C" not null);
+create index suspect_turn on pgqueue.suspect (queue, seq);
+
+-- Crash counts of jobs that have any.
+create table pgqueue.crash (
+  job_id bigint primary key,
+  crashes smallint not null);
+
+-- Priorities changed after enqueue; the job row keeps what was asked.
+create table pgqueue.changed_priority (
+  job_id bigint primary key,
+  priority smallint not null);
+
+comment on table pgqueue.ready is 'Queued jobs, one narrow row each.';
+comment on table pgqueue.lease is 'Claims in progress: the arrays hold the jobs still unsettled. Running means: in a lease.';
+comment on table pgqueue.scheduled is 'Jobs that wait for a time.';
+comment on table pgqueue.suspect is 'Jobs whose worker was lost, waiting to be claimed alone.';
+
+-- source: sql/tables/side.sql
+-- Rows that exist only where such a thing happens.
+
+-- (queue, unique_key) of live jobs that have a key.
+create table pgqueue.job_key (
+  queue text collate "C" not null,
+  unique_key text collate "C" not null,
+  job_id bigint not null unique,
+  primary key (queue, unique_key));
+
+-- Queue timeouts: when a job that has not started by then fails.
+create table pgqueue.deadline (
+  expires_at timestamptz not null,
+  job_id bigint not null);
+create index on pgqueue.deadline (expires_at);
+
+-- Cancels of running jobs, until the worker has answered.
+create table pgqueue.cancel_request (
+  job_id bigint primary key,
+  requested_at timestamptz not null,
+  why text);
+
+-- What running jobs say of themselves.
+create table pgqueue.progress (
+  job_id bigint primary key,
+  lease_id bigint not null,
+  heartbeat_at timestamptz not null,
+  progress jsonb) with (fillfactor = 50);
+
+-- Who waits for an outcome and listens. Lost in a crash of the server, and so are the listeners: unlogged.
+create unlogged table pgqueue.waiter (
+  job_id bigint not null,
+  expires_at timestamptz not null);
+create index on pgqueue.waiter (job_id);
+
+create table pgqueue.worker (
+  id bigint generated always as identity primary key,
+  name text not null,
+  queues text[] not null,
+  concurrency integer not null check (concurrency >= 1),
+  info jsonb not null,
+  started_at timestamptz not null,
+  heartbeat_at timestamptz not null) with (fillfactor = 50);
+
+comment on table pgqueue.job_key is 'Unique keys of live jobs.';
+comment on table pgqueue.deadline is 'Queue timeouts to come.';
+comment on table pgqueue.cancel_request is 'Cancels that running jobs have been asked for.';
+comment on table pgqueue.progress is 'Last heartbeat and progress of jobs that report them.';
+comment on table pgqueue.waiter is 'Sessions that listen for the outcome of a job.';
+comment on table pgqueue.worker is 'Registered workers; one whose heartbeat ran out is removed and its jobs are rescued.';
+
+-- source: sql/functions/private/_add_block.sql
+-- Makes the partitions for ids from `low` up to `high`. Made aside and attached: creating them in place would lock the parents against
+-- every enqueue until this transaction ends. What the default partitions hold of the range moves in first, as attaching demands.
+create function pgqueue._add_block(low bigint, high bigint) returns void
+language plpgsql
+as $$
+declare
+  v_table text;
+  v_id text;
+  v_part text;
+begin
+  foreach v_table in array array['job', 'outcome', 'attempt_error'] loop
+    v_id := case v_table when 'job' then 'id' else 'job_id' end;
+    v_part := v_table || '_' || low;
+    execute format('create table pgqueue.%I (like pgqueue.%I including defaults including constraints)', v_part, v_table);
+    execute format('alter table pgqueue.%I add constraint %I check (%I >= %s and %I < %s)', v_part, v_part || '_range', v_id, low, v_id, high);
+    execute format('alter table pgqueue.%I set (autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_scale_factor = 0.5)', v_part);
+    execute format(
+      'with stray as (delete from pgqueue.%I where %I >= %s and %I < %s returning *) insert into pgqueue.%I select * from stray',
+      v_table || '_default', v_id, low, v_id, high, v_part);
+    execute format('alter table pgqueue.%I attach partition pgqueue.%I for values from (%s) to (%s)', v_table, v_part, low, high);
+    execute format('alter table pgqueue.%I drop constraint %I', v_part, v_part || '_range');
+  end loop;
+  insert into pgqueue.block (low, high, made_at, look_again_at) values (low, high, pgqueue._now(), pgqueue._now());
+end $$;
+
+-- source: sql/functions/private/_admit.sql
+-- Admits what has arrived in a queue: looks at up to `most` rows of the inbox from this session's cursor on, and once at each group among them.
+-- Groups are taken in order, though their locks are only tried, so that two admitters do not keep taking turns in each other's way.
+create function pgqueue._admit(queue text, most integer) returns integer
+language plpgsql
+as $$
+declare
+  v_start float8 := extract(epoch from clock_timestamp());
+  v_cursor record;
+  v_sweep boolean;
+  v_groups text[];
+  v_first bigint;
+  v_done integer;
+begin
+  select * into v_cursor from pgqueue._cursor('arrival', _admit.queue, 0);
+  v_sweep := v_start >= v_cursor.expires;
+  select array_agg(distinct a.group_key), min(a.seq) into v_groups, v_first
+  from (
+    select a.group_key, a.seq from pgqueue.arrival a
+    where a.queue = _admit.queue and a.seq >= case when v_sweep then 0 else v_cursor.floor end
+    order by a.seq limit most) a;
+  if v_first is not null or v_sweep then
+    perform pgqueue._set_cursor('arrival', _admit.queue, 0, v_first, case when v_sweep then v_start end, v_cursor.expires);
+  end if;
+  select coalesce(sum(pgqueue._admit_group(_admit.queue, g)), 0) into v_done
+  from (select g from unnest(v_groups) g order by g) g;
+  return v_done;
+end $$;
+
+-- source: sql/functions/private/_admit_group.sql
+-- Admission to one group: freed slots go to whoever is first by priority and turn among the blocked and the newly arrived. Exact because
+-- it happens under the group's advisory lock, which is only ever tried: a holder somewhere else will do the same work.
+-- Returns the number of jobs that became ready; null when another session is at it.
+create function pgqueue._admit_group(queue text, group_key text) returns integer
+language plpgsql
+as $$
+declare
+  v_limit integer;
+  v_free integer;
+  v_jobs bigint[];
+  v_priorities smallint[];
+  v_attempts smallint[];
+  v_traits integer[];
+begin
+  if not pg_try_advisory_xact_lock(
+    pgqueue._lock_class('group'), hashtext(_admit_group.queue || E'\x1f' || _admit_group.group_key)) then
+    return null;
+  end if;
+  select q.group_limit into v_limit from pgqueue.queue q where q.name = _admit_group.queue;
+  -- `arrival` keeps what cannot be admitted now out of the way of the next look at the inbox: it moves to `blocked`.
+  with arrived as (
+    delete from pgqueue.arrival a
+    where a.ctid = any(array(
+      select a.ctid from pgqueue.arrival a
+      where a.queue = _admit_group.queue and a.group_key = _admit_group.group_key
+      order by a.seq limit 1000 for update skip locked))
+    returning a.seq, a.job_id, a.traits, a.priority, a.attempt, a.queue, a.group_key)
+  insert into pgqueue.blocked (seq, job_id, traits, priority, attempt, queue, group_key)
+  select a.seq, a.job_id, a.traits, a.priority, a.attempt, a.queue, a.group_key from arrived a where a.job_id is not null;
+
+  if v_limit is not null then
+    select v_limit - count(*) into v_free
+    from pgqueue.slot s where s.queue = _admit_group.queue and s.group_key = _admit_group.group_key;
+    if v_free <= 0 then
+      return 0;
+    end if;
+  end if;
+  with admitted as (
+    delete from pgqueue.blocked b
+    where b.ctid = any(array(
+      select b.ctid from pgqueue.blocked b
+      where b.queue = _admit_group.queue and b.group_key = _admit_group.group_key
+      order by b.priority desc, b.seq limit coalesce(v_free, 1000) for update skip locked))
+    returning b.job_id, b.priority, b.attempt, b.traits, b.seq)
+  select array_agg(a.job_id), array_agg(a.priority), array_agg(a.attempt), array_agg(a.traits)
+  into v_jobs, v_priorities, v_attempts, v_traits
+  from (select * from admitted order by priority desc, seq) a;
+  if v_jobs is null then
+    return 0;
+  end if;
+  insert into pgqueue.slot (job_id, queue, group_key)
+  select j, _admit_group.queue, _admit_group.group_key from unnest(v_jobs) j;
+  perform pgqueue._enter(v_jobs, array_fill(_admit_group.queue, array[cardinality(v_jobs)]), v_priorities, v_attempts, v_traits, true);
+  return cardinality(v_jobs);
+end $$;
+
+-- source: sql/functions/private/_announce.sql
+-- Tells those who wait for these jobs that they are final. One probe when nobody waits for anything, which is the usual case.
+create function pgqueue._announce(jobs bigint[]) returns void
+language plpgsql
+as $$
+declare
+  v_class integer := pgqueue._lock_class('wait');
+begin
+  if pg_try_advisory_lock(v_class, 0) then
+    perform pg_advisory_unlock(v_class, 0);
+    return;
+  end if;
+  if pg_notification_queue_usage() < 0.5 then
+    perform pg_notify('pgqueue_done', w.job_id::text)
+    from (select distinct w.job_id from pgqueue.waiter w where w.job_id = any(jobs)) w;
+  end if;
+end $$;
+
+-- source: sql/functions/private/_any_live.sql
+-- Whether any job with an id from `low` up to `high` is live. By the indexes of the places where live jobs stand, so that it is quick under a lock.
+create function pgqueue._any_live(low bigint, high bigint) returns boolean
+language sql
+as $$
+  select exists (select from pgqueue.ready w where w.job_id >= low and w.job_id < high)
+    or exists (select from pgqueue.scheduled w where w.job_id >= low and w.job_id < high)
+    or exists (select from pgqueue.arrival w where w.job_id >= low and w.job_id < high)
+    or exists (select from pgqueue.blocked w where w.job_id >= low and w.job_id < high)
+    or exists (select from pgqueue.suspect w where w.job_id >= low and w.job_id < high)
+    or exists (select from pgqueue.lease l cross join unnest(l.job_ids) j(id) where j.id >= low and j.id < high);
+$$;
+
+-- source: sql/functions/private/_backoff.sql
+-- How long a job waits after its n-th failed attempt. Missing keys: exponential, base 2 seconds, cap one hour, jitter a tenth. Jitter spreads the
+-- delay evenly over [1 - jitter, 1 + jitter] of itself, and never beyond the cap.
+create function pgqueue._backoff(spec jsonb, attempt integer) returns interval
+language plpgsql volatile
+as $$
+declare
+  v_base float8 := coalesce((spec ->> 'base')::float8, 2);
+  v_cap float8 := coalesce((spec ->> 'cap')::float8, 3600);
+  v_jitter float8 := coalesce((spec ->> 'jitter')::float8, 0.1);
+  v_delay float8;
+begin
+  v_delay := case coalesce(spec ->> 'strategy', 'exponential')
+    when 'constant' then v_base
+    when 'linear' then v_base * attempt
+    else v_base * 2 ^ least(attempt - 1, 60) end;
+  v_delay := least(v_cap, v_delay) * (1 + v_jitter * (2 * random() - 1));
+  return make_interval(secs => least(v_cap, v_delay));
+end $$;
+
+-- source: sql/functions/private/_check_backoff.sql
+-- {"strategy": "constant"|"linear"|"exponential", "base": seconds, "cap": seconds, "jitter": 0..1}; any key may be missing.
+create function pgqueue._check_backoff(backoff jsonb) returns void
+language plpgsql
+as $$
+declare
+  v_hint constant text := 'Example: {"strategy": "exponential", "base": 2, "cap": 3600, "jitter": 0.1}; base and cap in seconds.';
+  v_key text;
+  v_value jsonb;
+begin
+  if backoff is null then
+    return;
+  end if;
+  if jsonb_typeof(backoff) <> 'object' then
+    perform pgqueue._refuse('PQ001', 'backoff is not an object', v_hint);
+  end if;
+  for v_key, v_value in select e.key, e.value from jsonb_each(backoff) e loop
+    if v_key = 'strategy' then
+      if v_value not in ('"constant"', '"linear"', '"exponential"') then
+        perform pgqueue._refuse('PQ001', format('backoff strategy %s is unknown', v_value), v_hint);
+      end if;
+    elsif v_key in ('base', 'cap', 'jitter') then
+      if jsonb_typeof(v_value) <> 'number' or v_value::numeric < 0
+        or v_value::numeric > (case v_key when 'jitter' then 1 else 315576000 end) then
+        perform pgqueue._refuse('PQ001', format('backoff %s is %s', v_key, v_value), v_hint);
+      end if;
+    else
+      perform pgqueue._refuse('PQ001', format('backoff has an unknown key %s', v_key), v_hint);
+    end if;
+  end loop;
+end $$;
+
+-- source: sql/functions/private/_check_claim.sql
+create function pgqueue._check_claim(worker bigint, queues text[], n integer) returns void
+language plpgsql
+as $$
+begin
+  perform pgqueue._check_worker(worker);
+  if n is null or n not between 1 and 10000 then
+    perform pgqueue._refuse('PQ001', format('n is %s', coalesce(n::text, 'null')), 'Claim from 1 to 10000 jobs at a time.');
+  end if;
+  if coalesce(cardinality(queues), 0) = 0 or array_position(queues, null) is not null then
+    perform pgqueue._check_queues(queues);
+  end if;
+end $$;
+
+-- source: sql/functions/private/_check_interval.sql
+-- An interval argument: null (not given), or at least zero (or above zero), finite and below a century, so that adding it to a time
+-- of this century cannot overflow.
+create function pgqueue._check_interval(what text, given interval, above_zero boolean) returns void
+language plpgsql
+as $$
+begin
+  if given is null then
+    return;
+  end if;
+  if given < interval '0' or (above_zero and given = interval '0') then
+    perform pgqueue._refuse('PQ001', format('%s is %s', what, given),
+      format('Give an interval %s zero, such as ''30 seconds''.', case when above_zero then 'above' else 'of at least' end));
+  end if;
+  if given > interval '100 years' then
+    perform pgqueue._refuse('PQ001', format('%s is longer than a hundred years', what), 'Leave it out to have none.');
+  end if;
+end $$;
+
+-- source: sql/functions/private/_check_job.sql
+-- What every way of enqueueing accepts, so that a job is refused for the same reasons one by one and in thousands.
+create function pgqueue._check_job(
+  kind text,
+  args jsonb,
+  queue text,
+  priority integer,
+  run_at timestamptz,
+  delay interval,
+  unique_key text,
+  group_key text,
+  max_attempts integer,
+  timeout interval,
+  expires_in interval,
+  heartbeat interval,
+  backoff jsonb,
+  headers jsonb) returns void
+language plpgsql
+as $$
+begin
+  -- The plain case passes in a handful of comparisons; the messages are made only when something is wrong.
+  if kind is null or queue is null or length(kind) not between 1 and 200 or length(queue) not between 1 and 200
+    or kind ~ '[\x01-\x1f\x7f]' or queue ~ '[\x01-\x1f\x7f]' then
+    perform pgqueue._check_name('kind', kind, 200);
+    perform pgqueue._check_name('queue', queue, 200);
+  end if;
+  if args is null or jsonb_typeof(args) <> 'object' then
+    perform pgqueue._refuse('PQ001', format('args is %s, not an object', coalesce(jsonb_typeof(args), 'null')),
+      'Give the arguments by name, such as {"user_id": 42}, or {} for none.');
+  end if;
+  if priority is null or priority not between -32768 and 32767 then
+    perform pgqueue._refuse('PQ001', format('priority is %s', coalesce(priority::text, 'null')),
+      'Give a whole number from -32768 to 32767; higher runs first, 0 is usual.');
+  end if;
+  if max_attempts not between 1 and 32767 then
+    perform pgqueue._refuse('PQ001', format('max_attempts is %s', max_attempts), 'Give a whole number from 1 to 32767, or null for the queue''s own.');
+  end if;
+  if run_at is not null then
+    if delay is not null then
+      perform pgqueue._refuse('PQ001', 'both run_at and delay are given', 'Give one of them.');
+    end if;
+    perform pgqueue._check_time('run_at', run_at);
+  end if;
+  if delay is not null then
+    perform pgqueue._check_interval('delay', delay, false);
+  end if;
+  if unique_key is not null then
+    perform pgqueue._check_name('unique_key', unique_key, 500);
+  end if;
+  if group_key is not null then
+    perform pgqueue._check_name('group_key', group_key, 500);
+  end if;
+  if timeout is not null then
+    perform pgqueue._check_interval('timeout', timeout, true);
+  end if;
+  if expires_in is not null then
+    perform pgqueue._check_interval('expires_in', expires_in, true);
+  end if;
+  if heartbeat is not null then
+    perform pgqueue._check_interval('heartbeat', heartbeat, true);
+  end if;
+  if backoff is not null then
+    perform pgqueue._check_backoff(backoff);
+  end if;
+  if headers is not null and jsonb_typeof(headers) <> 'object' then
+    perform pgqueue._refuse('PQ001', format('headers is %s, not an object', jsonb_typeof(headers)), 'Give an object, or null for none.');
+  end if;
+end $$;
+
+-- source: sql/functions/private/_check_name.sql
+-- Names of queues and kinds, unique and group keys: any text of a sane length. Control characters are refused in names because they hide
+-- in terminals and because the claim's cursor uses one as a separator.
+create function pgqueue._check_name(what text, name text, longest integer) returns void
+language plpgsql
+as $$
+begin
+  if _check_name.name is null or _check_name.name = '' then
+    perform pgqueue._refuse('PQ001', format('%s is %s', what, case when name is null then 'null' else 'empty' end),
+      format('Give %s as text of 1 to %s characters.', what, longest));
+  end if;
+  if length(_check_name.name) > longest then
+    perform pgqueue._refuse('PQ001', format('%s is %s characters long', what, length(name)),
+      format('The longest %s has %s characters.', what, longest));
+  end if;
+  if _check_name.name ~ '[\x01-\x1f\x7f]' then
+    perform pgqueue._refuse('PQ001', format('%s contains a control character', what), 'Take it out: names are printable text.');
+  end if;
+end $$;
+
+-- source: sql/functions/private/_check_queues.sql
+create function pgqueue._check_queues(queues text[]) returns void
+language plpgsql
+as $$
+begin
+  if coalesce(cardinality(queues), 0) = 0 then
+    perform pgqueue._refuse('PQ001', format('queues is %s', case when queues is null then 'null' else 'empty' end),
+      'Name at least one queue, such as array[''default''].');
+  end if;
+  perform pgqueue._check_name('queue', q, 200) from unnest(queues) q;
+end $$;
+
+-- source: sql/functions/private/_check_settle.sql
+create function pgqueue._check_settle(
+  leases bigint[],
+  jobs bigint[],
+  outcomes text[],
+  results jsonb[],
+  errors jsonb[],
+  delays interval[]) returns void
+language plpgsql
+as $$
+declare
+  v_count integer := cardinality(jobs);
+  v_bad record;
+begin
+  if leases is null or jobs is null or outcomes is null
+    or cardinality(leases) <> v_count or cardinality(outcomes) <> v_count
+    or cardinality(results) <> v_count or cardinality(errors) <> v_count or cardinality(delays) <> v_count then
+    perform pgqueue._refuse('PQ001', 'the arrays are not of the same length',
+      'Give leases, jobs and outcomes with one element for each job; results, errors and delays the same, or null.');
+  end if;
+  if array_position(leases, null) is not null or array_position(jobs, null) is not null then
+    perform pgqueue._refuse('PQ001', 'a lease or a job is null', 'Name the lease and the job as the claim gave them.');
+  end if;
+  if 'succeeded' = all(outcomes) then
+    return;
+  end if;
+  select i.job, i.outcome, i.delay into v_bad
+  from unnest(jobs, outcomes, delays) with ordinality i(job, outcome, delay, ord)
+  where i.outcome is null
+    or i.outcome not in ('succeeded', 'failed', 'timeout', 'retry', 'snooze', 'release', 'cancelled', 'discard')
+    or i.outcome in ('retry', 'snooze') and (i.delay is null or i.delay < interval '0' or i.delay > interval '100 years')
+  order by i.ord limit 1;
+  if found then
+    if v_bad.outcome in ('retry', 'snooze') then
+      perform pgqueue._refuse('PQ001', format('job %s: %s with delay %s', v_bad.job, v_bad.outcome, coalesce(v_bad.delay::text, 'null')),
+        'Give delays[i] as an interval of at least zero.');
+    end if;
+    perform pgqueue._refuse('PQ001', format('job %s: outcome %s is unknown', v_bad.job, coalesce(quote_literal(v_bad.outcome), 'null')),
+      'Outcomes are succeeded, failed, timeout, retry, snooze, release, cancelled and discard.');
+  end if;
+end $$;
+
+-- source: sql/functions/private/_check_time.sql
+create function pgqueue._check_time(what text, given timestamptz) returns void
+language plpgsql
+as $$
+begin
+  if not isfinite(given) then
+    perform pgqueue._refuse('PQ001', format('%s is %s', what, given), 'Give a finite time, or leave it out to run as soon as possible.');
+  end if;
+end $$;
+
+-- source: sql/functions/private/_check_worker.sql
+-- The worker must be registered: one that was declared lost must not go on as if nothing had happened.
+create function pgqueue._check_worker(worker bigint) returns void
+language plpgsql
+as $$
+begin
+  if not exists (select from pgqueue.worker w where w.id = _check_worker.worker) then
+    perform pgqueue._refuse('PQ003', format('worker %s is not registered', coalesce(worker::text, 'null')),
+      'It was never registered, has deregistered, or missed its heartbeats and was declared lost: call register_worker and use the new id.');
+  end if;
+end $$;
+
+-- source: sql/functions/private/_claim_suspect.sql
+-- One job that came out of a crash, leased alone: the oldest of these queues. A worker that holds a job of two or more crashes is given no second one.
+-- Returns the lease's id, or null.
+create function pgqueue._claim_suspect(worker bigint, queues text[]) returns bigint
+language plpgsql
+as $$
+declare
+  v_job record;
+  v_careful boolean;
+  v_lease bigint;
+begin
+  select exists (
+    select from pgqueue.lease l cross join unnest(l.job_ids) j(id) join pgqueue.crash c on c.job_id = j.id
+    where l.worker_id = _claim_suspect.worker and c.crashes >= 2) into v_careful;
+  for v_job in
+    select s.ctid, s.*, q.history, q.max_running
+    from pgqueue.suspect s left join pgqueue.queue q on q.name = s.queue
+    where s.queue = any(queues) and q.paused_at is null and (s.crashes < 2 or not v_careful)
+    order by s.seq limit 10 for update of s skip locked
+  loop
+    continue when pgqueue._room(v_job.queue, v_job.max_running) <= 0;
+    delete from pgqueue.suspect s where s.ctid = v_job.ctid;
+    insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
+    values (nextval('pgqueue.lease_id'), _claim_suspect.worker, pgqueue._now(), pgqueue._forget(v_job.history), v_job.queue,
+      array[v_job.job_id], array[v_job.attempt + 1]::smallint[], array[v_job.traits])
+    returning id into v_lease;
+    return v_lease;
+  end loop;
+  return null;
+end $$;
+
+-- source: sql/functions/private/_cursor.sql
+-- Where a scan of a queue-like index starts. Rows that were claimed leave dead entries at the head of the index, and while any session holds
+-- an old snapshot nothing may remove them: a scan from the start walks them all. So each database session remembers, per lane, the lowest
+-- turn it last saw, and starts there. It is a hint with an expiry: once expired, a scan from the start (a sweep) finds what was committed
+-- late with an earlier turn; a sweep that cost much is due less often.
+--
+-- The memory is 256 custom settings of the session, used as a direct-mapped cache: neither a row, so it leaves nothing dead behind, nor one
+-- setting per lane, so it does not grow with their number. A lane that lost its place to another starts from the beginning again.
+create function pgqueue._cursor(
+  in purpose text,
+  in queue text,
+  in priority integer,
+  out floor bigint,
+  out expires float8)
+language plpgsql
+as $$
+declare
+  v_hint text[] := string_to_array(
+    current_setting('pgqueue.cursor_' || (hashtextextended(_cursor.queue, priority + length(purpose)) & 255), true), E'\x1f');
+begin
+  if v_hint[1] = _cursor.queue and v_hint[2] = priority::text and v_hint[3] = purpose then
+    floor := v_hint[4]::bigint;
+    expires := v_hint[5]::float8;
+  else
+    floor := 0;
+    expires := 0;
+  end if;
+end $$;
+
+-- source: sql/functions/private/_drop_expired.sql
+-- Of jobs just taken from ready: those whose queue timeout has passed before they ever started fail now instead of being handed out. Returns the rest.
+create function pgqueue._drop_expired(
+  inout jobs bigint[],
+  inout attempts smallint[],
+  inout traits integer[],
+  inout queues text[])
+language plpgsql
+as $$
+declare
+  v_late bigint[];
+  v_job record;
+begin
+  v_late := array(
+    select j.id from unnest(jobs, attempts, _drop_expired.traits) e(id, attempt, traits) join pgqueue.job j on j.id = e.id
+    where e.traits & 16 <> 0 and e.attempt = 1 and j.expires_at <= pgqueue._now()
+      and not exists (select from pgqueue.attempt_error a where a.job_id = e.id));
+  if cardinality(v_late) = 0 then
+    return;
+  end if;
+  for v_job in
+    select e.id, e.attempt, e.traits, q.history
+    from unnest(jobs, attempts, _drop_expired.traits) e(id, attempt, traits)
+    join pgqueue.job j on j.id = e.id
+    left join pgqueue.queue q on q.name = j.queue
+    where e.id = any(v_late)
+  loop
+    perform pgqueue._finish(array[v_job.id], array['failed'], array['queue_timeout'], array[v_job.attempt - 1]::smallint[], array[v_job.traits], null,
+      null, null, pgqueue._forget(v_job.history));
+  end loop;
+  select array_agg(e.id order by e.ord), array_agg(e.attempt order by e.ord), array_agg(e.traits order by e.ord),
+    case when queues is not null then array_agg(e.queue order by e.ord) end
+  into jobs, attempts, traits, queues
+  from unnest(jobs, attempts, _drop_expired.traits, queues) with ordinality e(id, attempt, traits, queue, ord)
+  where e.id <> all(v_late);
+end $$;
+
+-- source: sql/functions/private/_duty_admit.sql
+-- Upkeep: arrivals that no claim has looked at, for queues nobody claims from just now. Bounded per queue; claims do the bulk.
+create function pgqueue._duty_admit() returns bigint
+language sql
+as $$
+  select coalesce(sum(pgqueue._admit(l.queue, 1000)), 0)
+  from (select distinct l.queue from pgqueue.lane l where l.grouped order by 1) l;
+$$;
+
+-- source: sql/functions/private/_duty_blocks.sql
+-- Upkeep: blocks ahead of the sequence. A block that has been in use for `block_age` is closed by moving the sequence to the next one, so that history
+-- of a quiet installation can be dropped by time as well; the skipped ids cost nothing. An enqueue that drew an id before the jump still finds
+-- its block there.
+create function pgqueue._duty_blocks() returns bigint
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_config pgqueue.config;
+  v_last bigint;
+  v_current pgqueue.block;
+  v_low bigint;
+  v_done bigint := 0;
+begin
+  select * into v_config from pgqueue.config;
+  select s.last_value into v_last from pgqueue.job_id s;
+  select * into v_current from pgqueue.block b where v_last >= b.low and v_last < b.high;
+  if found
+    and (select min(j.created_at) from (select j.created_at from pgqueue.job j where j.id >= v_current.low and j.id < v_current.high order by j.id limit 1) j)
+      < v_now - v_config.block_age
+  then
+    select b.low into v_low from pgqueue.block b where b.low >= v_current.high order by b.low limit 1;
+    if found then
+      -- Others draw from the sequence meanwhile: forward only, and never past the block they have reached.
+      perform setval('pgqueue.job_id', v_low, false) where (select s.last_value from pgqueue.job_id s) < v_current.high;
+      v_last := v_low;
+      v_done := v_done + 1;
+    end if;
+  end if;
+  while (select count(*) from pgqueue.block b where b.high > v_last) <= v_config.blocks_ahead loop
+    select coalesce(max(b.high), 0) into v_low from pgqueue.block b;
+    v_low := greatest(v_low, v_last / v_config.block_size * v_config.block_size);
+    perform pgqueue._add_block(v_low, v_low + v_config.block_size);
+    v_done := v_done + 1;
+  end loop;
+  return v_done;
+end $$;
+
+-- source: sql/functions/private/_duty_expire.sql
+-- Upkeep: jobs that waited in vain. A queue timeout counts until a job first starts; one that is running, has run before, or is final is left alone and
+-- only its deadline row goes.
+create function pgqueue._duty_expire() returns bigint
+language plpgsql
+as $$
+declare
+  v_job bigint;
+  v_was record;
+  v_done bigint := 0;
+begin
+  for v_job in
+    with due as (
+      delete from pgqueue.deadline d
+      where d.ctid = any(array(
+        select d.ctid from pgqueue.deadline d where d.expires_at <= pgqueue._now() order by d.expires_at limit 1000 for update skip locked))
+      returning d.job_id)
+    select due.job_id from due order by due.job_id
+  loop
+    continue when exists (select from pgqueue.outcome o where o.job_id = v_job)
+      or exists (select from pgqueue.attempt_error e where e.job_id = v_job);
+    select * into v_was from pgqueue._withdraw(v_job);
+    continue when v_was.place is null;
+    perform pgqueue._finish(array[v_job], array['failed'], array['queue_timeout'], array[v_was.attempt], array[v_was.traits], null, null, null,
+      pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_was.queue)));
+    v_done := v_done + 1;
+  end loop;
+  return v_done;
+end $$;
+
+-- source: sql/functions/private/_duty_overdue.sql
+-- Upkeep: running jobs that broke their own heartbeat promise (lost, as after a crash), and jobs past their timeout by more than `lost_after` (the worker
+-- should have ended them; one that does not enforce timeouts, or hangs, must not keep them). Both are taken out of their lease, so whatever
+-- the worker says of them later is stale.
+create function pgqueue._duty_overdue() returns bigint
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_late record;
+  v_lease pgqueue.lease;
+  v_done bigint := 0;
+begin
+  for v_late in
+    select l.id as lease, e.id, e.attempt, coalesce(e.traits, 0) as traits,
+      coalesce(coalesce(p.heartbeat_at, l.claimed_at) + j.heartbeat < v_now, false) as silent
+    from pgqueue.lease l
+    cross join unnest(l.job_ids, l.attempts, l.traits) e(id, attempt, traits)
+    join pgqueue.job j on j.id = e.id
+    left join pgqueue.queue q on q.name = l.queue
+    left join pgqueue.progress p on p.job_id = e.id and p.lease_id = l.id
+    where (l.traits is not null or q.timeout is not null)
+      and (coalesce(p.heartbeat_at, l.claimed_at) + j.heartbeat < v_now
+        or l.claimed_at + coalesce(j.timeout, q.timeout) + (select c.lost_after from pgqueue.config c) < v_now)
+    order by l.id, e.id limit 1000
+  loop
+    select * into v_lease from pgqueue.lease l where l.id = v_late.lease for update skip locked;
+    continue when not found or v_late.id <> all(v_lease.job_ids);
+    perform pgqueue._unlease(v_lease, array[v_late.id]);
+    if v_late.silent then
+      perform pgqueue._rescue_jobs(v_lease, array[v_late.id], array[v_late.attempt], array[v_late.traits], 0::smallint);
+    else
+      perform pgqueue._settle_unsuccessful(v_lease, array[v_late.id], array['timeout'], array[v_late.attempt], array[v_late.traits],
+        array[jsonb_build_object('type', 'Timeout', 'message', 'the job ran past its timeout and its worker did not end it')], array[null::interval]);
+    end if;
+    v_done := v_done + 1;
+  end loop;
+  return v_done;
+end $$;
+
+-- source: sql/functions/private/_duty_promote.sql
+-- Upkeep: scheduled jobs whose time has come. Due rows leave dead entries at the head of their index as claims do, so the scan starts at this session's cursor,
+-- in milliseconds; a job that was scheduled late for an earlier time is found by the sweep.
+create function pgqueue._duty_promote() returns bigint
+language plpgsql
+set enable_seqscan = off
+set jit = off
+set enable_bitmapscan = off
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_start float8 := extract(epoch from clock_timestamp());
+  v_cursor record;
+  v_sweep boolean;
+  v_floor timestamptz;
+  v_picked tid[];
+  v_first bigint;
+  v_jobs bigint[];
+  v_queues text[];
+  v_priorities smallint[];
+  v_attempts smallint[];
+  v_traits integer[];
+begin
+  select * into v_cursor from pgqueue._cursor('due', '', 0);
+  v_sweep := v_start >= v_cursor.expires;
+  v_floor := case when v_sweep then '-infinity' else to_timestamp((v_cursor.floor - 1000) / 1000.0) end;
+  v_picked := array(
+    select s.ctid from pgqueue.scheduled s
+    where s.run_at <= v_now and s.run_at >= v_floor order by s.run_at limit 5000 for update skip locked);
+  select (extract(epoch from s.run_at) * 1000)::bigint into v_first from pgqueue.scheduled s where s.ctid = v_picked[1];
+  if v_first is not null or v_sweep then
+    perform pgqueue._set_cursor('due', '', 0, coalesce(v_first, (extract(epoch from v_now) * 1000)::bigint),
+      case when v_sweep then v_start end, v_cursor.expires);
+  end if;
+  with due as (
+    delete from pgqueue.scheduled s where s.ctid = any(v_picked)
+    returning s.run_at, s.job_id, s.queue, s.priority, s.attempt, s.traits)
+  select array_agg(d.job_id), array_agg(d.queue), array_agg(d.priority), array_agg(d.attempt), array_agg(d.traits)
+  into v_jobs, v_queues, v_priorities, v_attempts, v_traits
+  from (select * from due order by run_at, job_id) d;
+  perform pgqueue._enter(v_jobs, v_queues, v_priorities, v_attempts, v_traits, false);
+  return coalesce(cardinality(v_jobs), 0);
+end $$;
+
+-- source: sql/functions/private/_duty_rescue.sql
+-- Upkeep: workers whose heartbeat ran out, and leases whose worker is gone.
+create function pgqueue._duty_rescue() returns bigint
+language plpgsql
+as $$
+declare
+  v_worker bigint;
+  v_done bigint := 0;
+begin
+  for v_worker in
+    select w.id from pgqueue.worker w
+    where w.heartbeat_at < pgqueue._now() - (select c.lost_after from pgqueue.config c)
+    order by w.id limit 100 for update skip locked
+  loop
+    v_done := v_done + pgqueue._lose_worker(v_worker);
+  end loop;
+  for v_worker in
+    select distinct l.worker_id from pgqueue.lease l
+    where not exists (select from pgqueue.worker w where w.id = l.worker_id) order by 1 limit 100
+  loop
+    v_done := v_done + pgqueue._lose_worker(v_worker);
+  end loop;
+  return v_done;
+end $$;
+
+-- source: sql/functions/private/_duty_retention.sql
+-- Upkeep: history past its retention goes. A block whose every job is final and past retention is dropped whole. One that stragglers keep alive for long
+-- (live jobs, queues with a longer retention) is thinned by deleting what is past; one that will be past as a whole before long is waited for, as
+-- dropping costs nothing and deleting does. One block a pass: looking through a full block takes a while.
+create function pgqueue._duty_retention() returns bigint
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_last bigint;
+  v_block pgqueue.block;
+  v_table text;
+  v_kept record;
+  v_done bigint := 0;
+begin
+  select s.last_value into v_last from pgqueue.job_id s;
+  select * into v_block from pgqueue.block b
+  where b.high <= v_last and b.look_again_at <= v_now order by b.look_again_at, b.low limit 1 for update skip locked;
+  if not found then
+    return pgqueue._thin(null, null);
+  end if;
+  select count(*) as rows, bool_or(k.until is null) as live, max(k.until) as until into v_kept
+  from (
+    select o.finished_at + coalesce(q.retention, c.retention) as until
+    from pgqueue.job j
+    cross join pgqueue.config c
+    left join pgqueue.queue q on q.name = j.queue
+    left join pgqueue.outcome o on o.job_id = j.id and o.job_id >= v_block.low and o.job_id < v_block.high
+    where j.id >= v_block.low and j.id < v_block.high
+      and (o.job_id is null or o.finished_at + coalesce(q.retention, c.retention) > v_now)
+    limit 1000) k;
+  if v_kept.rows > 0 then
+    if v_kept.live or v_kept.until > v_now + (select c.block_age from pgqueue.config c) then
+      v_done := pgqueue._thin(v_block.low, v_block.high);
+    end if;
+    update pgqueue.block b
+    set look_again_at = case
+      when v_done >= 10000 then v_now
+      else v_now + least(interval '1 hour', greatest(coalesce(v_kept.until - v_now, interval '1 hour'), interval '1 second')) end
+    where b.low = v_block.low;
+    return v_done;
+  end if;
+  -- Dropping locks the parents for a moment, and a user's open transaction may hold them for long: a short wait, else another time.
+  begin
+    set local lock_timeout = '100ms';
+    lock table only pgqueue.job, only pgqueue.outcome, only pgqueue.attempt_error in access exclusive mode;
+    -- A transaction that drew its ids long ago may have committed since the look.
+    if not pgqueue._any_live(v_block.low, v_block.high) then
+      foreach v_table in array array['job', 'outcome', 'attempt_error'] loop
+        execute format('drop table pgqueue.%I', v_table || '_' || v_block.low);
+      end loop;
+      delete from pgqueue.block b where b.low = v_block.low;
+      v_done := 1;
+    end if;
+  exception
+    when lock_not_available then
+      update pgqueue.block b set look_again_at = v_now + interval '10 seconds' where b.low = v_block.low;
+  end;
+  return v_done;
+end $$;
+
+-- source: sql/functions/private/_duty_tidy.sql
+-- Upkeep: what nobody needs any more. Doubled lanes, waiters that gave up, progress and cancel requests of jobs that are not running.
+create function pgqueue._duty_tidy() returns bigint
+language plpgsql
+as $$
+declare
+  v_rows bigint;
+  v_done bigint := 0;
+begin
+  delete from pgqueue.lane l
+  where exists (
+    select from pgqueue.lane o
+    where o.queue = l.queue and o.priority = l.priority and (o.grouped > l.grouped or (o.grouped = l.grouped and o.ctid < l.ctid)));
+  get diagnostics v_rows = row_count;
+  v_done := v_done + v_rows;
+  delete from pgqueue.waiter w where w.expires_at < pgqueue._now();
+  get diagnostics v_rows = row_count;
+  v_done := v_done + v_rows;
+  delete from pgqueue.cancel_request c
+  where c.requested_at < pgqueue._now() - interval '1 minute'
+    and (exists (select from pgqueue.outcome o where o.job_id = c.job_id) or not exists (select from pgqueue.job j where j.id = c.job_id));
+  get diagnostics v_rows = row_count;
+  v_done := v_done + v_rows;
+  delete from pgqueue.progress p
+  where p.ctid = any(array(
+    select p.ctid from pgqueue.progress p
+    where p.heartbeat_at < pgqueue._now() - interval '1 hour'
+      and (exists (select from pgqueue.outcome o where o.job_id = p.job_id) or not exists (select from pgqueue.job j where j.id = p.job_id))
+    limit 10000));
+  get diagnostics v_rows = row_count;
+  return v_done + v_rows;
+end $$;
+
+-- source: sql/functions/private/_enter.sql
+-- Puts jobs where a claim finds them: suspects alone, jobs with a group and no slot into the inbox of their group, the rest into ready, each
+-- with a new turn. The arrays are parallel. `admitted`: those with a group hold their slot already.
+create function pgqueue._enter(
+  jobs bigint[],
+  queues text[],
+  priorities smallint[],
+  attempts smallint[],
+  traits integer[],
+  admitted boolean) returns void
+language plpgsql
+as $$
+declare
+  v_suspects bigint[];
+  v_grouped bigint[];
+  v_queue text;
+begin
+  if coalesce(cardinality(jobs), 0) = 0 then
+    return;
+  end if;
+  select array_agg(e.id) filter (where e.traits & 32 <> 0), array_agg(e.id) filter (where e.traits & 34 = 2 and not admitted)
+  into v_suspects, v_grouped
+  from unnest(jobs, _enter.traits) e(id, traits)
+  where e.traits & 34 <> 0;
+
+  insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+  select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, e.queue
+  from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
+  where e.traits & 32 = 0 and (e.traits & 2 = 0 or admitted);
+  if v_suspects is not null then
+    insert into pgqueue.suspect (seq, job_id, traits, priority, attempt, crashes, queue)
+    select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, coalesce(c.crashes, 1), e.queue
+    from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
+    left join pgqueue.crash c on c.job_id = e.id
+    where e.traits & 32 <> 0;
+  end if;
+  if v_grouped is not null then
+    insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
+    select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, e.queue, j.group_key
+    from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
+    join pgqueue.job j on j.id = e.id
+    where e.id = any(v_grouped);
+  end if;
+
+  perform pgqueue._open_lane(l.queue, l.priority, l.grouped)
+  from (
+    select e.queue, e.priority, bool_or(e.traits & 2 <> 0) as grouped
+    from unnest(queues, priorities, _enter.traits) e(queue, priority, traits) group by 1, 2) l;
+  for v_queue in select distinct q from unnest(queues) q loop
+    perform pgqueue._wake(v_queue);
+  end loop;
+end $$;
+
+-- source: sql/functions/private/_finish.sql
+-- The final transition: every job that ends, ends here, whether settled, cancelled, expired or lost. Writes the outcomes and lets go of what
+-- the jobs held; takes them from nowhere, that is the caller's part. The arrays are parallel; `states` null means all succeeded,
+-- `traits` null means none has any. `forget`: 0 keep every outcome, 1 only unsuccessful ones, 2 none (the job row goes instead).
+create function pgqueue._finish(
+  jobs bigint[],
+  states text[],
+  reasons text[],
+  attempts smallint[],
+  traits integer[],
+  results jsonb[],
+  worker bigint,
+  claimed_at timestamptz,
+  forget smallint) returns void
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_traits integer;
+  v_low bigint;
+  v_high bigint;
+begin
+  if states is null then
+    if forget = 0 then
+      insert into pgqueue.outcome (job_id, finished_at, claimed_at, worker_id, state, attempt, result)
+      select e.id, v_now, _finish.claimed_at, _finish.worker, 'succeeded', e.attempt, e.result
+      from unnest(jobs, attempts, results) e(id, attempt, result);
+    end if;
+  else
+    insert into pgqueue.outcome (job_id, finished_at, claimed_at, worker_id, state, attempt, reason, result)
+    select e.id, v_now, _finish.claimed_at, _finish.worker, e.state::pgqueue.final_state, e.attempt, e.reason, e.result
+    from unnest(jobs, states, reasons, attempts, results) e(id, state, reason, attempt, result)
+    where forget = 0 or (forget = 1 and e.state <> 'succeeded');
+  end if;
+  if forget > 0 then
+    select min(e.id), max(e.id) into v_low, v_high from unnest(jobs) e(id);
+    delete from pgqueue.job j
+    where j.id between v_low and v_high and j.id = any(case
+      when forget = 2 or states is null then jobs
+      else array(select e.id from unnest(jobs, states) e(id, state) where e.state = 'succeeded') end);
+  end if;
+
+  if traits is not null then
+    select bit_or(t) into v_traits from unnest(traits) t;
+    if v_traits & 1 <> 0 then
+      delete from pgqueue.job_key k where k.job_id = any(jobs);
+    end if;
+    if v_traits & 32 <> 0 then
+      delete from pgqueue.crash c where c.job_id = any(jobs);
+    end if;
+    if v_traits & 64 <> 0 then
+      delete from pgqueue.changed_priority p where p.job_id = any(jobs);
+    end if;
+    if v_traits & 2 <> 0 then
+      perform pgqueue._free_slots(jobs);
+    end if;
+  end if;
+  perform pgqueue._announce(jobs);
+end $$;
+
+-- source: sql/functions/private/_forget.sql
+-- What a queue's history setting means for _finish and the lease: 0 keep every outcome, 1 only unsuccessful ones, 2 none.
+create function pgqueue._forget(history text) returns smallint
+language sql immutable
+return case history when 'none' then 2 when 'failed' then 1 else 0 end;
+
+-- source: sql/functions/private/_free_slots.sql
+-- Takes the slots of these jobs away and hands them on at once, group by group in order. The lock of a group is only tried: where another session
+-- is at work on it, a row in the group's inbox says "look again", and the next claim of the queue does. A group without a limit has nobody
+-- waiting.
+create function pgqueue._free_slots(jobs bigint[]) returns void
+language plpgsql
+as $$
+declare
+  v_group record;
+begin
+  for v_group in
+    with gone as (delete from pgqueue.slot s where s.job_id = any(jobs) returning s.queue, s.group_key)
+    select distinct gone.queue, gone.group_key
+    from gone join pgqueue.queue q on q.name = gone.queue and q.group_limit is not null
+    order by 1, 2
+  loop
+    if pgqueue._admit_group(v_group.queue, v_group.group_key) is null then
+      insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
+      values (nextval('pgqueue.job_id'), 0, 0, 0, v_group.queue, v_group.group_key);
+    end if;
+  end loop;
+end $$;
+
+-- source: sql/functions/private/_give_back.sql
+-- Gives back what a lease still holds, nothing spent. The caller has locked it.
+create function pgqueue._give_back(lease pgqueue.lease) returns integer
+language plpgsql
+as $$
+begin
+  delete from pgqueue.lease l where l.id = (lease).id;
+  perform pgqueue._settle_unsuccessful(lease, (lease).job_ids, array_fill('release'::text, array[cardinality((lease).job_ids)]), (lease).attempts,
+    coalesce((lease).traits, array_fill(0, array[cardinality((lease).job_ids)])), null, null);
+  return cardinality((lease).job_ids);
+end $$;
+
+-- source: sql/functions/private/_interval.sql
+-- An interval inside a JSON document: a number of seconds, or text as Postgres reads it.
+create function pgqueue._interval(given jsonb) returns interval
+language sql stable
+return case jsonb_typeof(given)
+  when 'number' then make_interval(secs => given::float8)
+  when 'null' then null
+  else (given #>> '{}')::interval end;
+
+-- source: sql/functions/private/_job_if_any.sql
+-- Everything about one job, from one snapshot: where a job stands is where its row is, so the places are read together. No row for an unknown one.
+create function pgqueue._job_if_any(job bigint)
+returns setof pgqueue.job_info
+language sql
+as $$
+  select j.id, j.queue, j.kind,
+    coalesce(o.state::text, case when w.job_id is not null then w.state else 'running' end),
+    o.reason,
+    coalesce(w.priority, p.priority, j.priority)::integer,
+    j.args,
+    coalesce(o.attempt, w.attempt, l.attempt, 0)::integer,
+    coalesce(j.max_attempts, q.max_attempts, 5::smallint)::integer,
+    coalesce(c.crashes, 0)::integer,
+    w.run_at, j.created_at, coalesce(o.claimed_at, l.claimed_at), o.finished_at,
+    coalesce(o.worker_id, l.worker_id),
+    j.unique_key, j.group_key, coalesce(j.timeout, q.timeout), j.expires_at, j.heartbeat, j.headers,
+    g.progress, r.job_id is not null, o.result,
+    (select e.error from pgqueue.attempt_error e where e.job_id = j.id order by e.failed_at desc limit 1)
+  from pgqueue.job j
+  left join pgqueue.outcome o on o.job_id = j.id
+  left join lateral (
+    select s.job_id, 'queued' as state, s.priority, s.attempt, null::timestamptz as run_at from pgqueue.ready s where s.job_id = j.id
+    union all select s.job_id, 'scheduled', s.priority, s.attempt, s.run_at from pgqueue.scheduled s where s.job_id = j.id
+    union all select s.job_id, 'queued', s.priority, s.attempt, null from pgqueue.arrival s where s.job_id = j.id
+    union all select s.job_id, 'held', s.priority, s.attempt, null from pgqueue.blocked s where s.job_id = j.id
+    union all select s.job_id, 'queued', s.priority, s.attempt, null from pgqueue.suspect s where s.job_id = j.id) w on true
+  left join lateral (
+    select l.worker_id, l.claimed_at, l.attempts[array_position(l.job_ids, j.id)] as attempt
+    from pgqueue.lease l where o.job_id is null and w.job_id is null and l.job_ids @> array[j.id] limit 1) l on true
+  left join pgqueue.queue q on q.name = j.queue
+  left join pgqueue.crash c on c.job_id = j.id
+  left join pgqueue.changed_priority p on p.job_id = j.id
+  left join pgqueue.progress g on g.job_id = j.id
+  left join pgqueue.cancel_request r on r.job_id = j.id and o.job_id is null
+  where j.id = $1;
+$$;
+
+-- source: sql/functions/private/_lease_of.sql
+-- The lease that holds a job, if one does. Leases are few, and nothing on the hot path asks.
+create function pgqueue._lease_of(job bigint) returns pgqueue.lease
+language sql stable
+return (select l from pgqueue.lease l where l.job_ids @> array[job] limit 1);
+
+-- source: sql/functions/private/_lock_class.sql
+-- First key of our two-key advisory locks: 'sleep' and 'asleep' (a worker sleeps on a queue), 'wait' (somebody listens for outcomes), 'group'
+-- (admission to one group), 'lead' (leader and upkeep). Derived from the schema's name, so two installations in one database stay apart.
+create function pgqueue._lock_class(purpose text) returns integer
+language sql immutable
+return hashtext('pgqueue' || '.' || purpose);
+
+-- source: sql/functions/private/_locks_held.sql
+-- Second keys of the session's own advisory locks of one class. Session locks count: taken twice, they must be let go twice; so callers look first.
+create function pgqueue._locks_held(purpose text) returns setof integer
+language sql
+as $$
+  select l.objid::bigint::bit(32)::integer
+  from pg_catalog.pg_locks l
+  where l.locktype = 'advisory' and l.pid = pg_backend_pid() and l.granted and l.objsubid = 2
+    and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
+    and l.classid::bigint::bit(32)::integer = pgqueue._lock_class(purpose);
+$$;
+
+-- source: sql/functions/private/_lose_worker.sql
+-- A worker is lost: its row goes, and what its leases hold is queued again. Crashes are counted apart from attempts. Who is to blame is not known, so
+-- at first every job it held is suspected once. When it held suspects already, those with the highest count alone are blamed and the others go back
+-- as they were: since a worker is never given two jobs of two or more crashes (see _claim_suspect), a poison job's count soon outruns its neighbours'.
+-- Leases another session has locked are being settled; they stay, without a worker, for the next pass.
+create function pgqueue._lose_worker(worker bigint) returns integer
+language plpgsql
+as $$
+declare
+  v_lease pgqueue.lease;
+  v_blamed smallint;
+  v_done integer := 0;
+begin
+  delete from pgqueue.worker w where w.id = _lose_worker.worker;
+  select max(c.crashes) into v_blamed
+  from pgqueue.lease l cross join unnest(l.job_ids) j(id) join pgqueue.crash c on c.job_id = j.id
+  where l.worker_id = _lose_worker.worker;
+  for v_lease in
+    select l.* from pgqueue.lease l where l.worker_id = _lose_worker.worker order by l.id for update skip locked
+  loop
+    delete from pgqueue.lease l where l.id = v_lease.id;
+    perform pgqueue._rescue_jobs(v_lease, v_lease.job_ids, v_lease.attempts, v_lease.traits, coalesce(v_blamed, 0::smallint));
+    v_done := v_done + cardinality(v_lease.job_ids);
+  end loop;
+  return v_done;
+end $$;
+
+-- source: sql/functions/private/_new_job.sql
+-- One element of enqueue_many, converted and checked. Draws the job's id.
+create function pgqueue._new_job(job jsonb, now_ timestamptz) returns pgqueue.new_job
+language plpgsql
+as $$
+declare
+  v_new pgqueue.new_job;
+  v_priority integer := coalesce((job ->> 'priority')::integer, 0);
+  v_run_at timestamptz := (job ->> 'run_at')::timestamptz;
+  v_delay interval := pgqueue._interval(job -> 'delay');
+  v_max_attempts integer := (job ->> 'max_attempts')::integer;
+  v_expires_in interval := pgqueue._interval(job -> 'expires_in');
+begin
+  v_new.kind := job ->> 'kind';
+  v_new.args := coalesce(nullif(job -> 'args', 'null'), '{}');
+  v_new.queue := coalesce(job ->> 'queue', 'default');
+  v_new.unique_key := job ->> 'unique_key';
+  v_new.group_key := job ->> 'group_key';
+  v_new.timeout := pgqueue._interval(job -> 'timeout');
+  v_new.heartbeat := pgqueue._interval(job -> 'heartbeat');
+  v_new.backoff := nullif(job -> 'backoff', 'null');
+  v_new.headers := nullif(job -> 'headers', 'null');
+  perform pgqueue._check_job(v_new.kind, v_new.args, v_new.queue, v_priority, v_run_at, v_delay, v_new.unique_key, v_new.group_key,
+    v_max_attempts, v_new.timeout, v_expires_in, v_new.heartbeat, v_new.backoff, v_new.headers);
+  v_new.id := nextval('pgqueue.job_id');
+  v_new.priority := v_priority;
+  v_new.max_attempts := v_max_attempts;
+  v_new.due := coalesce(v_run_at, now_ + v_delay, now_);
+  v_new.expires_at := now_ + v_expires_in;
+  v_new.traits := pgqueue._traits(v_new.unique_key, v_new.group_key, v_new.timeout, v_new.heartbeat, v_new.expires_at);
+  return v_new;
+end $$;
+
+-- source: sql/functions/private/_now.sql
+-- The one clock. A test may set `pgqueue.now` in its session and every function believes it. Inlined by the planner: keep it one
+-- expression, without options that prevent that.
+create function pgqueue._now() returns timestamptz
+language sql volatile
+return coalesce(nullif(current_setting('pgqueue.now', true), '')::timestamptz, clock_timestamp());
+
+-- source: sql/functions/private/_open_lane.sql
+-- Makes a lane known to claims. Written only when it is not seen, and without a unique constraint: were there one, an uncommitted first
+-- enqueue into a lane would make every other enqueue into it wait for that transaction's end.
+create function pgqueue._open_lane(queue text, priority smallint, grouped boolean) returns void
+language plpgsql
+as $$
+begin
+  if not exists (
+    select from pgqueue.lane l
+    where l.queue = _open_lane.queue and l.priority = _open_lane.priority and l.grouped >= _open_lane.grouped) then
+    insert into pgqueue.lane (queue, priority, grouped) values (_open_lane.queue, _open_lane.priority, _open_lane.grouped);
+  end if;
+end $$;
+
+-- source: sql/functions/private/_queue_settings.sql
+-- The settings of a queue as one object, defaults where it has no own.
+create function pgqueue._queue_settings(name text) returns jsonb
+language sql stable
+as $$
+  select jsonb_build_object('max_running', q.max_running, 'group_limit', q.group_limit, 'max_attempts', coalesce(q.max_attempts, 5::smallint),
+    'timeout', q.timeout, 'backoff', q.backoff, 'retention', coalesce(q.retention, c.retention), 'history', coalesce(q.history, 'all'))
+  from pgqueue.config c left join pgqueue.queue q on q.name = _queue_settings.name;
+$$;
+
+-- source: sql/functions/private/_refuse.sql
+-- Every refusal of ours goes through here: the closed set of SQLSTATEs, a message that says what is wrong and a hint on what to do.
+--   PQ001 invalid argument · PQ002 unknown job · PQ003 unknown worker · PQ004 stale lease · PQ005 not possible in this state
+create function pgqueue._refuse(code text, message text, hint text) returns void
+language plpgsql
+as $$
+begin
+  raise exception using errcode = _refuse.code, message = _refuse.message, hint = _refuse.hint;
+end $$;
+
+-- source: sql/functions/private/_rescue_jobs.sql
+-- Jobs whose execution was lost go back to their queue, the attempt unspent; those with `blamed` crashes so far have one more, and fail as worker_lost
+-- when that makes too many. A pending cancel is fulfilled instead. The caller has taken them out of their lease.
+create function pgqueue._rescue_jobs(
+  lease pgqueue.lease,
+  jobs bigint[],
+  attempts smallint[],
+  traits integer[],
+  blamed smallint) returns void
+language plpgsql
+as $$
+declare
+  v_job record;
+  v_now timestamptz := pgqueue._now();
+  v_limit smallint;
+  v_crashes smallint;
+begin
+  select c.max_crashes into v_limit from pgqueue.config c;
+  for v_job in
+    select e.id, e.attempt, coalesce(e.traits, 0) as traits, coalesce(p.priority, j.priority) as priority, j.queue,
+      coalesce(c.crashes, 0) as crashes, r.job_id is not null as asked
+    from unnest(jobs, attempts, _rescue_jobs.traits) e(id, attempt, traits)
+    join pgqueue.job j on j.id = e.id
+    left join pgqueue.crash c on c.job_id = e.id
+    left join pgqueue.cancel_request r on r.job_id = e.id
+    left join pgqueue.changed_priority p on p.job_id = e.id
+    order by e.id
+  loop
+    v_crashes := v_job.crashes + case when v_job.crashes >= blamed then 1 else 0 end;
+    if v_crashes > v_job.crashes then
+      insert into pgqueue.attempt_error (job_id, failed_at, worker_id, attempt, reason, error)
+      values (v_job.id, v_now, (lease).worker_id, v_job.attempt, 'worker_lost',
+        jsonb_build_object('type', 'WorkerLost', 'message', format('worker %s was lost while it held this job; crash %s of %s',
+          (lease).worker_id, v_crashes, v_limit)));
+    end if;
+    if v_job.asked then
+      perform pgqueue._finish(array[v_job.id], array['cancelled'], array['cancelled_by_user'], array[v_job.attempt], array[v_job.traits], null,
+        (lease).worker_id, (lease).claimed_at, (lease).forget);
+      delete from pgqueue.cancel_request r where r.job_id = v_job.id;
+    elsif v_crashes >= v_limit then
+      perform pgqueue._finish(array[v_job.id], array['failed'], array['worker_lost'], array[v_job.attempt], array[v_job.traits], null,
+        (lease).worker_id, (lease).claimed_at, (lease).forget);
+    else
+      if v_crashes > v_job.crashes then
+        insert into pgqueue.crash (job_id, crashes) values (v_job.id, v_crashes)
+        on conflict (job_id) do update set crashes = excluded.crashes;
+      end if;
+      perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[],
+        array[v_job.traits | case when v_crashes > 0 then 32 else 0 end], true);
+    end if;
+  end loop;
+end $$;
+
+-- source: sql/functions/private/_room.sql
+-- How many more jobs of a queue may run: null settings mean no end. Exact: claims of a limited queue meet on its limiter row, and lease ids of the queue
+-- are drawn under that lock, so the running count is the sum over its leases. Held until the claim's transaction ends, which a worker's does at once.
+create function pgqueue._room(queue text, max_running integer) returns integer
+language plpgsql
+as $$
+declare
+  v_running bigint;
+begin
+  if max_running is null then
+    return 2147483647;
+  end if;
+  perform from pgqueue.limiter l where l.queue = _room.queue for no key update;
+  select coalesce(sum(cardinality(l.job_ids)), 0) into v_running from pgqueue.lease l where l.queue = _room.queue;
+  return greatest(max_running - v_running, 0);
+end $$;
+
+-- source: sql/functions/private/_schedule.sql
+-- Puts jobs aside until a time, or to where a claim finds them when that time has come. A job with a group that waits for a time holds no
+-- slot. The arrays are parallel.
+create function pgqueue._schedule(
+  jobs bigint[],
+  queues text[],
+  priorities smallint[],
+  attempts smallint[],
+  traits integer[],
+  due timestamptz[]) returns void
+language plpgsql
+as $$
+begin
+  insert into pgqueue.scheduled (run_at, job_id, traits, priority, attempt, queue)
+  select e.due, e.id, e.traits, e.priority, e.attempt, e.queue
+  from unnest(jobs, queues, priorities, attempts, _schedule.traits, due) e(id, queue, priority, attempt, traits, due);
+  if 0 <> any(select t & 2 from unnest(_schedule.traits) t) then
+    perform pgqueue._free_slots(jobs);
+  end if;
+end $$;
+
+-- source: sql/functions/private/_set_cursor.sql
+-- Remembers where the next scan of this lane starts (see _cursor). `seen` is the lowest turn the scan found, null when it found none. A margin
+-- below it is kept: enqueues that commit a moment later than their neighbours are then found without a sweep.
+-- `sweep_started` is null when the scan was not a sweep; then the old expiry stands.
+create function pgqueue._set_cursor(
+  purpose text,
+  queue text,
+  priority integer,
+  seen bigint,
+  sweep_started float8,
+  expires float8) returns void
+language plpgsql
+as $$
+declare
+  v_now float8;
+begin
+  if seen is null then
+    select s.last_value into seen from pgqueue.job_id s;
+  end if;
+  if sweep_started is not null then
+    v_now := extract(epoch from clock_timestamp());
+    expires := v_now + greatest(0.2, 10 * (v_now - sweep_started));
+  end if;
+  perform set_config(
+    'pgqueue.cursor_' || (hashtextextended(_set_cursor.queue, priority + length(purpose)) & 255),
+    concat_ws(E'\x1f', _set_cursor.queue, priority, purpose, greatest(seen - 100, 0), _set_cursor.expires), false);
+end $$;
+
+-- source: sql/functions/private/_settle_unsuccessful.sql
+-- What happens to jobs of one lease whose attempt did not simply succeed. Not the hot path: the job rows are read here, for their retry policy.
+-- A pending cancel turns whatever would run again into cancelled. The caller has locked the lease and takes the jobs out of it.
+create function pgqueue._settle_unsuccessful(
+  lease pgqueue.lease,
+  jobs bigint[],
+  outcomes text[],
+  attempts smallint[],
+  traits integer[],
+  errors jsonb[],
+  delays interval[]) returns void
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_low bigint;
+  v_high bigint;
+  v_final bigint[];
+  v_states text[];
+  v_reasons text[];
+  v_ends smallint[];
+  v_end_traits integer[];
+  v_again bigint[];
+  v_later bigint[];
+  v_queues text[];
+  v_priorities smallint[];
+  v_spent smallint[];
+  v_traits integer[];
+  v_due timestamptz[];
+  v_later_queues text[];
+  v_later_priorities smallint[];
+  v_later_spent smallint[];
+  v_later_traits integer[];
+begin
+  select min(e.id), max(e.id) into v_low, v_high from unnest(jobs) e(id);
+  insert into pgqueue.attempt_error (job_id, failed_at, worker_id, attempt, reason, error)
+  select e.id, v_now, (lease).worker_id, e.attempt, case e.outcome when 'timeout' then 'timeout' else 'error' end, e.error
+  from unnest(jobs, outcomes, attempts, errors) e(id, outcome, attempt, error)
+  where e.outcome in ('failed', 'timeout', 'discard') or e.error is not null;
+
+  select
+    array_agg(v.id) filter (where v.state is not null), array_agg(v.state) filter (where v.state is not null),
+    array_agg(v.reason) filter (where v.state is not null), array_agg(v.attempt) filter (where v.state is not null),
+    array_agg(v.traits) filter (where v.state is not null),
+    array_agg(v.id) filter (where v.delay <= interval '0'), array_agg(v.queue) filter (where v.delay <= interval '0'),
+    array_agg(v.priority) filter (where v.delay <= interval '0'), array_agg(v.spent) filter (where v.delay <= interval '0'),
+    array_agg(v.traits) filter (where v.delay <= interval '0'),
+    array_agg(v.id) filter (where v.delay > interval '0'), array_agg(v.queue) filter (where v.delay > interval '0'),
+    array_agg(v.priority) filter (where v.delay > interval '0'), array_agg(v.spent) filter (where v.delay > interval '0'),
+    array_agg(v.traits) filter (where v.delay > interval '0'), array_agg(v_now + v.delay) filter (where v.delay > interval '0')
+  into v_final, v_states, v_reasons, v_ends, v_end_traits,
+    v_again, v_queues, v_priorities, v_spent, v_traits,
+    v_later, v_later_queues, v_later_priorities, v_later_spent, v_later_traits, v_due
+  from (
+    select e.id, j.queue, coalesce(p.priority, j.priority) as priority, e.attempt, e.traits, s.state,
+      (case when e.outcome in ('snooze', 'release') then e.attempt - 1 else e.attempt end)::smallint as spent,
+      case
+        when s.state = 'cancelled' and c.job_id is not null then 'cancelled_by_user'
+        when s.state = 'cancelled' then 'cancelled_by_worker'
+        when e.outcome = 'timeout' then 'timeout'
+        else 'error' end as reason,
+      case
+        when s.state is not null then null
+        when e.outcome = 'release' then interval '0'
+        when e.outcome in ('snooze', 'retry') then e.delay
+        else pgqueue._backoff(coalesce(j.backoff, q.backoff), e.attempt) end as delay
+    from unnest(jobs, outcomes, attempts, _settle_unsuccessful.traits, delays) e(id, outcome, attempt, traits, delay)
+    join pgqueue.job j on j.id = e.id and j.id between v_low and v_high and j.id = any(jobs)
+    left join pgqueue.queue q on q.name = j.queue
+    left join pgqueue.cancel_request c on c.job_id = e.id
+    left join pgqueue.changed_priority p on p.job_id = e.id
+    cross join lateral (
+      select case
+        when e.outcome = 'discard' then 'failed'
+        when e.outcome = 'cancelled' or c.job_id is not null then 'cancelled'
+        when e.outcome in ('failed', 'timeout', 'retry') and e.attempt >= coalesce(j.max_attempts, q.max_attempts, 5) then 'failed'
+        end as state) s
+    order by e.id) v;
+
+  if v_final is not null then
+    perform pgqueue._finish(v_final, v_states, v_reasons, v_ends, v_end_traits, null, (lease).worker_id, (lease).claimed_at, (lease).forget);
+    delete from pgqueue.cancel_request c where c.job_id = any(v_final);
+  end if;
+  perform pgqueue._enter(v_again, v_queues, v_priorities, v_spent, v_traits, true);
+  if v_later is not null then
+    perform pgqueue._schedule(v_later, v_later_queues, v_later_priorities, v_later_spent, v_later_traits, v_due);
+  end if;
+end $$;
+
+-- source: sql/functions/private/_standing.sql
+-- For functions that change a waiting job: why it is not waiting. Unknown is an error; otherwise its state, running or final.
+create function pgqueue._standing(job bigint) returns text
+language plpgsql
+as $$
+declare
+  v_state text;
+begin
+  select o.state::text into v_state from pgqueue.outcome o where o.job_id = job;
+  if not found then
+    if not exists (select from pgqueue.job j where j.id = job) then
+      perform pgqueue._refuse('PQ002', format('job %s is unknown', coalesce(job::text, 'null')),
+        'It was never enqueued, its transaction was rolled back, or it is past its retention.');
+    end if;
+    v_state := case when (pgqueue._lease_of(job)).id is not null then 'running' end;
+  end if;
+  return v_state;
+end $$;
+
+-- source: sql/functions/private/_state.sql
+-- The one word for where a job stands, in one statement and so from one snapshot: a job that moves meanwhile is in one place or the other.
+create function pgqueue._state(job bigint) returns text
+language plpgsql
+as $$
+declare
+  v_state text;
+begin
+  select coalesce(
+    (select o.state::text from pgqueue.outcome o where o.job_id = job),
+    (select 'queued' from pgqueue.ready w where w.job_id = job),
+    (select 'scheduled' from pgqueue.scheduled w where w.job_id = job),
+    (select 'queued' from pgqueue.arrival w where w.job_id = job),
+    (select 'held' from pgqueue.blocked w where w.job_id = job),
+    (select 'queued' from pgqueue.suspect w where w.job_id = job),
+    (select 'running' from pgqueue.job j where j.id = job)) into v_state;
+  if v_state is null then
+    perform pgqueue._refuse('PQ002', format('job %s is unknown', coalesce(job::text, 'null')),
+      'It was never enqueued, its transaction was rolled back, it is past its retention, or its queue keeps no history.');
+  end if;
+  return v_state;
+end $$;
+
+-- source: sql/functions/private/_take_keys.sql
+-- Takes the unique keys of new jobs, in the order of (queue, key) so that batches that share keys cannot deadlock. Returns, parallel to `jobs`, the id that
+-- stands for each: its own, or that of the live job which holds its key, be it from another transaction or from earlier in the batch.
+create function pgqueue._take_keys(jobs pgqueue.new_job[]) returns bigint[]
+language plpgsql
+as $$
+declare
+  v_ids bigint[] := array(select case when j.unique_key is null then j.id end from unnest(jobs) with ordinality j order by j.ordinality);
+begin
+  while array_position(v_ids, null) is not null loop
+    insert into pgqueue.job_key (queue, unique_key, job_id)
+    select j.queue, j.unique_key, j.id
+    from unnest(jobs) j
+    where j.unique_key is not null
+      and not exists (select from pgqueue.job_key k where k.queue = j.queue and k.unique_key = j.unique_key)
+    order by j.queue, j.unique_key, j.id
+    on conflict do nothing;
+    -- A holder that ended between the two statements leaves a null: that key is tried again.
+    v_ids := array(
+      select coalesce(v.id, k.job_id)
+      from unnest(jobs, v_ids) with ordinality v(own_id, kind, args, queue, priority, due, unique_key, group_key, max_attempts, timeout, expires_at,
+        heartbeat, backoff, headers, traits, id, ord)
+      left join pgqueue.job_key k on k.queue = v.queue and k.unique_key = v.unique_key
+      order by v.ord);
+  end loop;
+  return v_ids;
+end $$;
+
+-- source: sql/functions/private/_thin.sql
+-- Deletes jobs that are final and past retention from one block, or, without a range, from what the default partitions hold. Bounded.
+create function pgqueue._thin(low bigint, high bigint) returns bigint
+language plpgsql
+as $$
+declare
+  v_jobs bigint[];
+begin
+  if low is null then
+    v_jobs := array(
+      select o.job_id from pgqueue.outcome_default o
+      join pgqueue.job j on j.id = o.job_id
+      cross join pgqueue.config c
+      left join pgqueue.queue q on q.name = j.queue
+      where o.finished_at + coalesce(q.retention, c.retention) <= pgqueue._now() order by o.job_id limit 10000);
+  else
+    v_jobs := array(
+      select o.job_id from pgqueue.outcome o
+      join pgqueue.job j on j.id = o.job_id and j.id >= _thin.low and j.id < _thin.high
+      cross join pgqueue.config c
+      left join pgqueue.queue q on q.name = j.queue
+      where o.job_id >= _thin.low and o.job_id < _thin.high
+        and o.finished_at + coalesce(q.retention, c.retention) <= pgqueue._now() order by o.job_id limit 10000);
+  end if;
+  if cardinality(v_jobs) = 0 then
+    return 0;
+  end if;
+  delete from pgqueue.attempt_error e where e.job_id = any(v_jobs);
+  delete from pgqueue.outcome o where o.job_id = any(v_jobs);
+  delete from pgqueue.job j where j.id = any(v_jobs);
+  return cardinality(v_jobs);
+end $$;
+
+-- source: sql/functions/private/_traits.sql
+-- The bit mask of ready and lease (tables/ready.sql), from what a job has.
+create function pgqueue._traits(
+  unique_key text,
+  group_key text,
+  timeout interval,
+  heartbeat interval,
+  expires_at timestamptz) returns integer
+language sql immutable
+return case when unique_key is null then 0 else 1 end + case when group_key is null then 0 else 2 end
+  + case when timeout is null then 0 else 4 end + case when heartbeat is null then 0 else 8 end
+  + case when expires_at is null then 0 else 16 end;
+
+-- source: sql/functions/private/_unlease.sql
+-- Takes jobs out of a lease the caller has locked; the last one deletes it. A job named twice in one call would end twice: refused here, where
+-- counting costs nothing.
+create function pgqueue._unlease(lease pgqueue.lease, jobs bigint[]) returns void
+language plpgsql
+as $$
+declare
+  v_jobs bigint[];
+  v_attempts smallint[];
+  v_traits integer[];
+begin
+  select array_agg(h.id order by h.ord), array_agg(h.attempt order by h.ord), case when (lease).traits is not null then array_agg(h.traits order by h.ord) end
+  into v_jobs, v_attempts, v_traits
+  from unnest((lease).job_ids, (lease).attempts, (lease).traits) with ordinality h(id, attempt, traits, ord)
+  where h.id <> all(jobs);
+  if coalesce(cardinality(v_jobs), 0) + cardinality(jobs) <> cardinality((lease).job_ids) then
+    perform pgqueue._refuse('PQ001', 'a job appears twice in one call', 'Settle each job once.');
+  end if;
+  if v_jobs is null then
+    delete from pgqueue.lease l where l.id = (lease).id;
+  else
+    update pgqueue.lease l set job_ids = v_jobs, attempts = v_attempts, traits = v_traits where l.id = (lease).id;
+  end if;
+end $$;
+
+-- source: sql/functions/private/_wake.sql
+-- Tells workers that sleep on a queue that it has work. A commit with a NOTIFY takes a cluster-wide lock, so under load nothing is sent:
+-- a sleeper holds two shared advisory locks on its listening connection, and whoever can have one of them exclusively, for a moment, knows that
+-- nobody sleeps. Who cannot have the first may have met another enqueue there; that one is told from a sleeper by not letting the lock be shared,
+-- and by not being at the second lock too. A hint too many is harmless all the same.
+-- A full notification queue would make the caller's commit fail: then better no hint; the workers' poll finds the job.
+create function pgqueue._wake(queue text) returns void
+language plpgsql
+as $$
+declare
+  v_class integer := pgqueue._lock_class('sleep');
+  v_key integer := hashtext(_wake.queue);
+begin
+  if pg_try_advisory_lock(v_class, v_key) then
+    perform pg_advisory_unlock(v_class, v_key);
+    return;
+  end if;
+  if not pg_try_advisory_lock_shared(v_class, v_key) then
+    return;
+  end if;
+  perform pg_advisory_unlock_shared(v_class, v_key);
+  v_class := pgqueue._lock_class('asleep');
+  for v_look in 1..2 loop
+    if pg_try_advisory_lock(v_class, v_key) then
+      perform pg_advisory_unlock(v_class, v_key);
+      return;
+    end if;
+  end loop;
+  if pg_notification_queue_usage() < 0.5 then
+    perform pg_notify('pgqueue_wake', _wake.queue);
+  end if;
+end $$;
+
+-- source: sql/functions/private/_withdraw.sql
+-- Takes a live job from wherever it waits and says what it was; place is null when it waits nowhere (running, final, or unknown). A claim that has
+-- the row locked is waited for: it is short, and afterwards the job is in a lease.
+create function pgqueue._withdraw(
+  in job bigint,
+  out place text,
+  out queue text,
+  out priority smallint,
+  out attempt smallint,
+  out traits integer)
+language plpgsql
+as $$
+#variable_conflict use_column
+begin
+  delete from pgqueue.ready w where w.job_id = job
+    returning 'ready', w.queue, w.priority, w.attempt, w.traits into place, queue, priority, attempt, traits;
+  if found then return; end if;
+  delete from pgqueue.scheduled w where w.job_id = job
+    returning 'scheduled', w.queue, w.priority, w.attempt, w.traits into place, queue, priority, attempt, traits;
+  if found then return; end if;
+  delete from pgqueue.arrival w where w.job_id = job
+    returning 'arrival', w.queue, w.priority, w.attempt, w.traits into place, queue, priority, attempt, traits;
+  if found then return; end if;
+  delete from pgqueue.blocked w where w.job_id = job
+    returning 'blocked', w.queue, w.priority, w.attempt, w.traits into place, queue, priority, attempt, traits;
+  if found then return; end if;
+  delete from pgqueue.suspect w where w.job_id = job
+    returning 'suspect', w.queue, w.priority, w.attempt, w.traits into place, queue, priority, attempt, traits;
+end $$;
+
+-- source: sql/functions/private/_withdraw_or_refuse.sql
+-- _withdraw for functions that need a waiting job.
+create function pgqueue._withdraw_or_refuse(
+  in job bigint,
+  out place text,
+  out queue text,
+  out priority smallint,
+  out attempt smallint,
+  out traits integer)
+language plpgsql
+as $$
+declare
+  v_was record;
+begin
+  select * into v_was from pgqueue._withdraw(job);
+  place := v_was.place;
+  queue := v_was.queue;
+  priority := v_was.priority;
+  attempt := v_was.attempt;
+  traits := v_was.traits;
+  if place is null then
+    perform pgqueue._refuse('PQ005', format('job %s is %s', job, coalesce(pgqueue._standing(job), 'moving just now')),
+      'Only a job that waits can be changed: cancel a running one, enqueue or retry a final one.');
+  end if;
+end $$;
+
+-- source: sql/functions/core/cancel.sql
+-- A waiting job is taken from where it waits and is final at once. A running one is asked: its worker is told by a notification and by its next
+-- heartbeat. A job that moves between the two looks is looked for again.
+create function pgqueue.cancel(id bigint, why text default null)
+returns table (state text, changed boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_was record;
+  v_lease pgqueue.lease;
+begin
+  for v_look in 1..100 loop
+    select * into v_was from pgqueue._withdraw(cancel.id);
+    if v_was.place is not null then
+      perform pgqueue._finish(array[cancel.id], array['cancelled'], array['cancelled_by_user'], array[v_was.attempt], array[v_was.traits], null,
+        null, null, pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_was.queue)));
+      return query select 'cancelled', true;
+      return;
+    end if;
+    state := pgqueue._standing(cancel.id);
+    if state = 'running' then
+      insert into pgqueue.cancel_request (job_id, requested_at, why) values (cancel.id, pgqueue._now(), cancel.why)
+      on conflict (job_id) do nothing;
+      changed := found;
+      v_lease := pgqueue._lease_of(cancel.id);
+      if v_lease.id is not null then
+        if pg_notification_queue_usage() < 0.5 then
+          perform pg_notify('pgqueue_worker', v_lease.worker_id::text);
+        end if;
+        return next;
+        return;
+      end if;
+      delete from pgqueue.cancel_request c where c.job_id = cancel.id;
+    elsif state is not null then
+      changed := false;
+      return next;
+      return;
+    end if;
+  end loop;
+  perform pgqueue._refuse('PQ005', format('job %s keeps moving', id), 'Try again.');
+end $$;
+
+comment on function pgqueue.cancel is
+'Cancels a job. Waiting: it is cancelled at once (state cancelled, changed true). Running: its worker is asked to stop it (state running, changed true the
+first time); it ends cancelled unless it finishes first. Final: nothing changes. why: kept with the request, for people. Errors: PQ002.';
+
+-- source: sql/functions/core/claim.sql
+-- Takes up to n jobs for a worker: by priority over all the queues, in turn within a lane, skipping what others have locked. Deletes them from ready by
+-- row address, an array of them: a join or an IN would be planned from statistics that are always stale here. One lease row per queue, however
+-- many jobs. The plans are pinned for the same reason: no sequential or bitmap scan of a table whose dead rows nobody may remove,
+-- no nested loop over arrays.
+--
+-- Locks: the jobs taken (skip locked), groups (only tried), and, for queues with max_running, the queue's limiter.
+create function pgqueue.claim(
+  worker bigint,
+  queues text[],
+  n integer default 1,
+  urgent boolean default false)
+returns table (
+  lease bigint,
+  id bigint,
+  queue text,
+  kind text,
+  args jsonb,
+  attempt integer,
+  max_attempts integer,
+  priority integer,
+  timeout interval,
+  heartbeat interval,
+  headers jsonb,
+  group_key text,
+  unique_key text,
+  crashes integer,
+  created_at timestamptz)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+set enable_bitmapscan = off
+set enable_nestloop = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+  v_clock float8 := extract(epoch from clock_timestamp());
+  v_lane record;
+  v_cursor record;
+  v_start float8;
+  v_need integer;
+  v_left integer := n;
+  v_picked tid[];
+  v_more tid[];
+  v_older tid[];
+  v_first bigint;
+  v_room jsonb := jsonb_build_object();
+  v_admitted text[];
+  v_settings boolean := false;
+  v_forget smallint;
+  v_jobs bigint[];
+  v_queues text[];
+  v_spent smallint;
+  v_lanes integer := 0;
+  v_queue text;
+  v_mixed boolean := false;
+  v_attempts smallint[];
+  v_traits integer[];
+  v_any integer;
+  v_leases bigint[];
+  v_low bigint;
+  v_high bigint;
+begin
+  perform pgqueue._check_claim(worker, queues, n);
+  if exists (select from pgqueue.suspect s where s.queue = any(queues)) then
+    v_leases := array[pgqueue._claim_suspect(worker, queues)];
+  end if;
+
+  if v_leases[1] is null then
+    for v_lane in
+      select l.queue, l.priority, bool_or(l.grouped) as grouped, q.paused_at, q.max_running, q.history,
+        q.timeout is not null or q.max_attempts is not null as special
+      from pgqueue.lane l left join pgqueue.queue q on q.name = l.queue
+      where l.queue = any(queues)
+      group by l.queue, l.priority, q.name
+      order by l.priority desc, array_position(queues, l.queue)
+    loop
+      continue when v_lane.paused_at is not null;
+      v_settings := v_settings or coalesce(v_lane.special, false);
+      v_need := v_left;
+      if v_lane.max_running is not null then
+        if not v_room ? v_lane.queue then
+          v_room := v_room || jsonb_build_object(v_lane.queue, pgqueue._room(v_lane.queue, v_lane.max_running));
+        end if;
+        v_need := least(v_need, (v_room ->> v_lane.queue)::integer);
+        continue when v_need <= 0;
+      end if;
+      if v_lane.grouped and v_lane.queue <> all(coalesce(v_admitted, '{}')) then
+        perform pgqueue._admit(v_lane.queue, greatest(2 * v_need, 100));
+        v_admitted := v_admitted || v_lane.queue;
+      end if;
+
+      -- From the cursor first. A sweep from the start follows when the cursor has expired, so that what was committed late with an earlier turn is
+      -- found, and goes first when full scans from the cursor would put it off for ever. Who is urgent sweeps only for want of anything else.
+      select * into v_cursor from pgqueue._cursor('ready', v_lane.queue, v_lane.priority);
+      v_older := null;
+      v_more := null;
+      v_start := null;
+      if not urgent and v_clock > v_cursor.expires + 1 then
+        v_start := extract(epoch from clock_timestamp());
+        v_more := array(
+          select r.ctid from pgqueue.ready r
+          where r.queue = v_lane.queue and r.priority = v_lane.priority
+          order by r.seq limit v_need for update skip locked);
+      else
+        v_more := array(
+          select r.ctid from pgqueue.ready r
+          where r.queue = v_lane.queue and r.priority = v_lane.priority and r.seq >= v_cursor.floor
+          order by r.seq limit v_need for update skip locked);
+        if v_cursor.floor > 0 and cardinality(v_more) < v_need and (
+          cardinality(v_more) = 0 and urgent or not urgent and v_clock > v_cursor.expires) then
+          v_start := extract(epoch from clock_timestamp());
+          v_older := array(
+            select r.ctid from pgqueue.ready r
+            where r.queue = v_lane.queue and r.priority = v_lane.priority and r.seq < v_cursor.floor
+            order by r.seq limit v_need - cardinality(v_more) for update skip locked);
+        end if;
+      end if;
+      v_first := null;
+      if cardinality(v_more) > 0 then
+        select r.seq into v_first from pgqueue.ready r where r.ctid = v_more[1];
+      end if;
+      if v_first is not null or v_start is not null then
+        perform pgqueue._set_cursor('ready', v_lane.queue, v_lane.priority, v_first, v_start, v_cursor.expires);
+      end if;
+      if v_older is not null then
+        v_more := v_older || v_more;
+      end if;
+      if cardinality(v_more) > 0 then
+        v_mixed := v_mixed or coalesce(v_lane.queue <> v_queue, false);
+        v_lanes := v_lanes + 1;
+        v_queue := v_lane.queue;
+        v_forget := pgqueue._forget(v_lane.history);
+      end if;
+      v_picked := v_picked || v_more;
+      v_left := v_left - cardinality(v_more);
+      if v_lane.max_running is not null then
+        v_room := v_room || jsonb_build_object(v_lane.queue, (v_room ->> v_lane.queue)::integer - cardinality(v_more));
+      end if;
+      exit when v_left <= 0;
+    end loop;
+    if coalesce(cardinality(v_picked), 0) = 0 then
+      return;
+    end if;
+
+    with taken as (
+      delete from pgqueue.ready r where r.ctid = any(v_picked)
+      returning r.seq, r.job_id, r.queue, r.priority, r.attempt, r.traits)
+    select array_agg(t.job_id), array_agg(t.attempt + 1), array_agg(t.traits), bit_or(t.traits), min(t.job_id), max(t.job_id), max(t.attempt),
+      array_agg(t.queue) filter (where v_mixed)
+    into v_jobs, v_attempts, v_traits, v_any, v_low, v_high, v_spent, v_queues
+    from (select * from taken order by priority desc, seq) t;
+    if v_any & 16 <> 0 then
+      select * into v_jobs, v_attempts, v_traits, v_queues from pgqueue._drop_expired(v_jobs, v_attempts, v_traits, v_queues);
+      if v_jobs is null then
+        return;
+      end if;
+    end if;
+
+    if not v_mixed then
+      insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
+      values (nextval('pgqueue.lease_id'), claim.worker, v_now, v_forget, v_queue, v_jobs, v_attempts, case when v_any <> 0 then v_traits end)
+      returning array[id] into v_leases;
+    else
+      with made as (
+        insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
+        select nextval('pgqueue.lease_id'), claim.worker, v_now, pgqueue._forget(q.history), t.queue, t.ids, t.attempts,
+          case when v_any <> 0 then t.traits end
+        from (
+          select e.queue, array_agg(e.id order by e.ord) as ids, array_agg(e.attempt order by e.ord) as attempts,
+            array_agg(e.traits order by e.ord) as traits
+          from unnest(v_jobs, v_queues, v_attempts, v_traits) with ordinality e(id, queue, attempt, traits, ord) group by e.queue) t
+        left join pgqueue.queue q on q.name = t.queue
+        returning id)
+      select array_agg(m.id) into v_leases from made m;
+    end if;
+  else
+    -- A suspect: its lease says the rest.
+    select l.job_ids, l.job_ids[1], l.job_ids[1], 32, true into v_jobs, v_low, v_high, v_any, v_settings
+    from pgqueue.lease l where l.id = v_leases[1];
+  end if;
+
+  -- Job rows by array, materialised: joined directly they would be read through an ordered walk of the whole index.
+  if v_lanes = 1 and v_spent = 0 and not v_settings and v_any & 96 = 0 then
+    -- Jobs of one lane at their first attempt, the plain case: the order of ids is that of turns, but for what was scheduled or given back.
+    return query
+    select v_leases[1], j.id, j.queue, j.kind, j.args, 1, coalesce(j.max_attempts, 5::smallint)::integer, j.priority::integer, j.timeout,
+      j.heartbeat, j.headers, j.group_key, j.unique_key, 0, j.created_at
+    from pgqueue.job j
+    where j.id between v_low and v_high and j.id = any(v_jobs)
+    order by j.id;
+  else
+    return query
+    with job as materialized (
+      select * from pgqueue.job j where j.id between v_low and v_high and j.id = any(v_jobs)),
+    held as materialized (
+      select l.id as lease, q.max_attempts, q.timeout, e.id, e.attempt, e.ord
+      from pgqueue.lease l
+      cross join unnest(l.job_ids, l.attempts) with ordinality e(id, attempt, ord)
+      left join pgqueue.queue q on q.name = l.queue
+      where l.id = any(v_leases))
+    select h.lease, j.id, j.queue, j.kind, j.args, h.attempt::integer, coalesce(j.max_attempts, h.max_attempts, 5::smallint)::integer,
+      coalesce(p.priority, j.priority)::integer, coalesce(j.timeout, h.timeout),
+      j.heartbeat, j.headers, j.group_key, j.unique_key, coalesce(c.crashes, 0)::integer, j.created_at
+    from held h
+    join job j on j.id = h.id
+    left join lateral (select c.crashes from pgqueue.crash c where v_any & 32 <> 0 and c.job_id = h.id) c on true
+    left join lateral (select p.priority from pgqueue.changed_priority p where v_any & 64 <> 0 and p.job_id = h.id) p on true
+    order by coalesce(p.priority, j.priority) desc, h.lease, h.ord;
+  end if;
+end $$;
+
+comment on function pgqueue.claim is
+'Takes up to n jobs (1 to 10000) of these queues for a worker, in the order to start them: higher priority first, then first come first served; none when
+there is nothing to do. Each row names the lease that its settle, heartbeat and progress must carry. attempt counts from 1.
+urgent: somebody waits for the answer, as after a wake-up: look from where the last claim stopped and further back only if that finds nothing.
+A job that has been in a crash comes alone. Errors: PQ001 bad arguments, PQ003 unknown worker.';
+
+-- source: sql/functions/core/configure.sql
+create function pgqueue.configure(settings jsonb default '{}')
+returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_hint constant text := 'Keys: lost_after, retention, block_age (seconds or interval text), max_crashes, block_size, blocks_ahead (whole numbers).';
+  v_key text;
+  v_problem text;
+begin
+  if settings is null or jsonb_typeof(settings) <> 'object' then
+    perform pgqueue._refuse('PQ001', format('settings is %s, not an object', coalesce(jsonb_typeof(settings), 'null')), v_hint);
+  end if;
+  for v_key in select k from jsonb_object_keys(settings) k loop
+    if v_key not in ('lost_after', 'retention', 'block_age', 'max_crashes', 'block_size', 'blocks_ahead') then
+      perform pgqueue._refuse('PQ001', format('%L is not a setting', v_key), v_hint);
+    end if;
+  end loop;
+  begin
+    update pgqueue.config c set
+      lost_after = case when settings ? 'lost_after' then pgqueue._interval(settings -> 'lost_after') else c.lost_after end,
+      retention = case when settings ? 'retention' then pgqueue._interval(settings -> 'retention') else c.retention end,
+      block_age = case when settings ? 'block_age' then pgqueue._interval(settings -> 'block_age') else c.block_age end,
+      max_crashes = case when settings ? 'max_crashes' then (settings ->> 'max_crashes')::smallint else c.max_crashes end,
+      block_size = case when settings ? 'block_size' then (settings ->> 'block_size')::bigint else c.block_size end,
+      blocks_ahead = case when settings ? 'blocks_ahead' then (settings ->> 'blocks_ahead')::smallint else c.blocks_ahead end
+    where settings <> '{}';
+  exception
+    when data_exception or check_violation or not_null_violation then
+      get stacked diagnostics v_problem = message_text;
+      perform pgqueue._refuse('PQ001', v_problem, v_hint);
+  end;
+  return (select to_jsonb(c) - 'singleton' from pgqueue.config c);
+end $$;
+
+comment on function pgqueue.configure is
+'Changes settings of this installation and returns all of them; without arguments it only returns them. lost_after: a worker silent for longer is lost
+(30 seconds). max_crashes: a job that was in that many crashes fails as worker_lost (5). retention: how long final jobs are kept where the queue does not
+say (7 days). block_size, blocks_ahead, block_age: ids per partition, partitions made ahead, and the age at which a partition is closed. Errors: PQ001.';
+
+-- source: sql/functions/core/configure_queue.sql
+create function pgqueue.configure_queue(queue text, settings jsonb)
+returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_hint constant text := 'Keys: max_running, group_limit, max_attempts (whole numbers), timeout, retention (seconds or interval text), backoff (object), '
+    'history (all, failed or none); null clears.';
+  v_key text;
+  v_problem text;
+begin
+  perform pgqueue._check_name('queue', queue, 200);
+  if settings is null or jsonb_typeof(settings) <> 'object' then
+    perform pgqueue._refuse('PQ001', format('settings is %s, not an object', coalesce(jsonb_typeof(settings), 'null')), v_hint);
+  end if;
+  for v_key in select k from jsonb_object_keys(settings) k loop
+    if v_key not in ('max_running', 'group_limit', 'max_attempts', 'timeout', 'backoff', 'retention', 'history') then
+      perform pgqueue._refuse('PQ001', format('%L is not a setting of a queue', v_key), v_hint);
+    end if;
+  end loop;
+  perform pgqueue._check_backoff(nullif(settings -> 'backoff', 'null'));
+
+  insert into pgqueue.queue (name, updated_at) values (configure_queue.queue, pgqueue._now()) on conflict do nothing;
+  begin
+    update pgqueue.queue q set
+      max_running = case when settings ? 'max_running' then (settings ->> 'max_running')::integer else q.max_running end,
+      group_limit = case when settings ? 'group_limit' then (settings ->> 'group_limit')::integer else q.group_limit end,
+      max_attempts = case when settings ? 'max_attempts' then (settings ->> 'max_attempts')::smallint else q.max_attempts end,
+      timeout = case when settings ? 'timeout' then pgqueue._interval(settings -> 'timeout') else q.timeout end,
+      backoff = case when settings ? 'backoff' then nullif(settings -> 'backoff', 'null') else q.backoff end,
+      retention = case when settings ? 'retention' then pgqueue._interval(settings -> 'retention') else q.retention end,
+      history = case when settings ? 'history' then settings ->> 'history' else q.history end,
+      updated_at = pgqueue._now()
+    where q.name = configure_queue.queue;
+  exception
+    when data_exception or check_violation then
+      get stacked diagnostics v_problem = message_text;
+      perform pgqueue._refuse('PQ001', v_problem, v_hint);
+  end;
+  if nullif(settings -> 'max_running', 'null') is not null then
+    insert into pgqueue.limiter (queue) values (configure_queue.queue) on conflict do nothing;
+  end if;
+  if settings ? 'group_limit' then
+    -- More room, or no limit any more, frees jobs that nothing else would look at again.
+    insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
+    select nextval('pgqueue.job_id'), 0, 0, 0, g.queue, g.group_key
+    from (select distinct b.queue, b.group_key from pgqueue.blocked b where b.queue = configure_queue.queue) g;
+  end if;
+  perform pgqueue._wake(queue);
+  return pgqueue._queue_settings(queue);
+end $$;
+
+comment on function pgqueue.configure_queue is
+'Changes settings of a queue and returns all of them. Keys given are set, null clears, others stay. max_running: jobs running at once, over all workers.
+group_limit: jobs of one group_key ready or running at once. max_attempts (5), timeout, backoff: for jobs that bring none. retention: how long final
+jobs are kept. history: all, failed (forget what succeeded) or none. A queue needs no settings to be used. Errors: PQ001.';
+
+-- source: sql/functions/core/deregister_worker.sql
+create function pgqueue.deregister_worker(worker bigint)
+returns integer
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+declare
+  v_lease pgqueue.lease;
+  v_done integer := 0;
+begin
+  perform pgqueue._check_worker(worker);
+  for v_lease in
+    select l.* from pgqueue.lease l where l.worker_id = deregister_worker.worker order by l.id for update
+  loop
+    v_done := v_done + pgqueue._give_back(v_lease);
+  end loop;
+  delete from pgqueue.worker w where w.id = deregister_worker.worker;
+  return v_done;
+end $$;
+
+comment on function pgqueue.deregister_worker is
+'Ends a worker in order. Jobs it still holds go back to their queues, no attempt spent; returns their number. Errors: PQ003 unknown worker.';
+
+-- source: sql/functions/core/enqueue.sql
+-- Writes one job inside the caller's transaction. Locks: none that another caller needs, but for two enqueues of one unique key, which meet on the
+-- key's index entry: the second waits until the first transaction ends, then answers with the first's id, or makes the job itself
+-- when the first was rolled back.
+create function pgqueue.enqueue(
+  kind text,
+  args jsonb default '{}',
+  queue text default 'default',
+  priority integer default 0,
+  run_at timestamptz default null,
+  delay interval default null,
+  unique_key text default null,
+  group_key text default null,
+  max_attempts integer default null,
+  timeout interval default null,
+  expires_in interval default null,
+  heartbeat interval default null,
+  backoff jsonb default null,
+  headers jsonb default null)
+returns table (id bigint, created boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+  v_due timestamptz;
+  v_expires_at timestamptz;
+  v_traits integer;
+begin
+  perform pgqueue._check_job(kind, args, queue, priority, run_at, delay, unique_key, group_key, max_attempts, timeout, expires_in,
+    heartbeat, backoff, headers);
+  v_due := coalesce(run_at, v_now + delay);
+  v_expires_at := v_now + expires_in;
+  v_traits := pgqueue._traits(unique_key, group_key, timeout, heartbeat, v_expires_at);
+  id := nextval('pgqueue.job_id');
+  created := true;
+
+  if unique_key is not null then
+    loop
+      insert into pgqueue.job_key (queue, unique_key, job_id) values (enqueue.queue, enqueue.unique_key, id)
+      on conflict do nothing;
+      exit when found;
+      select k.job_id, false into id, created
+      from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key;
+      if found then
+        return next;
+        return;
+      end if;
+      -- Its holder ended between the two statements: the key is free again.
+      id := nextval('pgqueue.job_id');
+      created := true;
+    end loop;
+  end if;
+
+  insert into pgqueue.job (id, created_at, expires_at, timeout, heartbeat, priority, max_attempts, queue, kind, unique_key, group_key,
+    args, backoff, headers)
+  values (enqueue.id, v_now, v_expires_at, enqueue.timeout, enqueue.heartbeat, enqueue.priority, enqueue.max_attempts, enqueue.queue,
+    enqueue.kind, enqueue.unique_key, enqueue.group_key, enqueue.args, enqueue.backoff, enqueue.headers);
+  if v_expires_at is not null then
+    insert into pgqueue.deadline (expires_at, job_id) values (v_expires_at, enqueue.id);
+  end if;
+  if v_due > v_now then
+    insert into pgqueue.scheduled (run_at, job_id, traits, priority, attempt, queue)
+    values (v_due, enqueue.id, v_traits, enqueue.priority, 0, enqueue.queue);
+  else
+    if group_key is not null then
+      insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
+      values (enqueue.id, enqueue.id, v_traits, enqueue.priority, 0, enqueue.queue, enqueue.group_key);
+    else
+      insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+      values (enqueue.id, enqueue.id, v_traits, enqueue.priority, 0, enqueue.queue);
+    end if;
+    perform pgqueue._open_lane(queue, priority::smallint, group_key is not null);
+    perform pgqueue._wake(queue);
+  end if;
+  return next;
+end $$;
+
+comment on function pgqueue.enqueue is
+'Enqueues one job in the caller''s transaction: it exists once that commits, and never did if it rolls back.
+kind: the name of what to do. args: a JSON object. priority: -32768 to 32767, higher first. run_at or delay: not before then.
+unique_key: while a job with this key lives in the queue, its id is returned with created = false. When the first enqueue of the key is not yet committed,
+the second waits for it: it gets the first''s id after a commit and makes the job itself after a rollback.
+group_key: jobs of a queue that share group_limit and take turns. max_attempts, timeout, backoff: null means the queue''s own.
+timeout: how long one attempt may run. expires_in: fails with queue_timeout if it has not started by then. heartbeat: the job promises job_heartbeat at
+least this often, or counts as lost. headers: an object for tools, not shown to the handler as arguments.
+Errors: PQ001 for any argument that is out of range; nothing is stored then.';
+
+-- source: sql/functions/core/enqueue_each.sql
+-- The fast way to enqueue many jobs of one kind: two array-shaped inserts. With keys or groups it goes the general way of enqueue_many.
+create function pgqueue.enqueue_each(
+  kind text,
+  args jsonb[],
+  queue text default 'default',
+  priority integer default 0,
+  run_at timestamptz default null,
+  delay interval default null,
+  unique_keys text[] default null,
+  group_keys text[] default null,
+  max_attempts integer default null,
+  timeout interval default null,
+  expires_in interval default null,
+  heartbeat interval default null,
+  backoff jsonb default null,
+  headers jsonb default null)
+returns table (id bigint, created boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+  v_due timestamptz;
+  v_expires_at timestamptz;
+  v_traits integer;
+  v_count integer := coalesce(cardinality(args), 0);
+  v_bad record;
+  v_ids bigint[];
+begin
+  if args is null or array_ndims(args) > 1 then
+    perform pgqueue._refuse('PQ001', format('args is %s', case when args is null then 'null' else 'an array of arrays' end),
+      'Give an array of objects, one for each job; an empty array enqueues nothing.');
+  end if;
+  if cardinality(unique_keys) <> v_count or cardinality(group_keys) <> v_count then
+    perform pgqueue._refuse('PQ001', format('args has %s elements, unique_keys %s, group_keys %s', v_count,
+      coalesce(cardinality(unique_keys)::text, 'is null'), coalesce(cardinality(group_keys)::text, 'is null')),
+      'Give arrays of the same length, or null.');
+  end if;
+  perform pgqueue._check_job(kind, '{}', queue, priority, run_at, delay, null, null, max_attempts, timeout, expires_in, heartbeat, backoff, headers);
+  select e.ord, jsonb_typeof(e.args) as what into v_bad
+  from unnest(args) with ordinality e(args, ord)
+  where e.args is null or jsonb_typeof(e.args) <> 'object' order by e.ord limit 1;
+  if found then
+    perform pgqueue._refuse('PQ001', format('args of element %s is %s, not an object', v_bad.ord, coalesce(v_bad.what, 'null')),
+      'Give the arguments by name, such as {"user_id": 42}, or {} for none.');
+  end if;
+  if v_count = 0 then
+    return;
+  end if;
+
+  v_due := coalesce(run_at, v_now + delay);
+  if unique_keys is not null or group_keys is not null then
+    return query
+    select m.id, m.created
+    from pgqueue.enqueue_many((
+      select jsonb_agg(jsonb_build_object('kind', enqueue_each.kind, 'args', e.args, 'queue', enqueue_each.queue, 'priority', enqueue_each.priority,
+        'run_at', v_due, 'unique_key', e.unique_key, 'group_key', e.group_key, 'max_attempts', enqueue_each.max_attempts,
+        'timeout', enqueue_each.timeout, 'expires_in', enqueue_each.expires_in, 'heartbeat', enqueue_each.heartbeat,
+        'backoff', enqueue_each.backoff, 'headers', enqueue_each.headers) order by e.ord)
+      from unnest(enqueue_each.args, coalesce(unique_keys, array_fill(null::text, array[v_count])),
+        coalesce(group_keys, array_fill(null::text, array[v_count]))) with ordinality e(args, unique_key, group_key, ord))) m;
+    return;
+  end if;
+
+  v_expires_at := v_now + expires_in;
+  v_traits := pgqueue._traits(null, null, timeout, heartbeat, v_expires_at);
+  v_ids := array(select nextval('pgqueue.job_id') from generate_series(1, v_count));
+  insert into pgqueue.job (id, created_at, expires_at, timeout, heartbeat, priority, max_attempts, queue, kind, args, backoff, headers)
+  select e.id, v_now, v_expires_at, enqueue_each.timeout, enqueue_each.heartbeat, enqueue_each.priority, enqueue_each.max_attempts,
+    enqueue_each.queue, enqueue_each.kind, e.args, enqueue_each.backoff, enqueue_each.headers
+  from unnest(v_ids, enqueue_each.args) e(id, args);
+  if v_expires_at is not null then
+    insert into pgqueue.deadline (expires_at, job_id) select v_expires_at, e.id from unnest(v_ids) e(id);
+  end if;
+  if v_due > v_now then
+    insert into pgqueue.scheduled (run_at, job_id, traits, priority, attempt, queue)
+    select v_due, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id);
+  else
+    insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+    select e.id, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id);
+    perform pgqueue._open_lane(queue, priority::smallint, false);
+    perform pgqueue._wake(queue);
+  end if;
+  return query select e.id, true from unnest(v_ids) e(id);
+end $$;
+
+comment on function pgqueue.enqueue_each is
+'Enqueues many jobs of one kind with shared options, the fastest way in: one row per element of args, in input order. The parameters are those of
+enqueue; unique_keys and group_keys, when given, are parallel to args. All or nothing. Errors: PQ001, naming the element.';
+
+-- source: sql/functions/core/enqueue_many.sql
+-- Many jobs of any kinds in one statement, each element with the meaning it would have in enqueue.
+create function pgqueue.enqueue_many(jobs jsonb)
+returns table (id bigint, created boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+  v_bad record;
+  v_element jsonb;
+  v_at bigint := 0;
+  v_jobs pgqueue.new_job[];
+  v_ids bigint[];
+  v_new pgqueue.new_job[];
+  v_problem text;
+  v_advice text;
+begin
+  if jobs is null or jsonb_typeof(jobs) <> 'array' then
+    perform pgqueue._refuse('PQ001', format('jobs is %s, not an array', coalesce(jsonb_typeof(jobs), 'null')),
+      'Give an array of objects, such as [{"kind": "mail", "args": {"to": "ada"}}].');
+  end if;
+  select e.ord, k.key into v_bad
+  from jsonb_array_elements(jobs) with ordinality e(job, ord)
+  left join lateral (
+    select k.key from jsonb_object_keys(case when jsonb_typeof(e.job) = 'object' then e.job else '{}' end) k(key)
+    where k.key not in ('kind', 'args', 'queue', 'priority', 'run_at', 'delay', 'unique_key', 'group_key', 'max_attempts', 'timeout',
+      'expires_in', 'heartbeat', 'backoff', 'headers') limit 1) k on true
+  where jsonb_typeof(e.job) <> 'object' or k.key is not null
+  order by e.ord limit 1;
+  if found then
+    perform pgqueue._refuse('PQ001',
+      case when v_bad.key is null then format('element %s is not an object', v_bad.ord)
+        else format('element %s has an unknown key %L', v_bad.ord, v_bad.key) end,
+      'Each element is an object; its keys are the names of the parameters of enqueue.');
+  end if;
+
+  begin
+    for v_element in select e.job from jsonb_array_elements(jobs) with ordinality e(job, ord) order by e.ord loop
+      v_at := v_at + 1;
+      v_jobs[v_at] := pgqueue._new_job(v_element, v_now);
+    end loop;
+  exception
+    when data_exception or sqlstate 'PQ001' then
+      get stacked diagnostics v_problem = message_text, v_advice = pg_exception_hint;
+      perform pgqueue._refuse('PQ001', format('element %s: %s', v_at, v_problem),
+        coalesce(nullif(v_advice, ''), 'The values are those of the parameters of enqueue; intervals are seconds or text such as ''5 minutes''.'));
+  end;
+  if v_jobs is null then
+    return;
+  end if;
+
+  v_ids := pgqueue._take_keys(v_jobs);
+  v_new := array(select j::pgqueue.new_job from unnest(v_jobs) j where j.id in (select i from unnest(v_ids) i));
+  insert into pgqueue.job (id, created_at, expires_at, timeout, heartbeat, priority, max_attempts, queue, kind, unique_key, group_key,
+    args, backoff, headers)
+  select j.id, v_now, j.expires_at, j.timeout, j.heartbeat, j.priority, j.max_attempts, j.queue, j.kind, j.unique_key, j.group_key,
+    j.args, j.backoff, j.headers
+  from unnest(v_new) j;
+  insert into pgqueue.deadline (expires_at, job_id)
+  select j.expires_at, j.id from unnest(v_new) j where j.expires_at is not null;
+  insert into pgqueue.scheduled (run_at, job_id, traits, priority, attempt, queue)
+  select j.due, j.id, j.traits, j.priority, 0, j.queue from unnest(v_new) j where j.due > v_now;
+  insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
+  select j.id, j.id, j.traits, j.priority, 0, j.queue, j.group_key
+  from unnest(v_new) j where j.due <= v_now and j.group_key is not null;
+  insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+  select j.id, j.id, j.traits, j.priority, 0, j.queue
+  from unnest(v_new) j where j.due <= v_now and j.group_key is null;
+  perform pgqueue._open_lane(l.queue, l.priority, l.grouped)
+  from (
+    select j.queue, j.priority, bool_or(j.group_key is not null) as grouped
+    from unnest(v_new) j where j.due <= v_now group by 1, 2) l;
+  perform pgqueue._wake(q.queue) from (select distinct j.queue from unnest(v_new) j where j.due <= v_now) q;
+
+  return query
+  select i.id, i.id = j.id
+  from unnest(v_jobs) with ordinality j(id, kind, args, queue, priority, due, unique_key, group_key, max_attempts, timeout, expires_at, heartbeat,
+    backoff, headers, traits, ord)
+  join unnest(v_ids) with ordinality i(id, ord) on i.ord = j.ord
+  order by i.ord;
+end $$;
+
+comment on function pgqueue.enqueue_many is
+'Enqueues an array of jobs in the caller''s transaction: one row per element, in input order. The keys of an element are the names of the parameters
+of enqueue, with the same defaults and meaning; intervals are seconds or text such as "5 minutes". Two elements with one unique key make one job: the
+second gets the first''s id with created = false. All or nothing. Errors: PQ001, naming the element; unknown keys are refused.';
+
+-- source: sql/functions/core/job_heartbeat.sql
+create function pgqueue.job_heartbeat(lease bigint, job bigint, progress jsonb default null)
+returns table (alive boolean, cancel_requested boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+begin
+  alive := exists (select from pgqueue.lease l where l.id = job_heartbeat.lease and l.job_ids @> array[job_heartbeat.job]);
+  cancel_requested := alive and exists (select from pgqueue.cancel_request c where c.job_id = job_heartbeat.job);
+  if alive then
+    insert into pgqueue.progress (job_id, lease_id, heartbeat_at, progress)
+    values (job_heartbeat.job, job_heartbeat.lease, pgqueue._now(), job_heartbeat.progress)
+    on conflict (job_id) do update
+    set lease_id = excluded.lease_id, heartbeat_at = excluded.heartbeat_at, progress = coalesce(excluded.progress, progress.progress);
+  end if;
+  return next;
+end $$;
+
+comment on function pgqueue.job_heartbeat is
+'Says that a running job gets on, with any JSON as its progress (null leaves the last one). alive = false: the lease does not hold the job any more, stop
+working on it; nothing was written. cancel_requested: a cancel was asked for.';
+
+-- source: sql/functions/core/maintain.sql
+-- One pass of upkeep. Safe to run twice and anywhere; two at once would only be in each other's way, so the second does nothing. Each duty has its own
+-- failure, which is reported and leaves the others alone. Locks are waited for briefly: what is busy now is done in the next pass.
+create function pgqueue.maintain(duties text[] default null)
+returns table (duty text, done bigint, error text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_all constant text[] := array['rescue', 'promote', 'expire', 'admit', 'blocks', 'retention', 'tidy'];
+begin
+  if not duties <@ v_all then
+    perform pgqueue._refuse('PQ001', format('unknown duty in %s', duties), format('Duties are %s; null means all.', array_to_string(v_all, ', ')));
+  end if;
+  if not pg_try_advisory_xact_lock(pgqueue._lock_class('lead'), 2) then
+    return;
+  end if;
+  foreach duty in array coalesce(duties, v_all) loop
+    error := null;
+    begin
+      done := case duty
+        when 'rescue' then pgqueue._duty_rescue() + pgqueue._duty_overdue()
+        when 'promote' then pgqueue._duty_promote()
+        when 'expire' then pgqueue._duty_expire()
+        when 'admit' then pgqueue._duty_admit()
+        when 'blocks' then pgqueue._duty_blocks()
+        when 'retention' then pgqueue._duty_retention()
+        when 'tidy' then pgqueue._duty_tidy() end;
+    exception
+      when others then
+        done := 0;
+        get stacked diagnostics error = message_text;
+        error := format('%s (%s)', error, sqlstate);
+    end;
+    return next;
+  end loop;
+end $$;
+
+comment on function pgqueue.maintain is
+'One pass of upkeep, what the leading worker runs every second or so; without such a worker call it from cron. duties: some of rescue (lost workers, overdue
+jobs), promote (due jobs), expire (queue timeouts), admit (groups), blocks (partitions ahead), retention (history that is past), tidy; null means
+all. Returns what each did, or its error. No row: another pass is under way. Errors: PQ001.';
+
+-- source: sql/functions/core/next_due.sql
+create function pgqueue.next_due()
+returns timestamptz
+language sql security definer stable
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+as $$
+  select s.run_at from pgqueue.scheduled s order by s.run_at limit 1;
+$$;
+
+comment on function pgqueue.next_due is
+'When the next scheduled job is due, null when none is.';
+
+-- source: sql/functions/core/pause_queue.sql
+create function pgqueue.pause_queue(queue text)
+returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 200);
+  insert into pgqueue.queue (name, updated_at) values (pause_queue.queue, pgqueue._now()) on conflict do nothing;
+  update pgqueue.queue q set paused_at = pgqueue._now(), updated_at = pgqueue._now()
+  where q.name = pause_queue.queue and q.paused_at is null;
+  return found;
+end $$;
+
+comment on function pgqueue.pause_queue is
+'Stops claims from a queue, now and after restarts, until resume_queue. What runs goes on; enqueue goes on. Returns whether that changed anything. A queue
+nobody has used yet can be paused. Errors: PQ001.';
+
+-- source: sql/functions/core/register_worker.sql
+create function pgqueue.register_worker(
+  name text,
+  queues text[],
+  concurrency integer default 1,
+  info jsonb default '{}')
+returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_id bigint;
+begin
+  perform pgqueue._check_name('name', name, 200);
+  perform pgqueue._check_queues(queues);
+  if concurrency is null or concurrency < 1 then
+    perform pgqueue._refuse('PQ001', format('concurrency is %s', coalesce(concurrency::text, 'null')), 'Give a whole number of at least 1.');
+  end if;
+  insert into pgqueue.worker (name, queues, concurrency, info, started_at, heartbeat_at)
+  values (register_worker.name, register_worker.queues, register_worker.concurrency, coalesce(register_worker.info, '{}'), v_now, v_now)
+  returning id into v_id;
+  return v_id;
+end $$;
+
+comment on function pgqueue.register_worker is
+'Registers a worker and returns its id, which every claim and heartbeat names. A worker must call worker_heartbeat more often than the setting lost_after
+(30 seconds by default), or its jobs are given to others. name, queues, concurrency and info are for people to read. Errors: PQ001.';
+
+-- source: sql/functions/core/reschedule.sql
+create function pgqueue.reschedule(id bigint, run_at timestamptz)
+returns table (state text, changed boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_was record;
+  v_now timestamptz := pgqueue._now();
+begin
+  if run_at is null then
+    perform pgqueue._refuse('PQ001', 'run_at is null', 'Give a time; one that has passed means at once.');
+  end if;
+  perform pgqueue._check_time('run_at', run_at);
+  select * into v_was from pgqueue._withdraw_or_refuse(id);
+  if run_at > v_now then
+    perform pgqueue._schedule(array[id], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], array[run_at]);
+  else
+    perform pgqueue._enter(array[id], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits],
+      v_was.place in ('ready', 'suspect'));
+  end if;
+  return query select case when run_at > v_now then 'scheduled' else 'queued' end, true;
+end $$;
+
+comment on function pgqueue.reschedule is
+'Moves a waiting job to another time, or to now when that time has passed. Errors: PQ001, PQ002, PQ005 when it is running or final.';
+
+-- source: sql/functions/core/result.sql
+create function pgqueue.result(id bigint)
+returns table (state text, reason text, result jsonb, error jsonb)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  select o.state::text, o.reason, o.result into state, reason, result
+  from pgqueue.outcome o where o.job_id = result.id;
+  if not found then
+    state := pgqueue._state(result.id);
+  elsif state <> 'succeeded' then
+    error := (select e.error from pgqueue.attempt_error e where e.job_id = result.id order by e.failed_at desc limit 1);
+  end if;
+  return next;
+end $$;
+
+comment on function pgqueue.result is
+'The state of a job, and when it is final its reason, result and last error. Errors: PQ002 unknown job, or one whose queue keeps no history.';
+
+-- source: sql/functions/core/resume_queue.sql
+create function pgqueue.resume_queue(queue text)
+returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 200);
+  update pgqueue.queue q set paused_at = null, updated_at = pgqueue._now()
+  where q.name = resume_queue.queue and q.paused_at is not null;
+  if not found then
+    return false;
+  end if;
+  perform pgqueue._wake(queue);
+  return true;
+end $$;
+
+comment on function pgqueue.resume_queue is
+'Lets claims from a paused queue go on. Returns whether it was paused. Errors: PQ001.';
+
+-- source: sql/functions/core/retry.sql
+create function pgqueue.retry(id bigint)
+returns table (state text, changed boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_job pgqueue.job;
+  v_state text;
+  v_holder bigint;
+begin
+  select * into v_job from pgqueue.job j where j.id = retry.id;
+  -- The outcome row is the lock: two retries at once find it gone.
+  delete from pgqueue.outcome o where o.job_id = retry.id and o.state <> 'succeeded' returning o.state::text into v_state;
+  if not found then
+    v_state := pgqueue._standing(retry.id);
+    perform pgqueue._refuse('PQ005', format('job %s is %s', id, coalesce(v_state, 'waiting to run')),
+      case when v_state = 'succeeded' then 'Only failed and cancelled jobs can be retried; enqueue a new one.' else 'It will run anyway.' end);
+  end if;
+  if v_job.unique_key is not null then
+    insert into pgqueue.job_key (queue, unique_key, job_id) values (v_job.queue, v_job.unique_key, v_job.id) on conflict do nothing;
+    if not found then
+      select k.job_id into v_holder from pgqueue.job_key k where k.queue = v_job.queue and k.unique_key = v_job.unique_key;
+      perform pgqueue._refuse('PQ005', format('job %s holds the unique key of job %s', v_holder, id), 'Cancel that job first, or leave it to do the work.');
+    end if;
+  end if;
+  delete from pgqueue.cancel_request c where c.job_id = retry.id;
+  perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[0]::smallint[],
+    array[pgqueue._traits(v_job.unique_key, v_job.group_key, v_job.timeout, v_job.heartbeat, null)], false);
+  return query select 'queued', true;
+end $$;
+
+comment on function pgqueue.retry is
+'Runs a failed or cancelled job again, with all its attempts; the errors of the earlier ones stay. Its queue timeout no longer counts. Errors: PQ002 unknown
+job, PQ005 when it is live or has succeeded, or when another live job has its unique key.';
+
+-- source: sql/functions/core/set_priority.sql
+create function pgqueue.set_priority(id bigint, priority integer)
+returns table (state text, changed boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_was record;
+  v_due timestamptz;
+begin
+  if priority is null or priority not between -32768 and 32767 then
+    perform pgqueue._refuse('PQ001', format('priority is %s', coalesce(priority::text, 'null')),
+      'Give a whole number from -32768 to 32767; higher runs first, 0 is usual.');
+  end if;
+  select s.run_at into v_due from pgqueue.scheduled s where s.job_id = set_priority.id;
+  select * into v_was from pgqueue._withdraw_or_refuse(id);
+  insert into pgqueue.changed_priority (job_id, priority) values (set_priority.id, set_priority.priority)
+  on conflict (job_id) do update set priority = excluded.priority;
+  if v_was.place = 'scheduled' then
+    perform pgqueue._schedule(array[id], array[v_was.queue], array[set_priority.priority::smallint], array[v_was.attempt],
+      array[v_was.traits | 64], array[v_due]);
+  else
+    perform pgqueue._enter(array[id], array[v_was.queue], array[set_priority.priority::smallint], array[v_was.attempt],
+      array[v_was.traits | 64], v_was.place in ('ready', 'suspect'));
+  end if;
+  return query select case when v_was.place = 'scheduled' then 'scheduled' else 'queued' end, v_was.priority <> set_priority.priority;
+end $$;
+
+comment on function pgqueue.set_priority is
+'Gives a waiting job another priority; it goes to the end of those that have it. Errors: PQ001, PQ002, PQ005 when it is running or final.';
+
+-- source: sql/functions/core/settle.sql
+-- Takes outcomes in, lease by lease in the order of their ids. The lease is the fence: what it does not hold is refused, told apart from what is
+-- only locked for a moment, and nothing waits. A lease settled whole, every job succeeded, none with traits, is the hot path: one insert, one delete.
+create function pgqueue.settle(
+  leases bigint[],
+  jobs bigint[],
+  outcomes text[],
+  results jsonb[] default null,
+  errors jsonb[] default null,
+  delays interval[] default null)
+returns table (lease bigint, job_id bigint, problem text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+set enable_nestloop = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  v_easy boolean := 'succeeded' = all(outcomes);
+  v_id bigint;
+  v_lease pgqueue.lease;
+  v_named integer;
+  v_done bigint[];
+  v_attempts smallint[];
+  v_traits integer[];
+  v_results jsonb[];
+  v_undone bigint[];
+  v_outcomes text[];
+  v_undone_attempts smallint[];
+  v_undone_traits integer[];
+  v_errors jsonb[];
+  v_delays interval[];
+begin
+  perform pgqueue._check_settle(leases, jobs, outcomes, results, errors, delays);
+  for v_id in select distinct i from unnest(leases) i order by i loop
+    select * into v_lease from pgqueue.lease l where l.id = v_id for update skip locked;
+    if not found then
+      return query
+      select i.lease, i.job, case when exists (select from pgqueue.lease l where l.id = v_id) then 'busy' else 'stale' end
+      from unnest(leases, jobs) i(lease, job) where i.lease = v_id;
+      continue;
+    end if;
+
+    if v_easy and jobs = v_lease.job_ids and v_id = all(leases) then
+      perform pgqueue._finish(jobs, null, null, v_lease.attempts, v_lease.traits, results, v_lease.worker_id, v_lease.claimed_at, v_lease.forget);
+      delete from pgqueue.lease l where l.id = v_id;
+      continue;
+    end if;
+
+    select count(*),
+      array_agg(i.job) filter (where h.id is not null and i.outcome = 'succeeded'),
+      array_agg(h.attempt) filter (where h.id is not null and i.outcome = 'succeeded'),
+      array_agg(h.traits) filter (where h.id is not null and i.outcome = 'succeeded'),
+      array_agg(i.result) filter (where h.id is not null and i.outcome = 'succeeded'),
+      array_agg(i.job) filter (where h.id is not null and i.outcome <> 'succeeded'),
+      array_agg(i.outcome) filter (where h.id is not null and i.outcome <> 'succeeded'),
+      array_agg(h.attempt) filter (where h.id is not null and i.outcome <> 'succeeded'),
+      array_agg(coalesce(h.traits, 0)) filter (where h.id is not null and i.outcome <> 'succeeded'),
+      array_agg(i.error) filter (where h.id is not null and i.outcome <> 'succeeded'),
+      array_agg(i.delay) filter (where h.id is not null and i.outcome <> 'succeeded')
+    into v_named, v_done, v_attempts, v_traits, v_results, v_undone, v_outcomes, v_undone_attempts, v_undone_traits, v_errors, v_delays
+    from unnest(leases, jobs, outcomes, results, errors, delays) i(lease, job, outcome, result, error, delay)
+    left join unnest(v_lease.job_ids, v_lease.attempts, v_lease.traits) h(id, attempt, traits) on h.id = i.job
+    where i.lease = v_id;
+    if coalesce(cardinality(v_done), 0) + coalesce(cardinality(v_undone), 0) < v_named then
+      return query
+      select v_id, i.job, 'stale' from unnest(leases, jobs) i(lease, job) where i.lease = v_id and i.job <> all(v_lease.job_ids);
+    end if;
+    if v_done is not null or v_undone is not null then
+      perform pgqueue._unlease(v_lease, v_done || v_undone);
+    end if;
+    if v_done is not null then
+      perform pgqueue._finish(v_done, null, null, v_attempts, case when v_lease.traits is not null then v_traits end, v_results,
+        v_lease.worker_id, v_lease.claimed_at, v_lease.forget);
+    end if;
+    if v_undone is not null then
+      perform pgqueue._settle_unsuccessful(v_lease, v_undone, v_outcomes, v_undone_attempts, v_undone_traits, v_errors, v_delays);
+    end if;
+  end loop;
+end $$;
+
+comment on function pgqueue.settle is
+'Hands in outcomes of jobs that claims gave out; the arrays are parallel. outcomes: succeeded (with results[i]); failed (tried again by the job''s policy
+while attempts are left); timeout (the same, reason timeout); retry (the same, but after delays[i]); snooze (runs again after delays[i], no attempt
+spent); release (back to its queue at once, no attempt spent); cancelled; discard (failed, whatever attempts are left). errors[i]: an object such as
+{"type", "message", "traceback"}, kept for every attempt. Returns a row only for what was not accepted: problem ''stale'' (the lease does not hold that job:
+drop it) or ''busy'' (another session is at that lease just now: try again). Errors: PQ001; nothing of the call is stored then.';
+
+-- source: sql/functions/core/settle_and_claim.sql
+create function pgqueue.settle_and_claim(
+  worker bigint,
+  leases bigint[],
+  jobs bigint[],
+  outcomes text[],
+  results jsonb[],
+  errors jsonb[],
+  delays interval[],
+  queues text[],
+  n integer default 1,
+  urgent boolean default false)
+returns table (
+  problem text,
+  lease bigint,
+  id bigint,
+  queue text,
+  kind text,
+  args jsonb,
+  attempt integer,
+  max_attempts integer,
+  priority integer,
+  timeout interval,
+  heartbeat interval,
+  headers jsonb,
+  group_key text,
+  unique_key text,
+  crashes integer,
+  created_at timestamptz)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+  select s.problem, s.lease, s.job_id, null::text, null::text, null::jsonb, null::integer, null::integer, null::integer, null::interval,
+    null::interval, null::jsonb, null::text, null::text, null::integer, null::timestamptz
+  from pgqueue.settle(settle_and_claim.leases, settle_and_claim.jobs, settle_and_claim.outcomes, settle_and_claim.results,
+    settle_and_claim.errors, settle_and_claim.delays) s;
+  return query
+  select null::text, c.lease, c.id, c.queue, c.kind, c.args, c.attempt, c.max_attempts, c.priority, c.timeout, c.heartbeat, c.headers,
+    c.group_key, c.unique_key, c.crashes, c.created_at
+  from pgqueue.claim(settle_and_claim.worker, settle_and_claim.queues, settle_and_claim.n, settle_and_claim.urgent) c;
+end $$;
+
+comment on function pgqueue.settle_and_claim is
+'settle and the next claim in one call and one transaction. Rows with a problem name a lease and a job that settle did not accept; the others are
+claimed jobs. Errors: those of settle and of claim; neither has happened then.';
+
+-- source: sql/functions/core/stop_leading.sql
+create function pgqueue.stop_leading()
+returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return exists (select from pgqueue._locks_held('lead') h where h = 1)
+    and pg_advisory_unlock(pgqueue._lock_class('lead'), 1);
+end $$;
+
+comment on function pgqueue.stop_leading is
+'Gives leadership up; false when this session was not the leader.';
+
+-- source: sql/functions/core/try_lead.sql
+create function pgqueue.try_lead()
+returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return exists (select from pgqueue._locks_held('lead') h where h = 1)
+    or pg_try_advisory_lock(pgqueue._lock_class('lead'), 1);
+end $$;
+
+comment on function pgqueue.try_lead is
+'Tries to make this session the leader, who runs maintain for all; true when it is. It stays so until stop_leading or the end of the session. Never call it
+through a transaction pooler. A lost or doubled leader harms nothing: every duty is safe to run twice.';
+
+-- source: sql/functions/core/unwatch.sql
+create function pgqueue.unwatch()
+returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if exists (select from pgqueue._locks_held('wait')) then
+    perform pg_advisory_unlock_shared(pgqueue._lock_class('wait'), 0);
+  end if;
+end $$;
+
+comment on function pgqueue.unwatch is
+'Ends what watch began on this session: it waits for no job any more.';
+
+-- source: sql/functions/core/version.sql
+create function pgqueue.version()
+returns text
+language sql security definer stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select v.version_num from pgqueue.schema_version v;
+$$;
+
+comment on function pgqueue.version is
+'The revision of this schema, as the migrations name it.';
+
+-- source: sql/functions/core/wait.sql
+-- A procedure, because waiting inside a function would pin one snapshot for as long: it commits between its looks. So it cannot be security definer and
+-- runs with its caller's rights; the look itself is the function result.
+create procedure pgqueue.wait(
+  id bigint,
+  timeout interval default '1 minute',
+  inout state text default null,
+  inout reason text default null,
+  inout result jsonb default null)
+language plpgsql
+as $$
+#variable_conflict use_variable
+declare
+  v_until timestamptz := clock_timestamp() + coalesce(timeout, interval '1 minute');
+  v_pause float8 := 0.005;
+begin
+  loop
+    select r.state, r.reason, r.result into state, reason, result from pgqueue.result(id) r;
+    commit;
+    exit when state in ('succeeded', 'failed', 'cancelled') or clock_timestamp() >= v_until;
+    perform pg_catalog.pg_sleep(least(v_pause, greatest(extract(epoch from v_until - clock_timestamp()), 0)));
+    v_pause := least(v_pause * 1.5, 0.5);
+  end loop;
+end $$;
+
+comment on procedure pgqueue.wait is
+'Waits until a job is final, for at most timeout, and gives its state, reason and result: call pgqueue.wait(42). On a timeout the state is that of the live
+job. Call it outside a transaction block: it commits between its looks. Errors: PQ002.';
+
+-- source: sql/functions/core/watch.sql
+create function pgqueue.watch(
+  jobs bigint[],
+  lasting interval default '1 minute',
+  listening boolean default true)
+returns table (job_id bigint, state text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  if jobs is null or lasting is null then
+    perform pgqueue._refuse('PQ001', 'jobs or lasting is null', 'Give an array of job ids and an interval such as ''1 minute''.');
+  end if;
+  perform pgqueue._check_interval('lasting', lasting, true);
+  -- The lock before the rows, the rows before the look: whoever settles after the look sees both.
+  if listening and not exists (select from pgqueue._locks_held('wait')) then
+    perform pg_advisory_lock_shared(pgqueue._lock_class('wait'), 0);
+  end if;
+  insert into pgqueue.waiter (job_id, expires_at)
+  select distinct j.id, pgqueue._now() + lasting from unnest(jobs) j(id) where j.id is not null;
+  return query select j.id, pgqueue._state(j.id) from unnest(jobs) with ordinality j(id, ord) order by j.ord;
+end $$;
+
+comment on function pgqueue.watch is
+'Says that this session waits for these jobs, for at most that long, and returns their states as of now. Call it on the connection that listens to the channel
+pgqueue_done, where the id of each job is sent when it ends. A job that ends in the same instant may be missed by both: look again once after the call,
+and poll now and then. listening: hold the session lock that makes settles look for waiters; give false behind a transaction pooler. Errors: PQ001, PQ002.';
+
+-- source: sql/functions/core/worker_heartbeat.sql
+-- One row, not one per job. Locks with skip locked: a worker that is just being declared lost is told by its next heartbeat.
+create function pgqueue.worker_heartbeat(worker bigint, leases bigint[] default null)
+returns table (action text, lease bigint, job_id bigint)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+  v_lease pgqueue.lease;
+begin
+  perform pgqueue._check_worker(worker);
+  update pgqueue.worker w set heartbeat_at = v_now
+  where w.id = (select w.id from pgqueue.worker w where w.id = worker_heartbeat.worker for update skip locked);
+
+  return query
+  select 'cancel', l.id, c.job_id
+  from pgqueue.lease l cross join unnest(l.job_ids) j(id) join pgqueue.cancel_request c on c.job_id = j.id
+  where l.worker_id = worker_heartbeat.worker;
+  if leases is null then
+    return;
+  end if;
+  return query
+  select 'lost', i.id, null::bigint
+  from unnest(worker_heartbeat.leases) i(id)
+  where not exists (select from pgqueue.lease l where l.id = i.id and l.worker_id = worker_heartbeat.worker);
+  -- A claim whose answer was lost on the way would stay running for as long as its worker lives.
+  for v_lease in
+    select l.* from pgqueue.lease l
+    where l.worker_id = worker_heartbeat.worker and l.id <> all(worker_heartbeat.leases) and l.claimed_at < v_now - interval '5 seconds'
+    order by l.id for update skip locked
+  loop
+    perform pgqueue._give_back(v_lease);
+  end loop;
+end $$;
+
+comment on function pgqueue.worker_heartbeat is
+'Says that the worker lives, and answers with what it should do: action ''cancel'': a cancel of job_id was asked for; ''lost'': the lease it named is no
+longer its own, stop its jobs and settle nothing of it. leases: all the leases the worker knows of; what it does not name and was claimed more than 5
+seconds ago goes back to the queue (the answer to that claim was lost). Give null while a claim is under way. Errors: PQ003 unknown worker: register again.';
+
+-- source: sql/functions/core/worker_sleep.sql
+create function pgqueue.worker_sleep(queues text[])
+returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform pgqueue._check_queues(queues);
+  -- Two locks for each queue: see _wake.
+  perform pg_advisory_lock_shared(pgqueue._lock_class('sleep'), q.key), pg_advisory_lock_shared(pgqueue._lock_class('asleep'), q.key)
+  from (
+    select hashtext(u.name) as key from unnest(queues) u(name)
+    except select h from pgqueue._locks_held('sleep') h) q;
+end $$;
+
+comment on function pgqueue.worker_sleep is
+'Says that this session, which listens to the channel pgqueue_wake, sleeps on these queues: until worker_wake or the end of the session, an enqueue into one
+of them sends the queue''s name there. After it, claim once more before sleeping: what was enqueued just before was enqueued silently. Errors: PQ001.';
+
+-- source: sql/functions/core/worker_wake.sql
+create function pgqueue.worker_wake()
+returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform pg_advisory_unlock_shared(pgqueue._lock_class('sleep'), h), pg_advisory_unlock_shared(pgqueue._lock_class('asleep'), h)
+  from pgqueue._locks_held('sleep') h;
+end $$;
+
+comment on function pgqueue.worker_wake is
+'Ends worker_sleep on this session: enqueues are silent again.';
+
+-- source: sql/functions/inspect/attempts.sql
+create function pgqueue.attempts(id bigint)
+returns table (attempt integer, failed_at timestamptz, worker_id bigint, reason text, error jsonb)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._state(attempts.id);
+  return query
+  select e.attempt::integer, e.failed_at, e.worker_id, e.reason, e.error
+  from pgqueue.attempt_error e where e.job_id = attempts.id order by e.failed_at;
+end $$;
+
+comment on function pgqueue.attempts is
+'The attempts of a job that went wrong, in order: when, on which worker, and the error with its type, message and traceback. reason: error, timeout or
+worker_lost (a crash, which does not spend the attempt). Errors: PQ002.';
+
+-- source: sql/functions/inspect/health.sql
+-- What the server can tell of its own fitness to be a queue. Each row is one question; `fix` says what to do when ok is false.
+create function pgqueue.health()
+returns table (item text, ok boolean, detail text, fix text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+  v_lost_after interval := (select c.lost_after from pgqueue.config c);
+  v_count bigint;
+  v_age interval;
+  v_last bigint;
+begin
+  return query select 'server', current_setting('server_version_num')::integer >= 150000, format('PostgreSQL %s', current_setting('server_version')),
+    'Use PostgreSQL 15 or newer.';
+  return query select 'writable', not pg_is_in_recovery(), case when pg_is_in_recovery() then 'a read-only standby' else 'primary' end,
+    'Connect to the primary: add target_session_attrs=read-write to the DSN.';
+  return query select 'autovacuum', current_setting('autovacuum')::boolean and current_setting('track_counts')::boolean,
+    format('autovacuum %s, track_counts %s', current_setting('autovacuum'), current_setting('track_counts')),
+    'Turn autovacuum and track_counts on: without them the hot tables grow for ever.';
+  select max(v_now - a.xact_start) into v_age
+  from pg_catalog.pg_stat_activity a
+  where a.backend_xmin is not null and a.pid <> pg_backend_pid() and a.datname = current_database();
+  return query select 'oldest snapshot', coalesce(v_age < interval '1 hour', true),
+    case when v_age is null then 'none' else format('a transaction has been open for %s', date_trunc('second', v_age)) end,
+    'End it, or set idle_in_transaction_session_timeout: while it lives, nothing dead can be vacuumed. Claims stay fast, tables grow.';
+  return query select 'prepared transactions', count(*) = 0, format('%s older than an hour', count(*)),
+    'Commit or roll back what pg_prepared_xacts shows.'
+  from pg_catalog.pg_prepared_xacts x where x.database = current_database() and x.prepared < v_now - interval '1 hour';
+  select count(*) into v_count from pgqueue.worker w where w.heartbeat_at < v_now - v_lost_after;
+  return query select 'lost workers', v_count = 0, format('%s without a heartbeat for %s', v_count, v_lost_after),
+    'Run upkeep: start a worker or call pgqueue.maintain().';
+  select count(*) into v_count from pgqueue.worker w where w.heartbeat_at >= v_now - v_lost_after;
+  return query select 'workers', v_count > 0 or not exists (select from pgqueue.ready), format('%s live', v_count), 'Jobs are queued: start a worker.';
+  select max(v_now - s.run_at) into v_age from pgqueue.scheduled s where s.run_at < v_now;
+  return query select 'promotion', coalesce(v_age < interval '1 minute', true),
+    case when v_age is null then 'nothing overdue' else format('a job has been due for %s', date_trunc('second', v_age)) end,
+    'Nobody runs upkeep: start a worker, or call pgqueue.maintain() from cron.';
+  select s.last_value into v_last from pgqueue.job_id s;
+  select count(*) into v_count from pgqueue.block b where b.high > v_last;
+  return query select 'blocks ahead', v_count > 0, format('%s partitions for ids from %s on', v_count, v_last),
+    'Run upkeep; until then new jobs go to the default partition, and work.';
+  return query select 'notification queue', pg_notification_queue_usage() < 0.5, format('%s full', round(pg_notification_queue_usage()::numeric, 2)),
+    'Some session listens and does not read: find it in pg_stat_activity. Wake-ups stop above one half; workers poll.';
+end $$;
+
+comment on function pgqueue.health is
+'What the server knows of its fitness to run this queue: one row per question, with what to do where ok is false. The command pgqueue doctor adds the
+client''s half.';
+
+-- source: sql/functions/inspect/job.sql
+create function pgqueue.job(id bigint)
+returns setof pgqueue.job_info
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+#variable_conflict use_column
+begin
+  return query select * from pgqueue._job_if_any(job.id);
+  if not found then
+    perform pgqueue._state(job.id);
+  end if;
+end $$;
+
+comment on function pgqueue.job is
+'Everything about one job: one row. attempt: the attempt that runs or ran last, 0 before the first. error: that of the last failed attempt; see attempts for
+all. run_at: when a scheduled job is due. Errors: PQ002.';
+
+-- source: sql/functions/inspect/jobs.sql
+-- Pages by job id, newest first. Which rows are walked depends on the state asked for: final ones by the outcome indexes, waiting ones by
+-- the places they wait in, so that a rare state among millions of jobs is found without walking them.
+create function pgqueue.jobs(
+  queue text default null,
+  kind text default null,
+  state text default null,
+  before bigint default null,
+  max integer default 50)
+returns setof pgqueue.job_line
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_before bigint := coalesce(before, 9223372036854775807);
+  v_ids bigint[];
+begin
+  if jobs.max is null or jobs.max not between 1 and 10000 then
+    perform pgqueue._refuse('PQ001', format('max is %s', coalesce(jobs.max::text, 'null')), 'Ask for 1 to 10000 jobs a page.');
+  end if;
+  if jobs.state not in ('held', 'scheduled', 'queued', 'running', 'succeeded', 'failed', 'cancelled') then
+    perform pgqueue._refuse('PQ001', format('state %L is unknown', jobs.state),
+      'States are held, scheduled, queued, running, succeeded, failed and cancelled.');
+  end if;
+
+  if jobs.state is null then
+    v_ids := array(
+      select j.id from pgqueue.job j
+      where j.id < v_before and (jobs.queue is null or j.queue = jobs.queue) and (jobs.kind is null or j.kind = jobs.kind)
+      order by j.id desc limit jobs.max);
+  elsif jobs.state in ('failed', 'cancelled') then
+    v_ids := array(
+      select o.job_id from pgqueue.outcome o join pgqueue.job j on j.id = o.job_id
+      where o.job_id < v_before and o.state <> 'succeeded' and o.state = jobs.state::pgqueue.final_state
+        and (jobs.queue is null or j.queue = jobs.queue) and (jobs.kind is null or j.kind = jobs.kind)
+      order by o.job_id desc limit jobs.max);
+  elsif jobs.state = 'succeeded' then
+    v_ids := array(
+      select o.job_id from pgqueue.outcome o join pgqueue.job j on j.id = o.job_id
+      where o.job_id < v_before and o.state = 'succeeded'
+        and (jobs.queue is null or j.queue = jobs.queue) and (jobs.kind is null or j.kind = jobs.kind)
+      order by o.job_id desc limit jobs.max);
+  else
+    v_ids := array(
+      select j.id
+      from (
+        select w.job_id from pgqueue.ready w where jobs.state = 'queued' and w.job_id < v_before and (jobs.queue is null or w.queue = jobs.queue)
+        union all
+        select w.job_id from pgqueue.arrival w where jobs.state = 'queued' and w.job_id < v_before and (jobs.queue is null or w.queue = jobs.queue)
+        union all
+        select w.job_id from pgqueue.suspect w where jobs.state = 'queued' and w.job_id < v_before and (jobs.queue is null or w.queue = jobs.queue)
+        union all
+        select w.job_id from pgqueue.scheduled w
+        where jobs.state = 'scheduled' and w.job_id < v_before and (jobs.queue is null or w.queue = jobs.queue)
+        union all
+        select w.job_id from pgqueue.blocked w where jobs.state = 'held' and w.job_id < v_before and (jobs.queue is null or w.queue = jobs.queue)
+        union all
+        select e.id from pgqueue.lease l cross join unnest(l.job_ids) e(id)
+        where jobs.state = 'running' and e.id < v_before and (jobs.queue is null or l.queue = jobs.queue)) w
+      join pgqueue.job j on j.id = w.job_id
+      where jobs.kind is null or j.kind = jobs.kind
+      order by j.id desc limit jobs.max);
+  end if;
+
+  return query
+  select j.id, j.queue, j.kind, j.state, j.reason, j.priority, j.attempt, j.max_attempts, j.run_at, j.created_at, j.claimed_at, j.finished_at, j.worker_id,
+    j.unique_key, j.group_key
+  from unnest(v_ids) with ordinality i(id, ord) cross join lateral pgqueue._job_if_any(i.id) j
+  order by i.ord;
+end $$;
+
+comment on function pgqueue.jobs is
+'Jobs, newest first, at most max of them (1 to 10000), filtered by queue, kind and state where given. For the next page pass the last id as before.
+Errors: PQ001.';
+
+-- source: sql/functions/inspect/queues.sql
+-- Counts what is there; no counter can drift. Rates are those of the last minute, found by the block range index on finished_at.
+create function pgqueue.queues()
+returns table (
+  queue text,
+  paused boolean,
+  queued bigint,
+  scheduled bigint,
+  held bigint,
+  running bigint,
+  oldest_age interval,
+  done_per_minute bigint,
+  failed_per_minute bigint,
+  settings jsonb)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+begin
+  return query
+  with waiting as (
+    select w.queue, count(*) as queued, min(w.job_id) as oldest
+    from (
+      select r.queue, r.job_id from pgqueue.ready r
+      union all select a.queue, a.job_id from pgqueue.arrival a where a.job_id is not null
+      union all select s.queue, s.job_id from pgqueue.suspect s) w
+    group by w.queue),
+  later as (select s.queue, count(*) as scheduled from pgqueue.scheduled s group by s.queue),
+  held as (select b.queue, count(*) as held from pgqueue.blocked b group by b.queue),
+  leased as (select l.queue, sum(cardinality(l.job_ids)) as running from pgqueue.lease l group by l.queue),
+  done as (
+    select j.queue, count(*) filter (where o.state = 'succeeded') as done, count(*) filter (where o.state = 'failed') as failed
+    from pgqueue.outcome o join pgqueue.job j on j.id = o.job_id
+    where o.finished_at > v_now - interval '1 minute' group by j.queue),
+  names as (
+    select q.name from pgqueue.queue q
+    union select l.queue from pgqueue.lane l
+    union select l.queue from later l
+    union select d.queue from done d)
+  select n.name, q.paused_at is not null, coalesce(w.queued, 0), coalesce(l.scheduled, 0), coalesce(h.held, 0), coalesce(r.running, 0)::bigint,
+    v_now - (select j.created_at from pgqueue.job j where j.id = w.oldest),
+    coalesce(d.done, 0), coalesce(d.failed, 0), pgqueue._queue_settings(n.name)
+  from names n
+  left join pgqueue.queue q on q.name = n.name
+  left join waiting w on w.queue = n.name
+  left join later l on l.queue = n.name
+  left join held h on h.queue = n.name
+  left join leased r on r.queue = n.name
+  left join done d on d.queue = n.name
+  order by n.name;
+end $$;
+
+comment on function pgqueue.queues is
+'One row per queue that was ever used or configured: what waits, what runs, the age of the oldest queued job, outcomes of the last minute, settings. Counts
+are exact, so with millions of queued jobs this takes a second.';
+
+-- source: sql/functions/inspect/why.sql
+-- One sentence, the first reason that holds, in the order in which each would have to be removed.
+create function pgqueue.why(id bigint)
+returns text
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+  v_job record;
+  v_queue pgqueue.queue;
+  v_ahead bigint;
+  v_running bigint;
+  v_workers bigint;
+begin
+  select * into v_job from pgqueue.job(why.id);
+  select * into v_queue from pgqueue.queue q where q.name = v_job.queue;
+  select count(*) into v_workers
+  from pgqueue.worker w
+  where w.queues @> array[v_job.queue] and w.heartbeat_at >= v_now - (select c.lost_after from pgqueue.config c);
+  select coalesce(sum(cardinality(l.job_ids)), 0) into v_running from pgqueue.lease l where l.queue = v_job.queue;
+
+  if v_job.state in ('succeeded', 'failed', 'cancelled') then
+    return format('Job %s is final: it %s%s at %s.', id,
+      case v_job.state when 'cancelled' then 'was cancelled' else v_job.state end, coalesce(' (' || v_job.reason || ')', ''),
+      to_char(v_job.finished_at, 'YYYY-MM-DD HH24:MI:SS OF'));
+  elsif v_job.state = 'running' then
+    return format('Job %s is running: worker %s claimed it %s ago%s.', id, v_job.worker_id, date_trunc('milliseconds', v_now - v_job.claimed_at),
+      case when v_job.cancel_requested then ', and was asked to cancel it' else '' end);
+  elsif v_job.state = 'scheduled' and v_job.run_at > v_now then
+    return format('Job %s waits for %s (in %s)%s.', id, to_char(v_job.run_at, 'YYYY-MM-DD HH24:MI:SS OF'),
+      date_trunc('milliseconds', v_job.run_at - v_now),
+      case when v_job.attempt > 0 then format(', to try again after attempt %s of %s', v_job.attempt, v_job.max_attempts) else '' end);
+  elsif v_job.state = 'scheduled' then
+    return format('Job %s has been due since %s, but no upkeep has promoted it: start a worker, or call pgqueue.maintain() from cron.', id,
+      to_char(v_job.run_at, 'YYYY-MM-DD HH24:MI:SS OF'));
+  elsif v_queue.paused_at is not null then
+    return format('Queue %s is paused since %s: call pgqueue.resume_queue(%L).', v_job.queue,
+      to_char(v_queue.paused_at, 'YYYY-MM-DD HH24:MI:SS OF'), v_job.queue);
+  elsif v_job.state = 'held' then
+    return format('Group %s of queue %s has all of its %s places taken; job %s waits for one.', v_job.group_key, v_job.queue, v_queue.group_limit, id);
+  elsif v_workers = 0 then
+    return format('No live worker serves queue %s: start one.', v_job.queue);
+  elsif v_queue.max_running <= v_running then
+    return format('Queue %s runs %s jobs already, its max_running is %s.', v_job.queue, v_running, v_queue.max_running);
+  elsif v_job.crashes > 0 then
+    return format('Job %s was in %s crashes and is given out alone, to a worker that holds no other such job.', id, v_job.crashes);
+  end if;
+  select count(*) into v_ahead
+  from pgqueue.ready m
+  join pgqueue.ready o on o.queue = m.queue and (o.priority > m.priority or (o.priority = m.priority and o.seq < m.seq))
+  where m.job_id = why.id;
+  return format('Job %s is queued: %s jobs of queue %s are ahead of it, and %s workers serve the queue.', id, v_ahead, v_job.queue, v_workers);
+end $$;
+
+comment on function pgqueue.why is
+'One plain sentence: why this job is not running yet, or what became of it. Errors: PQ002.';
+
+-- source: sql/functions/inspect/workers.sql
+create function pgqueue.workers()
+returns table (
+  id bigint,
+  name text,
+  queues text[],
+  concurrency integer,
+  info jsonb,
+  started_at timestamptz,
+  heartbeat_at timestamptz,
+  running bigint,
+  lost boolean)
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select w.id, w.name, w.queues, w.concurrency, w.info, w.started_at, w.heartbeat_at,
+    (select coalesce(sum(cardinality(l.job_ids)), 0) from pgqueue.lease l where l.worker_id = w.id)::bigint,
+    w.heartbeat_at < pgqueue._now() - (select c.lost_after from pgqueue.config c)
+  from pgqueue.worker w order by w.id;
+$$;
+
+comment on function pgqueue.workers is
+'Registered workers and how many jobs each holds. lost: its heartbeat has run out and the next upkeep gives its jobs to others.';
+
+-- source: sql/grants.sql
+-- Who may call what, as data. Nobody may touch a table or a private function. Each role may do what is in its line and reads what readers read.
+do $$
+declare
+  v_grants constant jsonb := '{
+    "producer": ["enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel", "version"],
+    "worker": ["register_worker", "worker_heartbeat", "deregister_worker", "claim", "settle", "settle_and_claim", "job_heartbeat",
+      "worker_sleep", "worker_wake", "try_lead", "stop_leading", "maintain", "next_due", "version",
+      "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel"],
+    "operator": ["cancel", "retry", "reschedule", "set_priority", "pause_queue", "resume_queue", "configure_queue", "configure", "maintain",
+      "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "next_due",
+      "job", "jobs", "attempts", "queues", "workers", "why", "health", "version"],
+    "reader": ["job", "jobs", "attempts", "queues", "workers", "why", "health", "result", "version", "next_due"]}';
+  v_routine regprocedure;
+  v_role text;
+  v_name text;
+begin
+  for v_routine in
+    select p.oid::regprocedure from pg_catalog.pg_proc p where p.pronamespace = 'pgqueue'::regnamespace
+  loop
+    execute format('revoke all on routine %s from public', v_routine);
+  end loop;
+  for v_role, v_name in select e.key, f.name from jsonb_each(v_grants) e, jsonb_array_elements_text(e.value) f(name) loop
+    if to_regrole('pgqueue_' || v_role) is not null then
+      execute format('grant usage on schema pgqueue to %I', 'pgqueue_' || v_role);
+      select p.oid::regprocedure into strict v_routine
+      from pg_catalog.pg_proc p where p.pronamespace = 'pgqueue'::regnamespace and p.proname = v_name;
+      execute format('grant execute on routine %s to %I', v_routine, 'pgqueue_' || v_role);
+    end if;
+  end loop;
+end $$;
+
+-- source: sql/seed.sql
+-- The first blocks, so that a queue that nobody maintains yet is partitioned too.
+select pgqueue._duty_blocks();
+
+set local check_function_bodies = on;
