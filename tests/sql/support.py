@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 
 from pgqueue._sqlfiles import resource
 from tests.sql.calls import Caller
+from tests.support.cluster import Server, fresh_database
 
 Rows = list[tuple[int, bool]]
 
@@ -36,6 +37,13 @@ TYPES = {
 }
 
 
+@contextmanager
+def shared_database(server: Server) -> Iterator[Caller]:
+    """A database for a module's tests that leave nothing behind, as those of refusals: each proves that it did not."""
+    with fresh_database(server) as database:
+        yield Caller(database.connect())
+
+
 def _value(value: Any) -> Any:
     return Jsonb(value) if isinstance(value, dict | list) else value
 
@@ -49,7 +57,8 @@ def by_each(q: Caller, **options: Any) -> Rows:
     options.setdefault("args", {})
     arrays = {"args": "args", "unique_key": "unique_keys", "group_key": "group_keys"}
     named = ", ".join(
-        f"{arrays[name]} => array[%s::{TYPES[name]}]" if name in arrays else f"{name} => %s::{TYPES[name]}" for name in options
+        f"{arrays[name]} => array[%s::{TYPES[name]}]" if name in arrays else f"{name} => %s::{TYPES[name]}"
+        for name in options
     )
     return q.sql(f"select id, created from pgqueue.enqueue_each({named})", *map(_value, options.values()))
 

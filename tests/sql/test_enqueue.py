@@ -154,7 +154,16 @@ def test_a_live_duplicate_gets_the_first_ones_id_and_changes_nothing(q: Caller, 
     job, _ = only(DOORS[door](q, kind="k", unique_key="u", args={"n": 1}))
     before = contents(q)
     for other in DOORS.values():
-        again = other(q, kind="other", unique_key="u", args={"n": 2}, priority=9, delay="1 hour", expires_in="1 hour", group_key="g")
+        again = other(
+            q,
+            kind="other",
+            unique_key="u",
+            args={"n": 2},
+            priority=9,
+            delay="1 hour",
+            expires_in="1 hour",
+            group_key="g",
+        )
         assert again == [(job, False)]
     assert contents(q) == before
 
@@ -203,7 +212,9 @@ def test_keys_are_compared_byte_by_byte(q: Caller, door: str) -> None:
 
 @doors
 @pytest.mark.parametrize("ending", ["commit", "rollback"])
-def test_the_second_of_a_key_waits_for_the_first_transaction(q: Caller, session: Session, door: str, ending: str) -> None:
+def test_the_second_of_a_key_waits_for_the_first_transaction(
+    q: Caller, session: Session, door: str, ending: str
+) -> None:
     first, second = session(), session()
     first.sql("begin")
     job, created = only(DOORS[door](first, kind="k", unique_key="u"))
@@ -225,7 +236,10 @@ def test_of_many_callers_of_one_key_one_makes_the_job(q: Caller, session: Sessio
     sessions = [session() for _ in range(6)]
     for _ in range(5):
         with ThreadPoolExecutor(6) as pool:
-            calls = [pool.submit(door, caller, kind="k", unique_key="u") for caller, door in zip(sessions, [*DOORS.values()] * 2, strict=True)]
+            calls = [
+                pool.submit(door, caller, kind="k", unique_key="u")
+                for caller, door in zip(sessions, [*DOORS.values()] * 2, strict=True)
+            ]
             got = [only(call.result(20)) for call in calls]
         (job,) = {job for job, _ in got}
         assert [created for _, created in got].count(True) == 1
@@ -262,7 +276,14 @@ def test_a_key_enqueued_twice_in_one_transaction_is_one_job(q: Caller, door: str
 @doors
 @pytest.mark.parametrize(
     "options",
-    [{}, {"unique_key": "other"}, {"group_key": "g"}, {"group_key": "g", "unique_key": "other"}, {"delay": "1 hour"}, {"expires_in": "1 hour"}],
+    [
+        {},
+        {"unique_key": "other"},
+        {"group_key": "g"},
+        {"group_key": "g", "unique_key": "other"},
+        {"delay": "1 hour"},
+        {"expires_in": "1 hour"},
+    ],
     ids=lambda options: "+".join(options) or "plain",
 )
 def test_an_open_enqueue_stalls_no_other(session: Session, door: str, options: dict[str, Any]) -> None:
@@ -317,9 +338,11 @@ def test_repeatable_read_does_not_join_a_job_that_has_ended_meanwhile(q: Caller,
     old.sql("select 1 from pgqueue.job limit 1")
     q("cancel", id=job)
     got, created = only(DOORS[door](old, kind="k", unique_key="u"))
+    again = [way(old, kind="k", unique_key="u") for way in DOORS.values()]
     old.sql("commit")
     assert created
     assert got != job
+    assert again == [[(got, False)]] * 3
     assert q.state(got) == "queued"
 
 

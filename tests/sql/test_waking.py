@@ -11,8 +11,15 @@ Session = Callable[[], Caller]
 
 
 def heard(listener: Caller) -> list[tuple[str, str]]:
-    """What has been delivered to this session; a round trip fetches whatever was committed before it."""
-    return [(note.channel, note.payload) for note in listener.connection.notifies(timeout=0)]
+    """What was sent to this session before now: notifications come in the order of their commits, so its own comes last."""
+    listener.sql("listen fence")
+    listener.sql("notify fence")
+    notes: list[tuple[str, str]] = []
+    for note in listener.connection.notifies(timeout=20):
+        if note.channel == "fence":
+            return notes
+        notes.append((note.channel, note.payload))
+    raise AssertionError("the session's own notification did not come back")
 
 
 def listening(session: Session, *channels: str) -> Caller:

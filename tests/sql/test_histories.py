@@ -1,0 +1,150 @@
+"""Random histories: sessions side by side do everything at once, and the books still balance."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from tests.sql.calls import Caller, Row
+
+Session = Callable[[], Caller]
+
+# Every job that is not gone stands in exactly one place.
+STANDING = """
+  with place as (
+    select job_id from pgqueue.outcome
+    union all select job_id from pgqueue.ready
+    union all select job_id from pgqueue.scheduled
+    union all select job_id from pgqueue.arrival where job_id is not null
+    union all select job_id from pgqueue.blocked
+    union all select job_id from pgqueue.suspect
+    union all select j from pgqueue.lease, unnest(job_ids) j)
+  select j.id, count(p.job_id) from pgqueue.job j left join place p on p.job_id = j.id group by j.id having count(p.job_id) <> 1"""
+
+LOOSE = """
+  select 'slot of a job neither ready nor running', s.job_id from pgqueue.slot s
+  where s.job_id not in (
+    select job_id from pgqueue.ready union select job_id from pgqueue.suspect union select j from pgqueue.lease, unnest(job_ids) j)
+  union all
+  select 'admitted without a slot', r.job_id from pgqueue.ready r where r.traits & 2 <> 0 and r.job_id not in (select job_id from pgqueue.slot)
+  union all
+  select 'key of a job that is not live', k.job_id from pgqueue.job_key k join pgqueue.outcome o on o.job_id = k.job_id
+  union all
+  select 'group over its limit', count(*) from pgqueue.slot group by queue, group_key having count(*) > 2"""
+
+
+class Actor:
+    """One session that does what workers, users and operators do, at random."""
+
+    def __init__(self, caller: Caller, seed: int) -> None:
+        self.q = caller
+        self.random = random.Random(seed)
+        self.worker = caller.worker("a", "b")
+        self.held: list[Row] = []
+        self.accepted: list[tuple[int, str]] = []
+
+    def run(self, steps: int) -> None:
+        actions = [self.enqueue, self.claim, self.claim, self.settle, self.settle, self.settle, self.cancel, self.die, self.change, self.maintain]
+        for _ in range(steps):
+            self.random.choices(actions, weights=[3, 3, 3, 4, 4, 4, 1, 0.3, 0.5, 0.5])[0]()
+
+    def enqueue(self) -> None:
+        pick = self.random
+        jobs = [
+            {"kind": "k", "queue": pick.choice("ab"), "priority": pick.choice([0, 0, 5]), "max_attempts": pick.choice([1, 3]), "backoff": {"base": 0},
+             **({"group_key": pick.choice("xyz")} if pick.random() < 0.4 else {}),
+             **({"unique_key": str(pick.randrange(20))} if pick.random() < 0.3 else {})}
+            for _ in range(pick.randrange(1, 6))]
+        rollback = pick.random() < 0.1
+        with self.q.connection.transaction(force_rollback=rollback):
+            self.q("enqueue_many", jobs=psycopg.types.json.Jsonb(jobs))
+
+    def claim(self) -> None:
+        self.held += self.q.claim(self.worker, self.random.randrange(1, 8), queues=["a", "b"])
+
+    def settle(self) -> None:
+        if not self.held:
+            return
+        self.random.shuffle(self.held)
+        n = self.random.randrange(1, len(self.held) + 1)
+        now, self.held = self.held[:n], self.held[n:]
+        outcome = self.random.choice(["succeeded", "succeeded", "succeeded", "failed", "release", "discard", "snooze", "cancelled", "timeout"])
+        with self.q.connection.transaction():
+            refused = {row["job_id"]: row["problem"] for row in self.q.settle(now, outcome, **({"delay": 0} if outcome == "snooze" else {}))}
+        self.held += [job for job in now if refused.get(job["id"]) == "busy"]
+        self.accepted += [(job["id"], outcome) for job in now if job["id"] not in refused]
+
+    def cancel(self) -> None:
+        jobs = self.q("jobs", max=30)
+        if jobs:
+            self.q("cancel", id=self.random.choice(jobs)["id"])
+
+    def die(self) -> None:
+        """The process is gone; what it held is rescued."""
+        self.q.sql("update pgqueue.worker set heartbeat_at = '2020-01-01' where id = %s", self.worker)
+        self.maintain()
+        self.worker = self.q.worker("a", "b")
+        late, self.held = self.held, []
+        if late and self.random.random() < 0.5:
+            # … or was not quite gone. What it says now is stale, unless upkeep was busy elsewhere and has not declared it lost yet.
+            refused = {row["job_id"] for row in self.q.settle(late)}
+            self.accepted += [(job["id"], "succeeded") for job in late if job["id"] not in refused]
+
+    def change(self) -> None:
+        for job in self.q("jobs", max=5, state="queued"):
+            try:
+                self.q(self.random.choice(["set_priority"]), id=job["id"], priority=self.random.choice([-1, 0, 5]))
+            except psycopg.Error as error:
+                assert error.sqlstate == "PQ005", error
+
+    def maintain(self) -> None:
+        assert [row for row in self.q("maintain") if row["error"]] == []
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_books_balance(q: Caller, session: Session, seed: int) -> None:
+    for queue in "ab":
+        q("configure_queue", queue=queue, settings={"group_limit": 2, "max_running": 20})
+    q("configure", settings={"max_crashes": 100})
+    actors = [Actor(session(), seed * 100 + n) for n in range(4)]
+    failures: list[BaseException] = []
+
+    def run(actor: Actor) -> None:
+        try:
+            actor.run(150)
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    threads = [threading.Thread(target=run, args=[actor]) for actor in actors]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert q.sql(STANDING) == []
+    assert q.sql(LOOSE) == []
+
+    # Everything left is brought to its end.
+    q.sql("update pgqueue.worker set heartbeat_at = '2020-01-01'")
+    q("maintain")
+    worker = q.worker("a", "b")
+    for _ in range(2000):
+        taken = q.claim(worker, queues=["a", "b"])
+        q.settle(taken)
+        if not taken and not q.sql("select 1 from pgqueue.scheduled limit 1"):
+            break
+        q("maintain", duties=["promote", "rescue"])
+    q.sql("update pgqueue.cancel_request set requested_at = '2020-01-01'")
+    q("maintain", duties=["tidy"])
+    assert q.sql(STANDING) == []
+    assert q.places() == {}
+    finals = Counter(outcome for actor in actors for job, outcome in actor.accepted if outcome in ("succeeded", "discard", "cancelled"))
+    assert finals["succeeded"] > 50
+    once = Counter(job for actor in actors for job, outcome in actor.accepted if outcome in ("succeeded", "discard", "cancelled"))
+    assert set(once.values()) == {1}  # no job had two final outcomes accepted
