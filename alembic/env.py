@@ -16,7 +16,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
-from pgqueue._migrate import CREATE_SCHEMA, LEAVE_SCHEMA, VERSION_TABLE, locked
+from pgqueue._migrate import LEAVE_SCHEMA, VERSION_TABLE, create_schema, execute_script, locked
 from pgqueue._sqlfiles import DEFAULT_SCHEMA, render, validate_schema
 
 config = context.config
@@ -35,7 +35,7 @@ def offline() -> None:
     write = context.get_context().impl.static_output
     leave = config.attributes.get("leave", False)
     if not leave:
-        write(render(CREATE_SCHEMA, schema))
+        write(create_schema(schema))
     with context.begin_transaction():
         context.run_migrations()
     if leave:
@@ -46,7 +46,7 @@ def online(connection: Connection, ours: bool) -> None:
     """`ours`: we may commit. Then every revision is a transaction of its own; else all is part of the caller's."""
     leave = config.attributes.get("leave", False)
     if not leave:
-        connection.exec_driver_sql(render(CREATE_SCHEMA, schema))
+        execute_script(connection.connection, create_schema(schema), "sql/schema.sql")
     if ours:
         connection.commit()
     context.configure(connection=connection, **options)

@@ -23,10 +23,8 @@
 
 do $$
 begin
-  -- `create schema if not exists` wants CREATE on the database even when the schema is there; a DBA may have made it.
+  -- `create schema if not exists` wants CREATE on the database even when the schema is there; a DBA may have made it, and then it is the DBA's.
   if to_regnamespace('pgqueue') is null then
     create schema pgqueue;
   end if;
 end $$;
-
-comment on schema pgqueue is 'pgqueue: job queue, query queue and batch engine. Call its functions; its tables are not an interface.';

@@ -27,13 +27,11 @@ set local check_function_bodies = off;
 
 do $$
 begin
-  -- `create schema if not exists` wants CREATE on the database even when the schema is there; a DBA may have made it.
+  -- `create schema if not exists` wants CREATE on the database even when the schema is there; a DBA may have made it, and then it is the DBA's.
   if to_regnamespace('pgqueue') is null then
     create schema pgqueue;
   end if;
 end $$;
-
-comment on schema pgqueue is 'pgqueue: job queue, query queue and batch engine. Call its functions; its tables are not an interface.';
 
 -- source: sql/roles.sql
 -- Four roles by purpose; grant them to login roles. Roles belong to the whole cluster, so they may be there already, and an installer
@@ -850,21 +848,21 @@ create function pgqueue._drop_expired(
 language plpgsql
 as $$
 declare
+  v_new bigint[];
   v_late bigint[];
   v_job record;
 begin
+  v_new := array(select e.id from unnest(jobs, attempts, _drop_expired.traits) e(id, attempt, traits) where e.traits & 16 <> 0 and e.attempt = 1);
   v_late := array(
-    select j.id from unnest(jobs, attempts, _drop_expired.traits) e(id, attempt, traits) join pgqueue.job j on j.id = e.id
-    where e.traits & 16 <> 0 and e.attempt = 1 and j.expires_at <= pgqueue._now()
-      and not exists (select from pgqueue.attempt_error a where a.job_id = e.id));
+    select j.id from pgqueue.job j where j.id = any(v_new) and j.expires_at <= pgqueue._now()
+    except select a.job_id from pgqueue.attempt_error a where a.job_id = any(v_new));
   if cardinality(v_late) = 0 then
     return;
   end if;
   for v_job in
-    select e.id, e.attempt, e.traits, q.history
+    select e.id, e.attempt, e.traits, (
+      select q.history from pgqueue.queue q where q.name = (select j.queue from pgqueue.job j where j.id = e.id)) as history
     from unnest(jobs, attempts, _drop_expired.traits) e(id, attempt, traits)
-    join pgqueue.job j on j.id = e.id
-    left join pgqueue.queue q on q.name = j.queue
     where e.id = any(v_late)
   loop
     perform pgqueue._finish(array[v_job.id], array['failed'], array['queue_timeout'], array[v_job.attempt - 1]::smallint[], array[v_job.traits], null,
@@ -1189,16 +1187,15 @@ begin
   where e.traits & 32 = 0 and (e.traits & 2 = 0 or admitted);
   if v_suspects is not null then
     insert into pgqueue.suspect (seq, job_id, traits, priority, attempt, crashes, queue)
-    select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, coalesce(c.crashes, 1), e.queue
+    select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt,
+      coalesce((select c.crashes from pgqueue.crash c where c.job_id = e.id), 1), e.queue
     from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
-    left join pgqueue.crash c on c.job_id = e.id
     where e.traits & 32 <> 0;
   end if;
   if v_grouped is not null then
     insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
-    select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, e.queue, j.group_key
+    select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, e.queue, (select j.group_key from pgqueue.job j where j.id = e.id)
     from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
-    join pgqueue.job j on j.id = e.id
     where e.id = any(v_grouped);
   end if;
 
@@ -1607,6 +1604,8 @@ end $$;
 -- source: sql/functions/private/_settle_unsuccessful.sql
 -- What happens to jobs of one lease whose attempt did not simply succeed. Not the hot path: the job rows are read here, for their retry policy.
 -- A pending cancel turns whatever would run again into cancelled. The caller has locked the lease and takes the jobs out of it.
+--
+-- Called from settle, which forbids nested loops: so job rows are read by array, and what only a few jobs have by scalar subqueries.
 create function pgqueue._settle_unsuccessful(
   lease pgqueue.lease,
   jobs bigint[],
@@ -1658,30 +1657,38 @@ begin
     v_again, v_queues, v_priorities, v_spent, v_traits,
     v_later, v_later_queues, v_later_priorities, v_later_spent, v_later_traits, v_due
   from (
-    select e.id, j.queue, coalesce(p.priority, j.priority) as priority, e.attempt, e.traits, s.state,
-      (case when e.outcome in ('snooze', 'release') then e.attempt - 1 else e.attempt end)::smallint as spent,
+    with job as materialized (
+      select j.id, j.queue, j.priority, j.max_attempts, j.backoff
+      from pgqueue.job j where j.id between v_low and v_high and j.id = any(jobs)),
+    given as materialized (
+      select e.id, e.outcome, e.attempt, e.traits, e.delay, j.queue, j.backoff, j.max_attempts,
+        case when e.traits & 64 = 0 then j.priority else (select p.priority from pgqueue.changed_priority p where p.job_id = e.id) end as priority,
+        exists (select from pgqueue.cancel_request c where c.job_id = e.id) as asked
+      from unnest(jobs, outcomes, attempts, _settle_unsuccessful.traits, delays) e(id, outcome, attempt, traits, delay)
+      join job j on j.id = e.id),
+    judged as (
+      select g.*,
+        case
+          when g.outcome = 'discard' then 'failed'
+          when g.outcome = 'cancelled' or g.asked then 'cancelled'
+          when g.outcome in ('failed', 'timeout', 'retry') and g.attempt >= coalesce(
+            g.max_attempts, (select q.max_attempts from pgqueue.queue q where q.name = g.queue), 5) then 'failed'
+          end as state
+      from given g)
+    select g.id, g.queue, g.priority, g.attempt, g.traits, g.state,
+      (case when g.outcome in ('snooze', 'release') then g.attempt - 1 else g.attempt end)::smallint as spent,
       case
-        when s.state = 'cancelled' and c.job_id is not null then 'cancelled_by_user'
-        when s.state = 'cancelled' then 'cancelled_by_worker'
-        when e.outcome = 'timeout' then 'timeout'
+        when g.state = 'cancelled' and g.asked then 'cancelled_by_user'
+        when g.state = 'cancelled' then 'cancelled_by_worker'
+        when g.outcome = 'timeout' then 'timeout'
         else 'error' end as reason,
       case
-        when s.state is not null then null
-        when e.outcome = 'release' then interval '0'
-        when e.outcome in ('snooze', 'retry') then e.delay
-        else pgqueue._backoff(coalesce(j.backoff, q.backoff), e.attempt) end as delay
-    from unnest(jobs, outcomes, attempts, _settle_unsuccessful.traits, delays) e(id, outcome, attempt, traits, delay)
-    join pgqueue.job j on j.id = e.id and j.id between v_low and v_high and j.id = any(jobs)
-    left join pgqueue.queue q on q.name = j.queue
-    left join pgqueue.cancel_request c on c.job_id = e.id
-    left join pgqueue.changed_priority p on p.job_id = e.id
-    cross join lateral (
-      select case
-        when e.outcome = 'discard' then 'failed'
-        when e.outcome = 'cancelled' or c.job_id is not null then 'cancelled'
-        when e.outcome in ('failed', 'timeout', 'retry') and e.attempt >= coalesce(j.max_attempts, q.max_attempts, 5) then 'failed'
-        end as state) s
-    order by e.id) v;
+        when g.state is not null then null
+        when g.outcome = 'release' then interval '0'
+        when g.outcome in ('snooze', 'retry') then g.delay
+        else pgqueue._backoff(coalesce(g.backoff, (select q.backoff from pgqueue.queue q where q.name = g.queue)), g.attempt) end as delay
+    from judged g
+    order by g.id) v;
 
   if v_final is not null then
     perform pgqueue._finish(v_final, v_states, v_reasons, v_ends, v_end_traits, null, (lease).worker_id, (lease).claimed_at, (lease).forget);

@@ -7,21 +7,21 @@ create function pgqueue._drop_expired(
 language plpgsql
 as $$
 declare
+  v_new bigint[];
   v_late bigint[];
   v_job record;
 begin
+  v_new := array(select e.id from unnest(jobs, attempts, _drop_expired.traits) e(id, attempt, traits) where e.traits & 16 <> 0 and e.attempt = 1);
   v_late := array(
-    select j.id from unnest(jobs, attempts, _drop_expired.traits) e(id, attempt, traits) join pgqueue.job j on j.id = e.id
-    where e.traits & 16 <> 0 and e.attempt = 1 and j.expires_at <= pgqueue._now()
-      and not exists (select from pgqueue.attempt_error a where a.job_id = e.id));
+    select j.id from pgqueue.job j where j.id = any(v_new) and j.expires_at <= pgqueue._now()
+    except select a.job_id from pgqueue.attempt_error a where a.job_id = any(v_new));
   if cardinality(v_late) = 0 then
     return;
   end if;
   for v_job in
-    select e.id, e.attempt, e.traits, q.history
+    select e.id, e.attempt, e.traits, (
+      select q.history from pgqueue.queue q where q.name = (select j.queue from pgqueue.job j where j.id = e.id)) as history
     from unnest(jobs, attempts, _drop_expired.traits) e(id, attempt, traits)
-    join pgqueue.job j on j.id = e.id
-    left join pgqueue.queue q on q.name = j.queue
     where e.id = any(v_late)
   loop
     perform pgqueue._finish(array[v_job.id], array['failed'], array['queue_timeout'], array[v_job.attempt - 1]::smallint[], array[v_job.traits], null,

@@ -28,16 +28,15 @@ begin
   where e.traits & 32 = 0 and (e.traits & 2 = 0 or admitted);
   if v_suspects is not null then
     insert into pgqueue.suspect (seq, job_id, traits, priority, attempt, crashes, queue)
-    select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, coalesce(c.crashes, 1), e.queue
+    select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt,
+      coalesce((select c.crashes from pgqueue.crash c where c.job_id = e.id), 1), e.queue
     from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
-    left join pgqueue.crash c on c.job_id = e.id
     where e.traits & 32 <> 0;
   end if;
   if v_grouped is not null then
     insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
-    select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, e.queue, j.group_key
+    select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, e.queue, (select j.group_key from pgqueue.job j where j.id = e.id)
     from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
-    join pgqueue.job j on j.id = e.id
     where e.id = any(v_grouped);
   end if;
 

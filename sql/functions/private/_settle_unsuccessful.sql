@@ -1,5 +1,7 @@
 -- What happens to jobs of one lease whose attempt did not simply succeed. Not the hot path: the job rows are read here, for their retry policy.
 -- A pending cancel turns whatever would run again into cancelled. The caller has locked the lease and takes the jobs out of it.
+--
+-- Called from settle, which forbids nested loops: so job rows are read by array, and what only a few jobs have by scalar subqueries.
 create function pgqueue._settle_unsuccessful(
   lease pgqueue.lease,
   jobs bigint[],
@@ -51,30 +53,38 @@ begin
     v_again, v_queues, v_priorities, v_spent, v_traits,
     v_later, v_later_queues, v_later_priorities, v_later_spent, v_later_traits, v_due
   from (
-    select e.id, j.queue, coalesce(p.priority, j.priority) as priority, e.attempt, e.traits, s.state,
-      (case when e.outcome in ('snooze', 'release') then e.attempt - 1 else e.attempt end)::smallint as spent,
+    with job as materialized (
+      select j.id, j.queue, j.priority, j.max_attempts, j.backoff
+      from pgqueue.job j where j.id between v_low and v_high and j.id = any(jobs)),
+    given as materialized (
+      select e.id, e.outcome, e.attempt, e.traits, e.delay, j.queue, j.backoff, j.max_attempts,
+        case when e.traits & 64 = 0 then j.priority else (select p.priority from pgqueue.changed_priority p where p.job_id = e.id) end as priority,
+        exists (select from pgqueue.cancel_request c where c.job_id = e.id) as asked
+      from unnest(jobs, outcomes, attempts, _settle_unsuccessful.traits, delays) e(id, outcome, attempt, traits, delay)
+      join job j on j.id = e.id),
+    judged as (
+      select g.*,
+        case
+          when g.outcome = 'discard' then 'failed'
+          when g.outcome = 'cancelled' or g.asked then 'cancelled'
+          when g.outcome in ('failed', 'timeout', 'retry') and g.attempt >= coalesce(
+            g.max_attempts, (select q.max_attempts from pgqueue.queue q where q.name = g.queue), 5) then 'failed'
+          end as state
+      from given g)
+    select g.id, g.queue, g.priority, g.attempt, g.traits, g.state,
+      (case when g.outcome in ('snooze', 'release') then g.attempt - 1 else g.attempt end)::smallint as spent,
       case
-        when s.state = 'cancelled' and c.job_id is not null then 'cancelled_by_user'
-        when s.state = 'cancelled' then 'cancelled_by_worker'
-        when e.outcome = 'timeout' then 'timeout'
+        when g.state = 'cancelled' and g.asked then 'cancelled_by_user'
+        when g.state = 'cancelled' then 'cancelled_by_worker'
+        when g.outcome = 'timeout' then 'timeout'
         else 'error' end as reason,
       case
-        when s.state is not null then null
-        when e.outcome = 'release' then interval '0'
-        when e.outcome in ('snooze', 'retry') then e.delay
-        else pgqueue._backoff(coalesce(j.backoff, q.backoff), e.attempt) end as delay
-    from unnest(jobs, outcomes, attempts, _settle_unsuccessful.traits, delays) e(id, outcome, attempt, traits, delay)
-    join pgqueue.job j on j.id = e.id and j.id between v_low and v_high and j.id = any(jobs)
-    left join pgqueue.queue q on q.name = j.queue
-    left join pgqueue.cancel_request c on c.job_id = e.id
-    left join pgqueue.changed_priority p on p.job_id = e.id
-    cross join lateral (
-      select case
-        when e.outcome = 'discard' then 'failed'
-        when e.outcome = 'cancelled' or c.job_id is not null then 'cancelled'
-        when e.outcome in ('failed', 'timeout', 'retry') and e.attempt >= coalesce(j.max_attempts, q.max_attempts, 5) then 'failed'
-        end as state) s
-    order by e.id) v;
+        when g.state is not null then null
+        when g.outcome = 'release' then interval '0'
+        when g.outcome in ('snooze', 'retry') then g.delay
+        else pgqueue._backoff(coalesce(g.backoff, (select q.backoff from pgqueue.queue q where q.name = g.queue)), g.attempt) end as delay
+    from judged g
+    order by g.id) v;
 
   if v_final is not null then
     perform pgqueue._finish(v_final, v_states, v_reasons, v_ends, v_end_traits, null, (lease).worker_id, (lease).claimed_at, (lease).forget);
