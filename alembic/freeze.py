@@ -120,7 +120,7 @@ def check(dsn: str) -> int:
     stale = stale_copy()
     if stale:
         print(
-            f"{stale} differs from sql/ where the server does not look (comments, layout): run freeze.py --rewrite-initial"
+            f"{stale} differs from sql/ in comments or layout: run freeze.py --rewrite-initial"
         )
         return 1
     print(f"sql/ and the replay of {len(revisions())} revision(s) agree on {len(state.source)} catalogue entries")

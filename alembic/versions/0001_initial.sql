@@ -570,7 +570,7 @@ begin
         perform pgqueue._refuse('PQ001', format('backoff strategy %s is unknown', v_value), v_hint);
       end if;
     elsif v_key in ('base', 'cap', 'jitter') then
-      if jsonb_typeof(v_value) <> 'number' or v_value::numeric < 0
+      if jsonb_typeof(v_value) <> 'number' or v_value::numeric < 0 or v_value::numeric between 1e-1000 and 1e-9
         or v_value::numeric > (case v_key when 'jitter' then 1 else 315576000 end) then
         perform pgqueue._refuse('PQ001', format('backoff %s is %s', v_key, v_value), v_hint);
       end if;
@@ -589,14 +589,13 @@ begin
   if n is null or n not between 1 and 10000 then
     perform pgqueue._refuse('PQ001', format('n is %s', coalesce(n::text, 'null')), 'Claim from 1 to 10000 jobs at a time.');
   end if;
-  if coalesce(cardinality(queues), 0) = 0 or array_position(queues, null) is not null then
+  if array_ndims(queues) is distinct from 1 or array_position(queues, null) is not null then
     perform pgqueue._check_queues(queues);
   end if;
 end $$;
 
 -- source: sql/functions/private/_check_interval.sql
--- An interval argument: null (not given), or at least zero (or above zero), finite and below a century, so that adding it to a time
--- of this century cannot overflow.
+-- An interval argument: null (not given), or at least zero (or above zero) and at most a century, so that adding it to a time cannot overflow.
 create function pgqueue._check_interval(what text, given interval, above_zero boolean) returns void
 language plpgsql
 as $$
@@ -608,7 +607,9 @@ begin
     perform pgqueue._refuse('PQ001', format('%s is %s', what, given),
       format('Give an interval %s zero, such as ''30 seconds''.', case when above_zero then 'above' else 'of at least' end));
   end if;
-  if given > interval '100 years' then
+  -- Field by field: '5000000 years -1800000000 days' compares as nothing at all.
+  if greatest(abs(extract(year from given)), abs(extract(day from given)) / 366, abs(extract(hour from given)) / 8784) > 100
+    or given > interval '100 years' then
     perform pgqueue._refuse('PQ001', format('%s is longer than a hundred years', what), 'Leave it out to have none.');
   end if;
 end $$;
@@ -635,7 +636,7 @@ as $$
 begin
   -- The plain case passes in a handful of comparisons; the messages are made only when something is wrong.
   if kind is null or queue is null or length(kind) not between 1 and 200 or length(queue) not between 1 and 200
-    or kind ~ '[\x01-\x1f\x7f]' or queue ~ '[\x01-\x1f\x7f]' then
+    or kind ~ '[\x01-\x1f\x7f-\x9f]' or queue ~ '[\x01-\x1f\x7f-\x9f]' then
     perform pgqueue._check_name('kind', kind, 200);
     perform pgqueue._check_name('queue', queue, 200);
   end if;
@@ -697,7 +698,10 @@ begin
     perform pgqueue._refuse('PQ001', format('%s is %s characters long', what, length(name)),
       format('The longest %s has %s characters.', what, longest));
   end if;
-  if _check_name.name ~ '[\x01-\x1f\x7f]' then
+  if octet_length(_check_name.name) > 1800 then
+    perform pgqueue._refuse('PQ001', format('%s takes %s bytes', what, octet_length(name)), 'It may take 1800 bytes in UTF-8: an index has to hold it.');
+  end if;
+  if _check_name.name ~ '[\x01-\x1f\x7f-\x9f]' then
     perform pgqueue._refuse('PQ001', format('%s contains a control character', what), 'Take it out: names are printable text.');
   end if;
 end $$;
@@ -707,8 +711,9 @@ create function pgqueue._check_queues(queues text[]) returns void
 language plpgsql
 as $$
 begin
-  if coalesce(cardinality(queues), 0) = 0 then
-    perform pgqueue._refuse('PQ001', format('queues is %s', case when queues is null then 'null' else 'empty' end),
+  if array_ndims(queues) is distinct from 1 then
+    perform pgqueue._refuse('PQ001',
+      format('queues is %s', case when queues is null then 'null' when cardinality(queues) = 0 then 'empty' else 'an array of arrays' end),
       'Name at least one queue, such as array[''default''].');
   end if;
   perform pgqueue._check_name('queue', q, 200) from unnest(queues) q;
@@ -728,10 +733,10 @@ declare
   v_count integer := cardinality(jobs);
   v_bad record;
 begin
-  if leases is null or jobs is null or outcomes is null
+  if leases is null or jobs is null or outcomes is null or greatest(array_ndims(leases), array_ndims(jobs), array_ndims(outcomes)) > 1
     or cardinality(leases) <> v_count or cardinality(outcomes) <> v_count
     or cardinality(results) <> v_count or cardinality(errors) <> v_count or cardinality(delays) <> v_count then
-    perform pgqueue._refuse('PQ001', 'the arrays are not of the same length',
+    perform pgqueue._refuse('PQ001', 'the arrays are not of one dimension and the same length',
       'Give leases, jobs and outcomes with one element for each job; results, errors and delays the same, or null.');
   end if;
   if array_position(leases, null) is not null or array_position(jobs, null) is not null then
@@ -744,7 +749,7 @@ begin
   from unnest(jobs, outcomes, delays) with ordinality i(job, outcome, delay, ord)
   where i.outcome is null
     or i.outcome not in ('succeeded', 'failed', 'timeout', 'retry', 'snooze', 'release', 'cancelled', 'discard')
-    or i.outcome in ('retry', 'snooze') and (i.delay is null or i.delay < interval '0' or i.delay > interval '100 years')
+    or i.outcome in ('retry', 'snooze') and (i.delay is null or i.delay < interval '0')
   order by i.ord limit 1;
   if found then
     if v_bad.outcome in ('retry', 'snooze') then
@@ -754,6 +759,7 @@ begin
     perform pgqueue._refuse('PQ001', format('job %s: outcome %s is unknown', v_bad.job, coalesce(quote_literal(v_bad.outcome), 'null')),
       'Outcomes are succeeded, failed, timeout, retry, snooze, release, cancelled and discard.');
   end if;
+  perform pgqueue._check_interval('delay of job ' || i.job, i.delay, false) from unnest(jobs, delays) i(job, delay) where i.delay is not null;
 end $$;
 
 -- source: sql/functions/private/_check_time.sql
@@ -761,8 +767,8 @@ create function pgqueue._check_time(what text, given timestamptz) returns void
 language plpgsql
 as $$
 begin
-  if not isfinite(given) then
-    perform pgqueue._refuse('PQ001', format('%s is %s', what, given), 'Give a finite time, or leave it out to run as soon as possible.');
+  if not isfinite(given) or given > '9999-12-30 00:00+00' then
+    perform pgqueue._refuse('PQ001', format('%s is %s', what, given), 'Give a finite time before the year 10000, or leave it out to run as soon as possible.');
   end if;
 end $$;
 
@@ -1414,6 +1420,7 @@ create function pgqueue._new_job(job jsonb, now_ timestamptz) returns pgqueue.ne
 language plpgsql
 as $$
 declare
+  v_key text;
   v_new pgqueue.new_job;
   v_priority integer := coalesce((job ->> 'priority')::integer, 0);
   v_run_at timestamptz := (job ->> 'run_at')::timestamptz;
@@ -1421,6 +1428,11 @@ declare
   v_max_attempts integer := (job ->> 'max_attempts')::integer;
   v_expires_in interval := pgqueue._interval(job -> 'expires_in');
 begin
+  for v_key in select k from unnest(array['kind', 'queue', 'unique_key', 'group_key', 'run_at']) k loop
+    if jsonb_typeof(job -> v_key) not in ('string', 'null') then
+      perform pgqueue._refuse('PQ001', format('%s is %s, not text', v_key, jsonb_typeof(job -> v_key)), format('Give %s as a string.', v_key));
+    end if;
+  end loop;
   v_new.kind := job ->> 'kind';
   v_new.args := coalesce(nullif(job -> 'args', 'null'), '{}');
   v_new.queue := coalesce(job ->> 'queue', 'default');
@@ -1536,8 +1548,8 @@ begin
 end $$;
 
 -- source: sql/functions/private/_room.sql
--- How many more jobs of a queue may run: null settings mean no end. Exact: claims of a limited queue meet on its limiter row, and lease ids of the queue
--- are drawn under that lock, so the running count is the sum over its leases. Held until the claim's transaction ends, which a worker's does at once.
+-- How many more jobs of a queue may run; null means no end. Exact because the calling claim holds the queue's limiter, so that the sum over the leases
+-- misses none; it is held until the claim's transaction ends, which a worker's does at once.
 create function pgqueue._room(queue text, max_running integer) returns integer
 language plpgsql
 as $$
@@ -1547,7 +1559,6 @@ begin
   if max_running is null then
     return 2147483647;
   end if;
-  perform from pgqueue.limiter l where l.queue = _room.queue for no key update;
   select coalesce(sum(cardinality(l.job_ids)), 0) into v_running from pgqueue.lease l where l.queue = _room.queue;
   return greatest(max_running - v_running, 0);
 end $$;
@@ -1756,15 +1767,16 @@ begin
     select j.queue, j.unique_key, j.id
     from unnest(jobs) j
     where j.unique_key is not null
-      and not exists (select from pgqueue.job_key k where k.queue = j.queue and k.unique_key = j.unique_key)
     order by j.queue, j.unique_key, j.id
     on conflict do nothing;
     -- A holder that ended between the two statements leaves a null: that key is tried again.
     v_ids := array(
-      select coalesce(v.id, k.job_id)
+      select coalesce(v.id, (
+        select k.job_id from pgqueue.job_key k
+        where k.queue = v.queue and k.unique_key = v.unique_key
+        order by k.job_id desc limit 1))
       from unnest(jobs, v_ids) with ordinality v(own_id, kind, args, queue, priority, due, unique_key, group_key, max_attempts, timeout, expires_at,
         heartbeat, backoff, headers, traits, id, ord)
-      left join pgqueue.job_key k on k.queue = v.queue and k.unique_key = v.unique_key
       order by v.ord);
   end loop;
   return v_ids;
@@ -2045,6 +2057,8 @@ declare
   v_high bigint;
 begin
   perform pgqueue._check_claim(worker, queues, n);
+  -- All of them now and in one order: claims that see other lanes would meet them in another, and deadlock.
+  perform from pgqueue.limiter l where l.queue = any(queues) order by l.queue for no key update;
   if exists (select from pgqueue.suspect s where s.queue = any(queues)) then
     v_leases := array[pgqueue._claim_suspect(worker, queues)];
   end if;
@@ -2220,6 +2234,8 @@ begin
     end if;
   end loop;
   begin
+    perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), true) from unnest(array['lost_after', 'block_age']) k;
+    perform pgqueue._check_interval('retention', pgqueue._interval(settings -> 'retention'), false);
     update pgqueue.config c set
       lost_after = case when settings ? 'lost_after' then pgqueue._interval(settings -> 'lost_after') else c.lost_after end,
       retention = case when settings ? 'retention' then pgqueue._interval(settings -> 'retention') else c.retention end,
@@ -2265,8 +2281,10 @@ begin
   end loop;
   perform pgqueue._check_backoff(nullif(settings -> 'backoff', 'null'));
 
-  insert into pgqueue.queue (name, updated_at) values (configure_queue.queue, pgqueue._now()) on conflict do nothing;
   begin
+    perform pgqueue._check_interval('timeout', pgqueue._interval(settings -> 'timeout'), true);
+    perform pgqueue._check_interval('retention', pgqueue._interval(settings -> 'retention'), false);
+    insert into pgqueue.queue (name, updated_at) values (configure_queue.queue, pgqueue._now()) on conflict do nothing;
     update pgqueue.queue q set
       max_running = case when settings ? 'max_running' then (settings ->> 'max_running')::integer else q.max_running end,
       group_limit = case when settings ? 'group_limit' then (settings ->> 'group_limit')::integer else q.group_limit end,
@@ -2368,7 +2386,8 @@ begin
       on conflict do nothing;
       exit when found;
       select k.job_id, false into id, created
-      from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key;
+      from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key
+      order by k.job_id desc limit 1;  -- an old snapshot may show an ended holder beside this transaction's own
       if found then
         return next;
         return;
@@ -2763,11 +2782,13 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 begin
-  select o.state::text, o.reason, o.result into state, reason, result
-  from pgqueue.outcome o where o.job_id = result.id;
-  if not found then
-    state := pgqueue._state(result.id);
-  elsif state <> 'succeeded' then
+  -- The state first: a job settled between two looks at its outcome would come without its result.
+  state := pgqueue._state(result.id);
+  if state in ('succeeded', 'failed', 'cancelled') then
+    select o.state::text, o.reason, o.result into state, reason, result
+    from pgqueue.outcome o where o.job_id = result.id;
+  end if;
+  if state in ('failed', 'cancelled') then
     error := (select e.error from pgqueue.attempt_error e where e.job_id = result.id order by e.failed_at desc limit 1);
   end if;
   return next;
@@ -3074,15 +3095,19 @@ language plpgsql
 as $$
 #variable_conflict use_variable
 declare
-  v_until timestamptz := clock_timestamp() + coalesce(timeout, interval '1 minute');
+  -- Its caller's search_path may put other operators first; these are named in full.
+  v_until float8 := extract(epoch from pg_catalog.clock_timestamp())::float8 operator(pg_catalog.+)
+    extract(epoch from coalesce(timeout, '1 minute'::interval))::float8;
+  v_left float8;
   v_pause float8 := 0.005;
 begin
   loop
     select r.state, r.reason, r.result into state, reason, result from pgqueue.result(id) r;
     commit;
-    exit when state in ('succeeded', 'failed', 'cancelled') or clock_timestamp() >= v_until;
-    perform pg_catalog.pg_sleep(least(v_pause, greatest(extract(epoch from v_until - clock_timestamp()), 0)));
-    v_pause := least(v_pause * 1.5, 0.5);
+    v_left := v_until operator(pg_catalog.-) extract(epoch from pg_catalog.clock_timestamp())::float8;
+    exit when reason is not null or state operator(pg_catalog.=) 'succeeded'::text or v_left operator(pg_catalog.<=) 0::float8;
+    perform pg_catalog.pg_sleep(least(v_pause, v_left));
+    v_pause := least(v_pause operator(pg_catalog.*) 1.5::float8, 0.5::float8);
   end loop;
 end $$;
 
@@ -3133,6 +3158,9 @@ declare
   v_lease pgqueue.lease;
 begin
   perform pgqueue._check_worker(worker);
+  if array_ndims(leases) > 1 or array_position(leases, null) is not null then
+    perform pgqueue._refuse('PQ001', 'leases holds a null or arrays', 'Give the ids of the leases you hold, or null for all of it while a claim is under way.');
+  end if;
   update pgqueue.worker w set heartbeat_at = v_now
   where w.id = (select w.id from pgqueue.worker w where w.id = worker_heartbeat.worker for update skip locked);
 

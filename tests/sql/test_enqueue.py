@@ -11,10 +11,9 @@ import psycopg
 import pytest
 
 from tests.sql.calls import Caller, blocked, wait_until
-from tests.sql.support import DOORS, contents, many, pid
+from tests.sql.support import DOORS, NOON, contents, many, pid
 
 Session = Callable[[], Caller]
-NOON = "2024-05-01 12:00:00+00"
 AT_NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 doors = pytest.mark.parametrize("door", DOORS)
 

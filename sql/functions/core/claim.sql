@@ -64,6 +64,8 @@ declare
   v_high bigint;
 begin
   perform pgqueue._check_claim(worker, queues, n);
+  -- All of them now and in one order: claims that see other lanes would meet them in another, and deadlock.
+  perform from pgqueue.limiter l where l.queue = any(queues) order by l.queue for no key update;
   if exists (select from pgqueue.suspect s where s.queue = any(queues)) then
     v_leases := array[pgqueue._claim_suspect(worker, queues)];
   end if;

@@ -18,6 +18,8 @@ begin
     end if;
   end loop;
   begin
+    perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), true) from unnest(array['lost_after', 'block_age']) k;
+    perform pgqueue._check_interval('retention', pgqueue._interval(settings -> 'retention'), false);
     update pgqueue.config c set
       lost_after = case when settings ? 'lost_after' then pgqueue._interval(settings -> 'lost_after') else c.lost_after end,
       retention = case when settings ? 'retention' then pgqueue._interval(settings -> 'retention') else c.retention end,

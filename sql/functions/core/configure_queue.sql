@@ -21,8 +21,10 @@ begin
   end loop;
   perform pgqueue._check_backoff(nullif(settings -> 'backoff', 'null'));
 
-  insert into pgqueue.queue (name, updated_at) values (configure_queue.queue, pgqueue._now()) on conflict do nothing;
   begin
+    perform pgqueue._check_interval('timeout', pgqueue._interval(settings -> 'timeout'), true);
+    perform pgqueue._check_interval('retention', pgqueue._interval(settings -> 'retention'), false);
+    insert into pgqueue.queue (name, updated_at) values (configure_queue.queue, pgqueue._now()) on conflict do nothing;
     update pgqueue.queue q set
       max_running = case when settings ? 'max_running' then (settings ->> 'max_running')::integer else q.max_running end,
       group_limit = case when settings ? 'group_limit' then (settings ->> 'group_limit')::integer else q.group_limit end,

@@ -41,7 +41,8 @@ begin
       on conflict do nothing;
       exit when found;
       select k.job_id, false into id, created
-      from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key;
+      from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key
+      order by k.job_id desc limit 1;  -- an old snapshot may show an ended holder beside this transaction's own
       if found then
         return next;
         return;

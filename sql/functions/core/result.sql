@@ -5,11 +5,13 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 begin
-  select o.state::text, o.reason, o.result into state, reason, result
-  from pgqueue.outcome o where o.job_id = result.id;
-  if not found then
-    state := pgqueue._state(result.id);
-  elsif state <> 'succeeded' then
+  -- The state first: a job settled between two looks at its outcome would come without its result.
+  state := pgqueue._state(result.id);
+  if state in ('succeeded', 'failed', 'cancelled') then
+    select o.state::text, o.reason, o.result into state, reason, result
+    from pgqueue.outcome o where o.job_id = result.id;
+  end if;
+  if state in ('failed', 'cancelled') then
     error := (select e.error from pgqueue.attempt_error e where e.job_id = result.id order by e.failed_at desc limit 1);
   end if;
   return next;

@@ -10,15 +10,19 @@ language plpgsql
 as $$
 #variable_conflict use_variable
 declare
-  v_until timestamptz := clock_timestamp() + coalesce(timeout, interval '1 minute');
+  -- Its caller's search_path may put other operators first; these are named in full.
+  v_until float8 := extract(epoch from pg_catalog.clock_timestamp())::float8 operator(pg_catalog.+)
+    extract(epoch from coalesce(timeout, '1 minute'::interval))::float8;
+  v_left float8;
   v_pause float8 := 0.005;
 begin
   loop
     select r.state, r.reason, r.result into state, reason, result from pgqueue.result(id) r;
     commit;
-    exit when state in ('succeeded', 'failed', 'cancelled') or clock_timestamp() >= v_until;
-    perform pg_catalog.pg_sleep(least(v_pause, greatest(extract(epoch from v_until - clock_timestamp()), 0)));
-    v_pause := least(v_pause * 1.5, 0.5);
+    v_left := v_until operator(pg_catalog.-) extract(epoch from pg_catalog.clock_timestamp())::float8;
+    exit when reason is not null or state operator(pg_catalog.=) 'succeeded'::text or v_left operator(pg_catalog.<=) 0::float8;
+    perform pg_catalog.pg_sleep(least(v_pause, v_left));
+    v_pause := least(v_pause operator(pg_catalog.*) 1.5::float8, 0.5::float8);
   end loop;
 end $$;
 

@@ -11,6 +11,9 @@ declare
   v_lease pgqueue.lease;
 begin
   perform pgqueue._check_worker(worker);
+  if array_ndims(leases) > 1 or array_position(leases, null) is not null then
+    perform pgqueue._refuse('PQ001', 'leases holds a null or arrays', 'Give the ids of the leases you hold, or null for all of it while a claim is under way.');
+  end if;
   update pgqueue.worker w set heartbeat_at = v_now
   where w.id = (select w.id from pgqueue.worker w where w.id = worker_heartbeat.worker for update skip locked);
 

@@ -19,7 +19,7 @@ as $$
 begin
   -- The plain case passes in a handful of comparisons; the messages are made only when something is wrong.
   if kind is null or queue is null or length(kind) not between 1 and 200 or length(queue) not between 1 and 200
-    or kind ~ '[\x01-\x1f\x7f]' or queue ~ '[\x01-\x1f\x7f]' then
+    or kind ~ '[\x01-\x1f\x7f-\x9f]' or queue ~ '[\x01-\x1f\x7f-\x9f]' then
     perform pgqueue._check_name('kind', kind, 200);
     perform pgqueue._check_name('queue', queue, 200);
   end if;

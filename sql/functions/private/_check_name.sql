@@ -12,7 +12,10 @@ begin
     perform pgqueue._refuse('PQ001', format('%s is %s characters long', what, length(name)),
       format('The longest %s has %s characters.', what, longest));
   end if;
-  if _check_name.name ~ '[\x01-\x1f\x7f]' then
+  if octet_length(_check_name.name) > 1800 then
+    perform pgqueue._refuse('PQ001', format('%s takes %s bytes', what, octet_length(name)), 'It may take 1800 bytes in UTF-8: an index has to hold it.');
+  end if;
+  if _check_name.name ~ '[\x01-\x1f\x7f-\x9f]' then
     perform pgqueue._refuse('PQ001', format('%s contains a control character', what), 'Take it out: names are printable text.');
   end if;
 end $$;

@@ -3,6 +3,7 @@ create function pgqueue._new_job(job jsonb, now_ timestamptz) returns pgqueue.ne
 language plpgsql
 as $$
 declare
+  v_key text;
   v_new pgqueue.new_job;
   v_priority integer := coalesce((job ->> 'priority')::integer, 0);
   v_run_at timestamptz := (job ->> 'run_at')::timestamptz;
@@ -10,6 +11,11 @@ declare
   v_max_attempts integer := (job ->> 'max_attempts')::integer;
   v_expires_in interval := pgqueue._interval(job -> 'expires_in');
 begin
+  for v_key in select k from unnest(array['kind', 'queue', 'unique_key', 'group_key', 'run_at']) k loop
+    if jsonb_typeof(job -> v_key) not in ('string', 'null') then
+      perform pgqueue._refuse('PQ001', format('%s is %s, not text', v_key, jsonb_typeof(job -> v_key)), format('Give %s as a string.', v_key));
+    end if;
+  end loop;
   v_new.kind := job ->> 'kind';
   v_new.args := coalesce(nullif(job -> 'args', 'null'), '{}');
   v_new.queue := coalesce(job ->> 'queue', 'default');

@@ -11,15 +11,16 @@ begin
     select j.queue, j.unique_key, j.id
     from unnest(jobs) j
     where j.unique_key is not null
-      and not exists (select from pgqueue.job_key k where k.queue = j.queue and k.unique_key = j.unique_key)
     order by j.queue, j.unique_key, j.id
     on conflict do nothing;
     -- A holder that ended between the two statements leaves a null: that key is tried again.
     v_ids := array(
-      select coalesce(v.id, k.job_id)
+      select coalesce(v.id, (
+        select k.job_id from pgqueue.job_key k
+        where k.queue = v.queue and k.unique_key = v.unique_key
+        order by k.job_id desc limit 1))
       from unnest(jobs, v_ids) with ordinality v(own_id, kind, args, queue, priority, due, unique_key, group_key, max_attempts, timeout, expires_at,
         heartbeat, backoff, headers, traits, id, ord)
-      left join pgqueue.job_key k on k.queue = v.queue and k.unique_key = v.unique_key
       order by v.ord);
   end loop;
   return v_ids;

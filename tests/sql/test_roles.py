@@ -1,0 +1,401 @@
+"""Who may call what, what a hostile caller can prepare, and text that would like to be SQL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.sql.calls import Caller
+from tests.sql.support import (
+    DOORS,
+    TYPES,
+    calls,
+    contents,
+    granted,
+    life,
+    refused,
+    routines,
+    shadow,
+    shared_database,
+    sqlstate_as,
+)
+from tests.support.cluster import Database, Server
+from tests.support.tools import catalogue
+
+ROLES = ["pgqueue_producer", "pgqueue_worker", "pgqueue_operator", "pgqueue_reader"]
+STRANGER = "pg_read_all_settings"  # any role without a grant of ours: this one is in every cluster
+
+
+@pytest.fixture(scope="module")
+def shared(server: Server) -> Iterator[Caller]:
+    with shared_database(server) as caller:
+        yield caller
+
+
+def private(name: str) -> bool:
+    return name.startswith("_")
+
+
+# The catalogue
+
+
+def test_every_public_routine_is_what_the_rules_say(shared: Caller) -> None:
+    rows = shared.sql(
+        """select p.proname, p.prosecdef, p.proconfig, obj_description(p.oid, 'pg_proc'), p.prokind
+           from pg_proc p where p.pronamespace = 'pgqueue'::regnamespace and p.proname !~ '^_'"""
+    )
+    assert len(rows) > 30
+    for name, definer, settings, comment, kind in rows:
+        assert comment, f"{name} has no comment"
+        assert len(comment) > 40, f"the comment on {name} says too little"
+        if kind == "p":  # it commits, which PostgreSQL allows neither in a security definer nor under a set
+            assert (name, definer, settings) == ("wait", False, None)
+        else:
+            assert definer, f"{name} is not security definer"
+            assert "search_path=pg_catalog, pg_temp" in (settings or []), f"{name}: {settings}"
+
+
+def test_no_private_function_is_security_definer(shared: Caller) -> None:
+    """They run inside public ones, under whose rights and search path they are."""
+    assert (
+        shared.sql(
+            "select proname from pg_proc where pronamespace = 'pgqueue'::regnamespace and proname ~ '^_' and prosecdef"
+        )
+        == []
+    )
+
+
+def test_there_are_no_overloads(shared: Caller) -> None:
+    assert {name: found for name, found in routines(shared).items() if len(found) > 1} == {}
+
+
+def test_parameters_have_plain_types_and_names(shared: Caller) -> None:
+    plain = {"bigint", "integer", "text", "boolean", "jsonb", "interval", "timestamp with time zone"}
+    for name, types, names in shared.sql(
+        """select p.proname, p.proargtypes::regtype[]::text[], p.proargnames
+           from pg_proc p where p.pronamespace = 'pgqueue'::regnamespace and p.proname !~ '^_'"""
+    ):
+        assert {kind.removesuffix("[]") for kind in types} <= plain, name
+        assert len(names or []) >= len(types), name
+        assert all(re.fullmatch("[a-z][a-z_]*", parameter) for parameter in names or []), name
+
+
+def test_grants_are_what_the_file_says_and_nobody_has_more(shared: Caller) -> None:
+    found: dict[str, set[str]] = {role: set() for role in ROLES}
+    for name, grantee in shared.sql(
+        """select p.proname, case when a.grantee = 0 then 'public' else a.grantee::regrole::text end
+           from pg_proc p cross join aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+           where p.pronamespace = 'pgqueue'::regnamespace and a.grantee <> p.proowner"""
+    ):
+        found.setdefault(grantee, set()).add(name)
+    assert found == granted()
+    assert not any(private(name) for names in found.values() for name in names)
+    everything = {name for name, _ in calls(shared, lambda name: not private(name))}
+    assert set().union(*found.values()) == everything, "what no role may call is of no use"
+
+
+def test_nobody_holds_anything_else_of_the_schema(q: Caller) -> None:
+    q.enqueue()
+    q("configure", settings={"blocks_ahead": 6})
+    q("maintain")  # which makes tables of its own
+    assert (
+        q.sql(
+            """select c.relname, a.* from pg_class c
+           cross join aclexplode(
+             coalesce(c.relacl, acldefault(case c.relkind when 'S' then 's' else 'r' end::"char", c.relowner))) a
+           where c.relnamespace = 'pgqueue'::regnamespace and a.grantee <> c.relowner"""
+        )
+        == []
+    )
+    assert sorted(
+        q.sql(
+            """select a.grantee::regrole::text, a.privilege_type from pg_namespace n cross join aclexplode(n.nspacl) a
+               where n.nspname = 'pgqueue' and a.grantee <> n.nspowner"""
+        )
+    ) == [(role, "USAGE") for role in sorted(ROLES)]
+
+
+# Real calls
+
+
+@pytest.mark.parametrize("role", [*ROLES, STRANGER])
+def test_a_role_calls_what_it_was_granted_and_nothing_else(q: Caller, role: str) -> None:
+    allowed = granted().get(role, set())
+    for name, call in calls(q, lambda name: not private(name)):
+        found = sqlstate_as(q, role, call)
+        if name in allowed:
+            assert found == "00000" or found.startswith("PQ0"), f"{role} calls {name}: {found}"
+        else:
+            assert found == "42501", f"{role} calls {name}: {found}"
+
+
+@pytest.mark.parametrize("role", [*ROLES, STRANGER])
+def test_private_functions_and_tables_are_closed_to_every_role(q: Caller, role: str) -> None:
+    for name, call in calls(q, private):
+        assert sqlstate_as(q, role, call) == "42501", name
+    relations = q.sql(
+        """select oid::regclass::text, relkind from pg_class
+           where relnamespace = 'pgqueue'::regnamespace and relkind in ('r', 'p', 'S', 'v')"""
+    )
+    assert len(relations) > 20
+    for name, kind in relations:
+        assert sqlstate_as(q, role, f"select * from {name}") == "42501", name
+        if kind in ("r", "p"):
+            for statement in (f"delete from {name}", f"insert into {name} default values", f"truncate {name}"):
+                assert sqlstate_as(q, role, statement) == "42501", statement
+    assert sqlstate_as(q, role, "create table pgqueue.mine (id int)") == "42501"
+
+
+def test_a_refusal_for_want_of_a_grant_stores_nothing(q: Caller) -> None:
+    before = contents(q)
+    q.sql("set role pgqueue_reader")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="enqueue"):
+        q.enqueue()
+    q.sql("reset role")
+    assert contents(q) == before
+
+
+def test_each_role_does_its_work_with_nothing_but_its_grant(pg: Database, q: Caller) -> None:
+    """As login roles, members of one role each, from the enqueue to the result."""
+    people = {role: f"{pg.name}_{role}" for role in ROLES}
+    try:
+        for role, person in people.items():
+            q.sql(f"create role {person} login in role {role}")
+        producer, worker, operator, reader = (Caller(pg.connect(user=person)) for person in people.values())
+        job = producer.enqueue(args={"n": 1}, unique_key="u", group_key="g")
+        later = producer.enqueue(delay="1 day")
+        number = worker.worker()
+        operator("configure_queue", queue="default", settings={"group_limit": 1, "max_running": 5})
+        taken = worker.claim(number)
+        assert [row["id"] for row in taken] == [job]
+        assert worker.one("job_heartbeat", lease=taken[0]["lease"], job=job, progress={"done": 1})["alive"]
+        assert reader.one("job", id=job)["progress"] == {"done": 1}
+        assert worker.settle(taken, result=7) == []
+        assert [row["error"] for row in worker("maintain")] == [None] * 7
+        assert producer.one("result", id=job)["result"] == 7
+        assert producer.sql("call pgqueue.wait(%s)", job) == [("succeeded", None, 7)]
+        assert operator("cancel", id=later) == [{"state": "cancelled", "changed": True}]
+        assert operator("retry", id=later) == [{"state": "queued", "changed": True}]
+        assert {row["id"] for row in reader("jobs")} == {job, later}
+        assert all(reader(function) for function in ("queues", "workers", "health", "version"))
+        assert "queued" in reader.value("why", id=later)
+        for caller in (producer, worker, operator, reader):
+            caller.connection.close()
+    finally:
+        for person in people.values():
+            q.sql(f"drop role if exists {person}")
+
+
+# What a hostile user may have put in the way
+
+
+FUNCTIONS = [
+    *("length(text)", "clock_timestamp()", "now()", "hashtext(text)", "pg_notify(text, text)", "jsonb_typeof(jsonb)"),
+    *("cardinality(anyarray)", "isfinite(timestamptz)", "pg_sleep(float8)", "set_config(text, text, boolean)"),
+    *("jsonb_array_elements(jsonb)", "nextval(regclass)", "make_interval(float8)", "extract(text, interval)"),
+]
+OPERATORS = [
+    *(
+        "= (text, text)",
+        "= (bigint, bigint)",
+        "< (interval, interval)",
+        ">= (timestamptz, timestamptz)",
+        "-> (jsonb, text)",
+    ),
+    *("+ (timestamptz, interval)", "|| (text, text)", "~ (text, text)", "& (int, int)", "* (float8, float8)"),
+]
+
+
+@pytest.mark.parametrize("path", ["public, pg_catalog", "pg_temp, public, pg_catalog", "public", ""])
+def test_shadows_of_the_servers_own_objects_are_not_seen(q: Caller, path: str) -> None:
+    shadow(q, "public", FUNCTIONS, OPERATORS)
+    shadow(q, "pg_temp", FUNCTIONS, OPERATORS)
+    for table in ("job", "ready", "lane", "lease", "worker", "config", "queue", "pg_locks", "pg_class", "caught_too"):
+        q.sql(f"create temp table {table} (id text, name text)")
+    for kind in ("job_info", "final_state", "float8", "timestamptz", "tid", "smallint"):
+        q.sql(f'create domain pg_temp."{kind}" as pg_catalog.int4 check (value > 1000000)')
+    q.connection.execute(f"select pg_catalog.set_config('search_path', '{path}', false)")
+    life(Caller(q.connection))
+    assert q.connection.execute("select * from public.caught").fetchall() == []
+
+
+def test_wait_runs_nothing_of_others_under_its_callers_rights(q: Caller) -> None:
+    """It cannot pin its search path, so pg_catalog must have an exact fit for each operator in it: else one of
+    somebody's that fits better is taken.
+    """
+    kinds = ["float8", "numeric", "int4", "int8", "timestamptz", "interval", "text"]
+    present = set(q.sql("select oprname, oprleft::regtype::text, oprright::regtype::text from pg_operator"))
+    spelled = {kind: q.sql(f"select '{kind}'::regtype::text")[0][0] for kind in kinds}
+    better = [
+        f"{sign} ({left}, {right})"
+        for sign in ("*", "+", "-", "=", "<", "<=", ">", ">=")
+        for left in kinds
+        for right in kinds
+        if (sign, spelled[left], spelled[right]) not in present
+    ]
+    shadow(q, "public", ["make_interval(secs float8)", "clock_timestamp()", "pg_sleep(float8)"], better)
+    job = q.enqueue()
+    assert q.sql(f"call pgqueue.wait({job}, '20 ms')") == [("queued", None, None)]
+    q("cancel", id=job)
+    assert q.sql(f"call pgqueue.wait({job}, '1 s')") == [("cancelled", "cancelled_by_user", None)]
+    assert q.sql("select distinct who, what from public.caught") == []
+
+
+# Text that would like to be SQL
+
+
+HOSTILE = [
+    *(
+        "'); drop table pgqueue.job; --",
+        "$$; drop schema pgqueue cascade; $$",
+        "'||(select 1/0)||'",
+        "\\'; select 1/0; --",
+    ),
+    *(
+        "'; select pg_terminate_backend(pg_backend_pid()); --",
+        '" or 1=1',
+        'x"; --',
+        "%I",
+        "%s %1$L %%",
+        "$1",
+        "{{7*7}}",
+    ),
+    *('{a,"b"}', "null"),
+]
+Kept = Callable[[Caller, str], bool]
+
+
+def enqueued(door: str, option: str) -> Kept:
+    def kept(q: Caller, text: str) -> bool:
+        given = {text: [text]} if TYPES[option] == "jsonb" else text
+        ((job, _),) = DOORS[door](q, **{"kind": "k", option: given})
+        return bool(q.one("job", id=job)[option] == given)
+
+    return kept
+
+
+def settled(function: str, name: str) -> Kept:
+    """The text as a result, or as the error of a job that fails."""
+
+    def kept(q: Caller, text: str) -> bool:
+        job, worker = q.enqueue(queue="settled"), q.worker("settled")
+        (taken,) = q.claim(worker, queues=["settled"])
+        document = [Jsonb({text: text})]
+        more = f", delays => null, worker => {worker}, queues => array['none']"
+        rest = more if function == "settle_and_claim" else ""
+        q.sql(
+            f"""select * from pgqueue.{function}(
+                  leases => array[{taken["lease"]}]::bigint[], jobs => array[{job}]::bigint[],
+                  outcomes => %s, results => %s::jsonb[], errors => %s::jsonb[]{rest})""",
+            *(["succeeded"], document, None) if name == "result" else (["discard"], None, document),
+        )
+        return bool(q.one("result", id=job)[name] == {text: text})
+
+    return kept
+
+
+def at_work(q: Caller, text: str) -> bool:
+    """Progress, and why a running job was cancelled."""
+    q.enqueue(queue="running")
+    (taken,) = q.claim(q.worker("running"), queues=["running"])
+    q("job_heartbeat", lease=taken["lease"], job=taken["id"], progress={text: text})
+    q("cancel", id=taken["id"], why=text)
+    ((why,),) = q.sql("select why from pgqueue.cancel_request where job_id = %s", taken["id"])
+    return (q.one("job", id=taken["id"])["progress"], why) == ({text: text}, text)
+
+
+def registered(q: Caller, text: str) -> bool:
+    number = q.value("register_worker", name=text, queues=[text, "b"], info={text: text})
+    (row,) = (row for row in q("workers") if row["id"] == number)
+    return (row["name"], row["queues"], row["info"]) == (text, [text, "b"], {text: text})
+
+
+def queue_named(q: Caller, text: str) -> bool:
+    """All that names a queue or a kind, and finds jobs by it."""
+    job, worker = q.enqueue(kind=text, queue=text), q.worker(text)
+    told = [q.value(name, queue=text) for name in ("pause_queue", "resume_queue", "resume_queue")]
+    q("configure_queue", queue=text, settings={"max_attempts": 3})
+    q("worker_sleep", queues=[text])
+    listed = [q("jobs", queue=text, kind=text)[0]["id"], *(row["queue"] for row in q("queues") if row["queue"] == text)]
+    (taken,) = q.claim(worker, queues=[text])
+    none = q.sql(
+        f"select * from pgqueue.settle_and_claim({worker}, '{{}}', '{{}}', '{{}}', null, null, null, %s)", [text]
+    )
+    return [told, listed, taken["queue"], none] == [[True, True, False], [job, text], text, []]
+
+
+def waited(q: Caller, text: str) -> bool:
+    """What goes in is ignored."""
+    job = q.enqueue()
+    return q.sql("call pgqueue.wait(%s, '0', %s, %s, %s)", job, text, text, Jsonb(text)) == [("queued", None, None)]
+
+
+def no(call: str) -> Kept:
+    """Refused: the argument has a closed set of values."""
+
+    def kept(q: Caller, text: str) -> bool:
+        with refused(q, "PQ001"):
+            q.sql(f"select * from pgqueue.{call}", Jsonb({text: text}) if "jsonb" in call else text)
+        return True
+
+    return kept
+
+
+TEXTS = ["kind", "args", "queue", "unique_key", "group_key", "headers"]
+SETTLE = "leases => array[1]::bigint[], jobs => array[1]::bigint[], outcomes => array[%s]"
+NOTHING = "results => null, errors => null, delays => null"
+ARGUMENTS: dict[str, Kept] = {
+    **{f"enqueue.{option}": enqueued("enqueue", option) for option in TEXTS},
+    **{f"enqueue_each.{option}{'s' * ('_key' in option)}": enqueued("enqueue_each", option) for option in TEXTS},
+    **{f"enqueue_many.jobs: {option}": enqueued("enqueue_many", option) for option in TEXTS},
+    "enqueue_many.jobs": no("enqueue_many(jsonb_build_array(%s::jsonb))"),
+    "enqueue.backoff": no("enqueue('k', backoff => %s::jsonb)"),
+    "enqueue_each.backoff": no("enqueue_each('k', '{}', backoff => %s::jsonb)"),
+    **{f"register_worker.{name}": registered for name in ("name", "queues", "info")},
+    **{f"{name}.queue": queue_named for name in ("pause_queue", "resume_queue", "configure_queue", "jobs")},
+    **{f"{name}.queues": queue_named for name in ("claim", "settle_and_claim", "worker_sleep")},
+    "jobs.kind": queue_named,
+    "jobs.state": no("jobs(state => %s)"),
+    **{f"{name}.results": settled(name, "result") for name in ("settle", "settle_and_claim")},
+    **{f"{name}.errors": settled(name, "error") for name in ("settle", "settle_and_claim")},
+    "settle.outcomes": no(f"settle({SETTLE})"),
+    "settle_and_claim.outcomes": no(f"settle_and_claim({SETTLE}, {NOTHING}, worker => 1, queues => array['a'])"),
+    "job_heartbeat.progress": at_work,
+    "cancel.why": at_work,
+    "configure_queue.settings": no("configure_queue('q', %s::jsonb)"),
+    "configure.settings": no("configure(%s::jsonb)"),
+    "maintain.duties": no("maintain(array[%s])"),
+    **{f"wait.{name}": waited for name in ("state", "reason", "result")},
+}
+
+
+def objects(q: Caller) -> dict[str, str]:
+    """Everything in the schema but rows."""
+    return {name: what for name, what in catalogue.snapshot(q.connection).items() if not name.startswith("rows of")}
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_text_stays_text(shared: Caller, argument: str) -> None:
+    """Kept verbatim or refused; the catalogue and what others enqueued stay as they were."""
+    canary = shared.enqueue(queue="canary", args={"sings": True})
+    roles = shared.sql("select rolname from pg_roles order by 1")
+    before = objects(shared)
+    for text in HOSTILE:
+        assert ARGUMENTS[argument](shared, f"{text} {argument}"), text
+    assert shared.one("job", id=canary)["args"] == {"sings": True}
+    assert objects(shared) == before
+    assert shared.sql("select rolname from pg_roles order by 1") == roles
+
+
+def test_every_argument_with_text_in_it_is_put_to_that_test(shared: Caller) -> None:
+    found = shared.sql(
+        """select p.proname || '.' || a.name from pg_proc p
+           cross join unnest(p.proargtypes::regtype[], p.proargnames[1:p.pronargs]) a(kind, name)
+           where p.pronamespace = 'pgqueue'::regnamespace and p.proname !~ '^_'
+             and a.kind::text in ('text', 'text[]', 'jsonb', 'jsonb[]')"""
+    )
+    assert {name for (name,) in found} == {name for name in ARGUMENTS if ":" not in name}
