@@ -1,0 +1,105 @@
+"""PostgreSQL as a job queue.
+
+    from pgqueue import App
+
+    app = App()
+
+    @app.task
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    handle = add.enqueue(1, 2)      # a worker does it: pgqueue worker module:app
+    handle.result(timeout=10)       # 3
+
+Names are loaded when they are first used: importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # importing it from typing would cost more than all the rest of this module
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pgqueue import testing as testing
+    from pgqueue._async.client import AsyncClient as AsyncClient
+    from pgqueue._sync.client import Client as Client
+    from pgqueue.context import Context as Context
+    from pgqueue.errors import Busy as Busy
+    from pgqueue.errors import Conflict as Conflict
+    from pgqueue.errors import ConnectionLost as ConnectionLost
+    from pgqueue.errors import InvalidArgument as InvalidArgument
+    from pgqueue.errors import JobFailed as JobFailed
+    from pgqueue.errors import NotConfigured as NotConfigured
+    from pgqueue.errors import NotSerialisable as NotSerialisable
+    from pgqueue.errors import PermissionDenied as PermissionDenied
+    from pgqueue.errors import PgQueueError as PgQueueError
+    from pgqueue.errors import ResultTimeout as ResultTimeout
+    from pgqueue.errors import SchemaError as SchemaError
+    from pgqueue.errors import SchemaMissing as SchemaMissing
+    from pgqueue.errors import SchemaOutdated as SchemaOutdated
+    from pgqueue.errors import SchemaTooNew as SchemaTooNew
+    from pgqueue.errors import StaleLease as StaleLease
+    from pgqueue.errors import UnknownJob as UnknownJob
+    from pgqueue.errors import UnknownTask as UnknownTask
+    from pgqueue.errors import UnknownWorker as UnknownWorker
+    from pgqueue.handle import JobHandle as JobHandle
+    from pgqueue.handle import JobHandles as JobHandles
+    from pgqueue.options import Backoff as Backoff
+    from pgqueue.outcomes import Cancel as Cancel
+    from pgqueue.outcomes import Discard as Discard
+    from pgqueue.outcomes import Retry as Retry
+    from pgqueue.outcomes import Snooze as Snooze
+    from pgqueue.registry import App as App
+    from pgqueue.task import Task as Task
+
+_WHERE = {
+    "App": "registry",
+    "Task": "task",
+    "Backoff": "options",
+    "Context": "context",
+    "JobHandle": "handle",
+    "JobHandles": "handle",
+    "Client": "_sync.client",
+    "AsyncClient": "_async.client",
+    **dict.fromkeys(("Retry", "Snooze", "Cancel", "Discard"), "outcomes"),
+    **dict.fromkeys(
+        (
+            "Busy",
+            "Conflict",
+            "ConnectionLost",
+            "InvalidArgument",
+            "JobFailed",
+            "NotConfigured",
+            "NotSerialisable",
+            "PermissionDenied",
+            "PgQueueError",
+            "ResultTimeout",
+            "SchemaError",
+            "SchemaMissing",
+            "SchemaOutdated",
+            "SchemaTooNew",
+            "StaleLease",
+            "UnknownJob",
+            "UnknownTask",
+            "UnknownWorker",
+        ),
+        "errors",
+    ),
+}
+_MODULES = ("config", "errors", "models", "schema", "testing", "worker")
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _WHERE:
+        value = getattr(import_module(f"pgqueue.{_WHERE[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in _MODULES:
+        return import_module(f"pgqueue.{name}")
+    raise AttributeError(f"module 'pgqueue' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_WHERE, *_MODULES})

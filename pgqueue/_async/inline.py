@@ -1,0 +1,118 @@
+"""Working through queues in the calling code instead of a worker: what `pgqueue.testing` offers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from psycopg import AsyncConnection
+
+from pgqueue import _running
+from pgqueue._async.client import AsyncClient
+from pgqueue._running import arun_handler
+from pgqueue.errors import PgQueueError, UnknownJob
+from pgqueue.models import ClaimedJob, Job
+
+if TYPE_CHECKING:
+    from pgqueue.registry import App
+
+__all__ = ["client_for", "drain", "find", "waiting"]
+
+
+@asynccontextmanager
+async def client_for(app: App, where: AsyncConnection[Any] | str | None) -> AsyncIterator[AsyncClient]:
+    """A client on a connection, on a DSN, or on the App's own connections."""
+    if isinstance(where, str):
+        async with AsyncClient(where, schema=app.schema) as client:
+            yield client
+    elif where is None:
+        yield app.aclient
+    else:
+        yield AsyncClient(connection=where, schema=app.schema)
+
+
+async def drain(
+    app: App,
+    where: AsyncConnection[Any] | str | None,
+    queues: Sequence[str] | None,
+    *,
+    until_empty: bool,
+    due: bool,
+    reraise: bool,
+    at_most: int,
+) -> list[Job]:
+    """See `pgqueue.testing.drain`."""
+    chosen = (
+        list(queues) if queues is not None else sorted({app.queue, *(t.settings.queue for t in app.tasks.values())})
+    )
+    seen: dict[int, None] = {}
+    async with client_for(app, where) as client:
+        worker = await client.register_worker("pgqueue.testing", chosen, 1)
+        hooks = _running.AsyncHooks(client)
+        runs = 0
+        try:
+            while True:
+                if due:
+                    await client.maintain(["promote", "admit"])
+                jobs = await client.claim(worker, chosen, 1 if until_empty else at_most)
+                for job in jobs:
+                    runs += 1
+                    if runs > at_most:
+                        raise PgQueueError(
+                            f"{at_most} jobs have run and there are more",
+                            "is there a job that enqueues itself? see at_most",
+                        )
+                    seen[job.id] = None
+                    await _run(app, client, job, hooks, reraise)
+                if not jobs or not until_empty:
+                    break
+        finally:
+            await client.deregister_worker(worker)
+        return await find(client, seen)
+
+
+async def _run(app: App, client: AsyncClient, job: ClaimedJob, hooks: _running.AsyncHooks, reraise: bool) -> None:
+    failure: Exception | None = None
+    try:
+        task, call = _running.prepare(app, job, hooks)
+        settlement = _running.settlement_of_value(task, await arun_handler(task, call))
+    except Exception as error:
+        failure = error
+        settlement = _running.settlement_of_exception(error)
+    await hooks.sent()
+    await client.settle(
+        [job.lease],
+        [job.id],
+        [settlement.outcome],
+        [settlement.result],
+        [settlement.error],
+        [settlement.delay],
+    )
+    if failure is not None and reraise:
+        raise failure
+
+
+async def find(client: AsyncClient, ids: Sequence[int] | dict[int, None]) -> list[Job]:
+    """These jobs as they are now, without those of which the queue keeps no history."""
+    found = []
+    for id in ids:
+        try:
+            found.append(await client.job(id))
+        except UnknownJob:
+            continue
+    return found
+
+
+async def waiting(
+    client: AsyncClient, matches: Callable[[Job], bool], queue: str | None, kind: str | None
+) -> list[Job]:
+    """The jobs that are not final and match, oldest first."""
+    found: list[Job] = []
+    before: int | None = None
+    while page := await client.jobs(queue, kind, None, before, 500):
+        before = page[-1].id
+        for line in page:
+            if line.state not in ("succeeded", "failed", "cancelled"):
+                found += [job for job in await find(client, [line.id]) if matches(job)]
+    return found[::-1]

@@ -1,0 +1,124 @@
+"""The connections an App has of its own, made at first use: a sync client a process, an async one an event loop."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from pgqueue._calls import Calls
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from pgqueue._async.client import AsyncClient
+    from pgqueue._sync.client import Client
+    from pgqueue._waiting import ResultListener
+
+__all__ = ["Clients"]
+
+
+class Clients:
+    """`dsn` None means that of `pgqueue.config.resolve_dsn`, asked at first use. `listen_dsn`: where to LISTEN, when
+    `dsn` leads to a pooler.
+
+    With `listen` False nothing ever listens, and results are polled for.
+    """
+
+    def __init__(
+        self,
+        dsn: str | None,
+        *,
+        schema: str,
+        listen_dsn: str | None,
+        listen: bool,
+        prepare_threshold: int | None,
+        pool_size: int,
+    ) -> None:
+        self.dsn = dsn
+        self.schema = schema
+        self.calls = Calls(schema)
+        self.listen_dsn = listen_dsn
+        self.listen = listen
+        self.prepare_threshold = prepare_threshold
+        self.pool_size = pool_size
+        # The rest of the pool stays free for other calls while these threads wait for results.
+        self.listening_slots = threading.BoundedSemaphore(max(1, pool_size // 2))
+        self._lock = threading.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._pid = os.getpid()
+        self._client: Client | None = None
+        self._by_loop: dict[asyncio.AbstractEventLoop, tuple[AsyncClient, ResultListener]] = {}
+
+    def _unfork(self) -> None:
+        if self._pid != os.getpid():
+            # A forked child shares its parent's sockets: using them, even closing them properly, would garble the
+            # parent's sessions.
+            self._lock = threading.Lock()
+            self._forget()
+
+    @property
+    def client(self) -> Client:
+        """The sync client, for any thread."""
+        self._unfork()
+        client = self._client
+        if client is None:
+            from pgqueue._sync.client import Client
+
+            with self._lock:
+                if self._client is None:
+                    self._client = Client(
+                        self.dsn,
+                        schema=self.schema,
+                        prepare_threshold=self.prepare_threshold,
+                        max_size=self.pool_size,
+                    )
+                client = self._client
+        return client
+
+    @property
+    def aclient(self) -> AsyncClient:
+        """The async client of the running event loop."""
+        return self._of_loop()[0]
+
+    def results(self) -> ResultListener:
+        """What awaits results in the running event loop."""
+        return self._of_loop()[1]
+
+    def _of_loop(self) -> tuple[AsyncClient, ResultListener]:
+        import asyncio
+
+        self._unfork()
+        loop = asyncio.get_running_loop()
+        found = self._by_loop.get(loop)
+        if found is None:
+            from pgqueue._async.client import AsyncClient
+            from pgqueue._waiting import ResultListener
+
+            # What was left open by a loop that has ended (asyncio.run without aclose) can only be dropped.
+            self._by_loop = {other: held for other, held in self._by_loop.items() if not other.is_closed()}
+            client = AsyncClient(
+                self.dsn, schema=self.schema, prepare_threshold=self.prepare_threshold, max_size=self.pool_size
+            )
+            found = self._by_loop[loop] = client, ResultListener(self, client)
+        return found
+
+    def close(self) -> None:
+        """Closes the sync client's connections; a later call opens them anew."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    async def aclose(self) -> None:
+        """Closes the connections of the running event loop, and the sync client's."""
+        import asyncio
+
+        found = self._by_loop.pop(asyncio.get_running_loop(), None)
+        if found is not None:
+            client, results = found
+            await results.aclose()
+            await client.aclose()
+        self.close()

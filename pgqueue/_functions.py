@@ -1,0 +1,143 @@
+"""What this library knows of the public SQL functions: arguments with their types, and the result columns it reads.
+
+A test compares it with pg_proc.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Final, LiteralString
+
+from pgqueue import models
+
+__all__ = ["FUNCTIONS", "Function", "literal"]
+
+_Arguments = dict[LiteralString, LiteralString]
+
+
+def literal(text: str) -> LiteralString:
+    """Vouches for a text that holds nothing from outside: a name of ours, or a schema name that passed
+    `validate_schema`.
+    """
+    return text  # pyright: ignore[reportReturnType]
+
+
+@dataclass(frozen=True)
+class Function:
+    """One public function. Without columns it returns a single value, read as the only column, or void."""
+
+    name: LiteralString
+    arguments: _Arguments
+    columns: tuple[LiteralString, ...] = ()
+    is_procedure: bool = False
+
+    def statement(self, schema: LiteralString) -> LiteralString:
+        """Names every argument and column: a newer schema, which adds its own last, serves this library unchanged."""
+        arguments: LiteralString = ", ".join([f"{name} => %({name})s::{kind}" for name, kind in self.arguments.items()])
+        call: LiteralString = f"{schema}.{self.name}({arguments})"
+        if self.is_procedure:
+            return f"call {call}"
+        columns: LiteralString = ", ".join(self.columns) or "*"
+        return f"select {columns} from {call}"
+
+
+def _columns(model: type) -> tuple[LiteralString, ...]:
+    return tuple(literal(field.name) for field in fields(model))
+
+
+_POLICY: Final[_Arguments] = {
+    "max_attempts": "int",
+    "timeout": "interval",
+    "expires_in": "interval",
+    "heartbeat": "interval",
+    "backoff": "jsonb",
+    "headers": "jsonb",
+}
+_SETTLED: Final[_Arguments] = {
+    "leases": "bigint[]",
+    "jobs": "bigint[]",
+    "outcomes": "text[]",
+    "results": "jsonb[]",
+    "errors": "jsonb[]",
+    "delays": "interval[]",
+}
+_CLAIMED: Final = _columns(models.ClaimedJob)
+_ENQUEUED: Final = _columns(models.Enqueued)
+_CHANGE: Final = _columns(models.Change)
+
+_ALL: Final = [
+    Function(
+        "enqueue",
+        {
+            "kind": "text",
+            "args": "jsonb",
+            "queue": "text",
+            "priority": "int",
+            "run_at": "timestamptz",
+            "delay": "interval",
+            "unique_key": "text",
+            "group_key": "text",
+            **_POLICY,
+        },
+        _ENQUEUED,
+    ),
+    Function(
+        "enqueue_each",
+        {
+            "kind": "text",
+            "args": "jsonb[]",
+            "queue": "text",
+            "priority": "int",
+            "run_at": "timestamptz",
+            "delay": "interval",
+            "unique_keys": "text[]",
+            "group_keys": "text[]",
+            **_POLICY,
+        },
+        _ENQUEUED,
+    ),
+    Function("enqueue_many", {"jobs": "jsonb"}, _ENQUEUED),
+    Function("register_worker", {"name": "text", "queues": "text[]", "concurrency": "int", "info": "jsonb"}),
+    Function("worker_heartbeat", {"worker": "bigint", "leases": "bigint[]"}, _columns(models.Directive)),
+    Function("deregister_worker", {"worker": "bigint"}),
+    Function("claim", {"worker": "bigint", "queues": "text[]", "n": "int", "urgent": "boolean"}, _CLAIMED),
+    Function("settle", {**_SETTLED}, _columns(models.Problem)),
+    Function(
+        "settle_and_claim",
+        {"worker": "bigint", **_SETTLED, "queues": "text[]", "n": "int", "urgent": "boolean"},
+        ("problem", *_CLAIMED),
+    ),
+    Function("job_heartbeat", {"lease": "bigint", "job": "bigint", "progress": "jsonb"}, _columns(models.Heartbeat)),
+    Function("cancel", {"id": "bigint", "why": "text"}, _CHANGE),
+    Function("retry", {"id": "bigint"}, _CHANGE),
+    Function("reschedule", {"id": "bigint", "run_at": "timestamptz"}, _CHANGE),
+    Function("set_priority", {"id": "bigint", "priority": "int"}, _CHANGE),
+    Function("pause_queue", {"queue": "text"}),
+    Function("resume_queue", {"queue": "text"}),
+    Function("configure_queue", {"queue": "text", "settings": "jsonb"}),
+    Function("configure", {"settings": "jsonb"}),
+    Function("result", {"id": "bigint"}, _columns(models.Result)),
+    Function("watch", {"jobs": "bigint[]", "lasting": "interval", "listening": "boolean"}, ("job_id", "state")),
+    Function("unwatch", {}),
+    Function("wait", {"id": "bigint", "timeout": "interval"}, ("state", "reason", "result"), is_procedure=True),
+    Function("worker_sleep", {"queues": "text[]"}),
+    Function("worker_wake", {}),
+    Function("try_lead", {}),
+    Function("stop_leading", {}),
+    Function("maintain", {"duties": "text[]"}, _columns(models.Duty)),
+    Function("next_due", {}),
+    Function("job", {"id": "bigint"}, _columns(models.Job)),
+    Function(
+        "jobs",
+        {"queue": "text", "kind": "text", "state": "text", "before": "bigint", "max": "int"},
+        _columns(models.JobSummary),
+    ),
+    Function("attempts", {"id": "bigint"}, _columns(models.Attempt)),
+    Function("queues", {}, _columns(models.QueueInfo)),
+    Function("workers", {}, _columns(models.WorkerInfo)),
+    Function("why", {"id": "bigint"}),
+    Function("health", {}, _columns(models.HealthItem)),
+    Function("version", {}),
+]
+
+FUNCTIONS: Final[dict[str, Function]] = {function.name: function for function in _ALL}

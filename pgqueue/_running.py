@@ -1,0 +1,105 @@
+"""Running one claimed job where we are: what `pgqueue.testing` shares between its sync and async doors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pgqueue.context import Context
+from pgqueue.errors import NotSerialisable, UnknownTask
+from pgqueue.models import JSON, ClaimedJob
+from pgqueue.outcomes import Cancel, Discard, Retry, Settlement, Snooze, settlement_of_error, settlement_of_outcome
+
+if TYPE_CHECKING:
+    from pgqueue._async.client import AsyncClient
+    from pgqueue._sync.client import Client
+    from pgqueue.registry import App
+    from pgqueue.task import Task
+
+__all__ = [
+    "AsyncHooks",
+    "Hooks",
+    "arun_handler",
+    "prepare",
+    "run_handler",
+    "settlement_of_exception",
+    "settlement_of_value",
+]
+
+
+class Hooks:
+    """Progress of jobs run by blocking code."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def progress(self, job: ClaimedJob, value: JSON) -> None:
+        self._client.job_heartbeat(job.lease, job.id, value)
+
+    async def aprogress(self, job: ClaimedJob, value: JSON) -> None:
+        self.progress(job, value)
+
+    def sent(self) -> None:
+        """Blocking progress is stored when it returns."""
+
+
+class AsyncHooks:
+    """Progress of jobs run on an event loop: async handlers on it, sync ones in threads beside it."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self._loop = asyncio.get_running_loop()
+        self._sending: set[asyncio.Task[None]] = set()
+
+    def progress(self, job: ClaimedJob, value: JSON) -> None:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            asyncio.run_coroutine_threadsafe(self.aprogress(job, value), self._loop).result()
+            return
+        task = self._loop.create_task(self.aprogress(job, value))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def aprogress(self, job: ClaimedJob, value: JSON) -> None:
+        await self._client.job_heartbeat(job.lease, job.id, value)
+
+    async def sent(self) -> None:
+        """Returns when all progress has been stored. Raises what storing raised."""
+        await asyncio.gather(*self._sending)
+
+
+def prepare(app: App, job: ClaimedJob, hooks: Hooks | AsyncHooks) -> tuple[Task[..., Any], Callable[[], Any]]:
+    """The job's task and what runs it. Raises UnknownTask, InvalidArgument."""
+    task = app.find(job.kind)
+    deadline = None if job.timeout is None else datetime.now(UTC) + job.timeout
+    return task, task.prepare(job.args, Context(job, hooks, deadline=deadline) if task.wants_context else None)
+
+
+def run_handler(task: Task[..., Any], call: Callable[[], Any]) -> Any:
+    """Runs a handler to its end, an async one in an event loop of its own."""
+    if not task.is_async:
+        return call()
+    return asyncio.run(call())
+
+
+async def arun_handler(task: Task[..., Any], call: Callable[[], Any]) -> Any:
+    """Runs a handler to its end: async here, sync in a thread."""
+    return await call() if task.is_async else await asyncio.to_thread(call)
+
+
+def settlement_of_value(task: Task[..., Any], value: Any) -> Settlement:
+    """How to settle a job whose handler has returned this."""
+    if isinstance(value, Retry | Snooze | Cancel | Discard):
+        return settlement_of_outcome(value)
+    try:
+        return Settlement("succeeded", task.encode_result(value))
+    except NotSerialisable as error:
+        return settlement_of_error(error, "discard")
+
+
+def settlement_of_exception(error: BaseException) -> Settlement:
+    """How to settle a job that has raised: one that nobody here can ever run is not tried again."""
+    return settlement_of_error(error, "discard" if isinstance(error, UnknownTask) else "failed")

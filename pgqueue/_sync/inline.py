@@ -1,0 +1,123 @@
+# Generated from pgqueue/_async/inline.py by pgqueue/_async/generate.py: change it there.
+"""Working through queues in the calling code instead of a worker: what `pgqueue.testing` offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from psycopg import Connection
+
+from pgqueue import _running
+from pgqueue._running import run_handler
+from pgqueue._sync.client import Client
+from pgqueue.errors import PgQueueError, UnknownJob
+from pgqueue.models import ClaimedJob, Job
+
+if TYPE_CHECKING:
+    from pgqueue.registry import App
+
+__all__ = ["client_for", "drain", "find", "waiting"]
+
+
+@contextmanager
+def client_for(app: App, where: Connection[Any] | str | None) -> Iterator[Client]:
+    """A client on a connection, on a DSN, or on the App's own connections."""
+    if isinstance(where, str):
+        with Client(where, schema=app.schema) as client:
+            yield client
+    elif where is None:
+        yield app.client
+    else:
+        yield Client(connection=where, schema=app.schema)
+
+
+def drain(
+    app: App,
+    where: Connection[Any] | str | None,
+    queues: Sequence[str] | None,
+    *,
+    until_empty: bool,
+    due: bool,
+    reraise: bool,
+    at_most: int,
+) -> list[Job]:
+    """See `pgqueue.testing.drain`."""
+    chosen = (
+        list(queues)
+        if queues is not None
+        else sorted({app.queue, *(t.settings.queue for t in app.tasks.values())})
+    )
+    seen: dict[int, None] = {}
+    with client_for(app, where) as client:
+        worker = client.register_worker("pgqueue.testing", chosen, 1)
+        hooks = _running.Hooks(client)
+        runs = 0
+        try:
+            while True:
+                if due:
+                    client.maintain(["promote", "admit"])
+                jobs = client.claim(worker, chosen, 1 if until_empty else at_most)
+                for job in jobs:
+                    runs += 1
+                    if runs > at_most:
+                        raise PgQueueError(
+                            f"{at_most} jobs have run and there are more",
+                            "is there a job that enqueues itself? see at_most",
+                        )
+                    seen[job.id] = None
+                    _run(app, client, job, hooks, reraise)
+                if not jobs or not until_empty:
+                    break
+        finally:
+            client.deregister_worker(worker)
+        return find(client, seen)
+
+
+def _run(
+    app: App, client: Client, job: ClaimedJob, hooks: _running.Hooks, reraise: bool
+) -> None:
+    failure: Exception | None = None
+    try:
+        task, call = _running.prepare(app, job, hooks)
+        settlement = _running.settlement_of_value(task, run_handler(task, call))
+    except Exception as error:
+        failure = error
+        settlement = _running.settlement_of_exception(error)
+    hooks.sent()
+    client.settle(
+        [job.lease],
+        [job.id],
+        [settlement.outcome],
+        [settlement.result],
+        [settlement.error],
+        [settlement.delay],
+    )
+    if failure is not None and reraise:
+        raise failure
+
+
+def find(client: Client, ids: Sequence[int] | dict[int, None]) -> list[Job]:
+    """These jobs as they are now, without those of which the queue keeps no history."""
+    found = []
+    for id in ids:
+        try:
+            found.append(client.job(id))
+        except UnknownJob:
+            continue
+    return found
+
+
+def waiting(
+    client: Client, matches: Callable[[Job], bool], queue: str | None, kind: str | None
+) -> list[Job]:
+    """The jobs that are not final and match, oldest first."""
+    found: list[Job] = []
+    before: int | None = None
+    while page := client.jobs(queue, kind, None, before, 500):
+        before = page[-1].id
+        for line in page:
+            if line.state not in ("succeeded", "failed", "cancelled"):
+                found += [job for job in find(client, [line.id]) if matches(job)]
+    return found[::-1]

@@ -1,0 +1,291 @@
+"""Waiting for results: a notification when there is one, a poll in any case.
+
+Async waiters share one listening connection per event loop. A sync waiter has one to itself while it waits, and polls
+when too many do. The two have nothing to gain from being one source text, so this file is not generated. Correct with
+LISTEN off, behind a pooler and through restarts of the server: notifications only make it quicker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from pgqueue.config import resolve_dsn
+from pgqueue.errors import ConnectionLost, PgQueueError, ResultTimeout, UnknownJob
+from pgqueue.models import FINAL_STATES, Result
+
+if TYPE_CHECKING:
+    from pgqueue._async.client import AsyncClient
+    from pgqueue._clients import Clients
+    from pgqueue._sync.client import Client
+
+__all__ = ["ResultListener", "wait_for_result"]
+
+_log = logging.getLogger("pgqueue.results")
+
+_FIRST_POLL = 0.02
+_FIRST_POLL_LISTENING = 0.25
+_LONGEST_POLL = 1.0
+_LONGEST_POLL_HEARD = 20.0  # once a notification has come in, the polls only guard against one that gets lost
+_LASTING = 60.0  # seconds for which the server remembers our interest
+_LINGER = 5.0  # seconds for which the shared listener stays when nobody waits any more
+
+
+def _next(pause: float, longest: float = _LONGEST_POLL) -> float:
+    """The pause after this one: growing, and jittered, so that many waiters do not march in step."""
+    return min(pause * 1.6, longest) * random.uniform(0.75, 1.0)
+
+
+def _timed_out(job: int, timeout: float | None) -> ResultTimeout:
+    return ResultTimeout(
+        f"job {job} has not ended within {timeout:g} s", f"it goes on; what it waits for: pgqueue job why {job}"
+    )
+
+
+# -- sync -------------------------------------------------------------------------------------------------------------
+
+
+def wait_for_result(clients: Clients, job: int, timeout: float | None) -> Result:
+    """Blocks until the job is final. Raises ResultTimeout, UnknownJob, and what the client raises."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    client = clients.client
+    result = client.result(job)
+    if result.is_final:
+        return result
+    with contextlib.ExitStack() as stack:
+        connection = _try_listen(stack, clients, client, job)
+        # The first look follows at once: a job that ended before we listened has told nobody.
+        pause = 0.0
+        while True:
+            remaining = None if deadline is None else deadline - time.monotonic()
+            if remaining is not None and remaining <= 0:
+                raise _timed_out(job, timeout)
+            step = pause if remaining is None else min(pause, remaining)
+            if connection is None:
+                time.sleep(step)
+            elif not _hear(connection, str(job), step):
+                connection = None
+            try:
+                result = (client if connection is None else client.on(connection)).result(job)
+            except ConnectionLost as error:
+                _log.warning("cannot ask for the result of job %s, trying on: %s", job, error)
+            if result.is_final:
+                return result
+            pause = _next(pause or _FIRST_POLL_LISTENING if connection else pause or _FIRST_POLL)
+
+
+def _try_listen(
+    stack: contextlib.ExitStack, clients: Clients, client: Client, job: int
+) -> psycopg.Connection[Any] | None:
+    """A connection that listens for the job until the stack unwinds; None when it has to do without."""
+    if not clients.listen or not clients.listening_slots.acquire(blocking=False):
+        return None
+    stack.callback(clients.listening_slots.release)
+    try:
+        connection = stack.enter_context(_listening(clients, client))
+        client.on(connection).watch([job], _LASTING)
+    except (psycopg.Error, PgQueueError) as error:
+        _log.info("cannot listen for the end of job %s, polling: %s", job, error)
+        return None
+    return connection
+
+
+@contextmanager
+def _listening(clients: Clients, client: Client) -> Iterator[psycopg.Connection[Any]]:
+    holder = (
+        psycopg.connect(clients.listen_dsn, autocommit=True)
+        if clients.listen_dsn is not None
+        else client.pool().connection()
+    )
+    with holder as connection:
+        connection.execute(f"listen {client.calls.done_channel}")
+        try:
+            yield connection
+        finally:
+            if not connection.closed:
+                with contextlib.suppress(
+                    psycopg.Error, ConnectionLost
+                ):  # then the session is gone, and its interest with it
+                    client.on(connection).unwatch()
+                    connection.execute(f"unlisten {client.calls.done_channel}")
+
+
+def _hear(connection: psycopg.Connection[Any], payload: str, timeout: float) -> bool:
+    """Returns when the job's notification comes or time is up; False when the connection is lost: poll from then on."""
+    try:
+        for notice in connection.notifies(timeout=timeout):
+            if notice.payload == payload:
+                break
+    except psycopg.OperationalError as error:
+        _log.info("lost the listening connection, polling: %s", error)
+        return False
+    return True
+
+
+# -- async ------------------------------------------------------------------------------------------------------------
+
+
+class ResultListener:
+    """Hears for all waiters of one event loop. Its task runs while somebody waits, and a little longer."""
+
+    def __init__(self, clients: Clients, client: AsyncClient) -> None:
+        self._clients = clients
+        self._client = client
+        self._waiters: dict[int, set[asyncio.Event]] = {}
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._listening = False
+        self._heard = False  # until a notification has come in there may be a pooler between that swallows them
+
+    async def wait(self, job: int, timeout: float | None) -> Result:
+        """Waits until the job is final. Raises ResultTimeout, UnknownJob, and what the client raises."""
+        try:
+            async with asyncio.timeout(timeout):
+                result = await self._client.result(job)
+                return result if result.is_final else await self._wait(job)
+        except TimeoutError:
+            raise _timed_out(job, timeout) from None
+
+    async def _wait(self, job: int) -> Result:
+        told = asyncio.Event()
+        self._waiters.setdefault(job, set()).add(told)
+        try:
+            self._start()
+            pause = 0.0
+            while True:
+                first = _FIRST_POLL_LISTENING if self._listening else _FIRST_POLL
+                pause = _next(pause or first, _LONGEST_POLL_HEARD if self._heard else _LONGEST_POLL)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await told.wait()
+                told.clear()
+                try:
+                    result = await self._client.result(job)
+                except ConnectionLost as error:
+                    _log.warning("cannot ask for the result of job %s, trying on: %s", job, error)
+                else:
+                    if result.is_final:
+                        return result
+        finally:
+            self._waiters[job].discard(told)
+            if not self._waiters[job]:
+                del self._waiters[job]
+
+    def _start(self) -> None:
+        if self._clients.listen:
+            self._wake.set()
+            if self._task is None or self._task.done():
+                self._task = asyncio.create_task(self._run(), name="pgqueue results")
+
+    def _release(self, job: int) -> None:
+        for told in self._waiters.get(job, ()):
+            told.set()
+
+    async def aclose(self) -> None:
+        """Ends the listening; who still waits polls."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    # -- the listening task ---------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        """Listens until nobody has waited for a while, through losses of the connection: the waiters poll meanwhile."""
+        pause = _FIRST_POLL_LISTENING
+        while True:
+            try:
+                await self._listen()
+                return
+            except (psycopg.Error, PgQueueError, OSError) as error:
+                _log.warning("cannot listen for results, polling: %s", error)
+            finally:
+                self._listening = self._heard = False
+            if not self._waiters:
+                return
+            await asyncio.sleep(pause)
+            pause = _next(pause, _LONGEST_POLL_HEARD)
+
+    async def _listen(self) -> None:
+        dsn = self._clients.listen_dsn
+        connection = await psycopg.AsyncConnection.connect(
+            resolve_dsn(self._clients.dsn).dsn if dsn is None else dsn,
+            autocommit=True,
+            prepare_threshold=self._clients.prepare_threshold,
+            fallback_application_name="pgqueue",
+        )
+        async with connection:
+            on = self._client.on(connection)
+            connection.add_notify_handler(lambda notice: self._final(notice.payload))
+            await connection.execute(f"listen {self._client.calls.done_channel}")
+            self._listening = True
+            watched: dict[int, float] = {}  # job → when our interest must be renewed
+            idle_since: float | None = None
+            while True:
+                now = time.monotonic()
+                watched = {job: until for job, until in watched.items() if until > now and job in self._waiters}
+                new = self._waiters.keys() - watched.keys()
+                if new:
+                    await self._watch(on, new)
+                    watched.update(dict.fromkeys(new, now + _LASTING / 2))
+                if self._waiters:
+                    idle_since = None
+                elif idle_since is None:
+                    idle_since = now
+                elif now - idle_since >= _LINGER:
+                    await on.unwatch()
+                    return
+                await self._readable(connection)
+                self._drain(connection)
+
+    async def _watch(self, on: AsyncClient, jobs: Iterable[int]) -> None:
+        try:
+            states = await on.watch(jobs, _LASTING)
+        except UnknownJob:
+            # One of them is gone, which the waiter will find out for itself, and the call did nothing for the others.
+            states = {}
+            for job in jobs:
+                try:
+                    states.update(await on.watch([job], _LASTING))
+                except UnknownJob:
+                    self._release(job)
+        for job, state in states.items():
+            if state in FINAL_STATES:
+                self._release(job)
+
+    async def _readable(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """Returns when the server has sent something, somebody new waits, or a little time has passed.
+
+        The reader goes on and off with each wait: psycopg uses the same slot of the event loop while it runs a
+        statement.
+        """
+        loop = asyncio.get_running_loop()
+        descriptor = connection.fileno()
+        loop.add_reader(descriptor, self._wake.set)
+        try:
+            async with asyncio.timeout(_LINGER):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        finally:
+            loop.remove_reader(descriptor)
+        self._wake.clear()
+
+    def _drain(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """Takes what came in while no statement ran. Raises psycopg.OperationalError when that is the end."""
+        connection.pgconn.consume_input()
+        while (notice := connection.pgconn.notifies()) is not None:
+            self._final(notice.extra.decode())
+
+    def _final(self, payload: str) -> None:
+        self._heard = True
+        if payload.isdecimal():
+            self._release(int(payload))

@@ -1,0 +1,209 @@
+"""App and Task: functions registered under a kind, and jobs made from calls of them.
+
+    app = App()
+
+    @app.task(queue="mail", max_attempts=3)
+    def send(to: str, template: str = "welcome") -> int: ...
+
+    send.enqueue("ada@example.org")                         # on a connection of the App's own
+    send.on(connection).enqueue("ada@example.org")          # in the caller's transaction
+    send.options(delay=60, priority=5).enqueue("ada@example.org")
+
+Importing this and registering tasks opens nothing and imports no driver.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, overload
+
+from pgqueue._calls import Call
+from pgqueue._clients import Clients
+from pgqueue._sqlfiles import validate_schema
+from pgqueue.context import Context, ContextHooks
+from pgqueue.errors import InvalidArgument, UnknownTask
+from pgqueue.handle import JobHandle, JobHandles
+from pgqueue.models import JSON, Enqueued
+from pgqueue.options import Backoff, Key, OptionValues, Seconds, TaskOptions
+from pgqueue.task import Task
+
+if TYPE_CHECKING:
+    from pgqueue._async.client import AsyncClient
+    from pgqueue._sync.client import Client
+
+__all__ = ["App", "Backoff", "Context", "ContextHooks", "JobHandle", "JobHandles", "Task", "TaskOptions"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _Decorator(Protocol):
+    """`@app.task(...)`: four kinds of function, one kind of task."""
+
+    @overload
+    def __call__(self, fn: Callable[Concatenate[Context, P], Awaitable[R]], /) -> Task[P, R]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def __call__(self, fn: Callable[Concatenate[Context, P], R], /) -> Task[P, R]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def __call__(self, fn: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+
+
+class App:
+    """A set of tasks, and the database their jobs go to.
+
+    `dsn`: libpq connection string or URL; None: asked of `pgqueue.config.resolve_dsn` at first use. `queue`: the queue
+    of tasks that name none. Connections are opened at first use, `pool_size` at most for each of sync and async use.
+    `listen`: whether waiting for results may LISTEN (on `listen_dsn`, when `dsn` leads to a transaction pooler; give
+    listen=False when there is only the pooler). `prepare_threshold`: psycopg's; None behind a pooler that does not know
+    prepared statements.
+    """
+
+    def __init__(
+        self,
+        dsn: str | None = None,
+        *,
+        schema: str = "pgqueue",
+        queue: str = "default",
+        listen: bool = True,
+        listen_dsn: str | None = None,
+        prepare_threshold: int | None = 5,
+        pool_size: int = 4,
+    ) -> None:
+        self.schema = validate_schema(schema)
+        self.queue = queue
+        self.tasks: dict[str, Task[..., Any]] = {}
+        self.clients = Clients(
+            dsn,
+            schema=schema,
+            listen_dsn=listen_dsn,
+            listen=listen,
+            prepare_threshold=prepare_threshold,
+            pool_size=pool_size,
+        )
+
+    @property
+    def dsn(self) -> str | None:
+        """The DSN given. May be set until the first connection is opened, or after `close`."""
+        return self.clients.dsn
+
+    @dsn.setter
+    def dsn(self, dsn: str | None) -> None:
+        self.clients.dsn = dsn
+
+    @property
+    def client(self) -> Client:
+        """A sync client of the App's own, for everything that is no task: `app.client.pause_queue("mail")`."""
+        return self.clients.client
+
+    @property
+    def aclient(self) -> AsyncClient:
+        """An async client of the App's own, one for each event loop."""
+        return self.clients.aclient
+
+    def close(self) -> None:
+        """Closes the sync connections the App has opened; a later call opens them anew."""
+        self.clients.close()
+
+    async def aclose(self) -> None:
+        """Closes the connections the App has opened for the running event loop, and the sync ones."""
+        await self.clients.aclose()
+
+    # -- registering ----------------------------------------------------------------------------------------------
+
+    @overload
+    def task(self, fn: Callable[Concatenate[Context, P], Awaitable[R]], /) -> Task[P, R]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def task(self, fn: Callable[Concatenate[Context, P], R], /) -> Task[P, R]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def task(self, fn: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def task(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(
+        self,
+        kind: str | None = None,
+        /,
+        *,
+        queue: str | None = None,
+        priority: int = 0,
+        delay: Seconds | None = None,
+        unique_key: Key = None,
+        group_key: Key = None,
+        max_attempts: int | None = None,
+        timeout: Seconds | None = None,
+        backoff: Backoff | None = None,
+        expires_in: Seconds | None = None,
+        heartbeat: Seconds | None = None,
+        headers: Mapping[str, JSON] | None = None,
+    ) -> _Decorator: ...
+    def task(self, kind: Any = None, /, *, queue: str | None = None, **options: Any) -> Any:
+        """Registers a function as a task: `@app.task`, or `@app.task("kind", queue=..., ...)`.
+
+        The kind is what callers in SQL name, and defaults to the function's name. For the options see TaskOptions. A
+        parameter annotated `pgqueue.Context` is filled in by whoever runs the job. Raises InvalidArgument for an
+        unknown option, and when another function has the kind already.
+        """
+        if callable(kind):
+            return self._register(kind, kind.__name__, TaskOptions(queue=self.queue))
+        chosen = TaskOptions(queue=self.queue if queue is None else queue).changed(options)
+
+        def decorate(fn: Callable[..., Any]) -> Task[..., Any]:
+            return self._register(fn, fn.__name__ if kind is None else kind, chosen)
+
+        return decorate
+
+    def _register(self, fn: Callable[..., Any], kind: str, options: TaskOptions) -> Task[..., Any]:
+        if not callable(fn) or inspect.isclass(fn) or inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+            raise InvalidArgument(
+                f"{fn!r} cannot be a task", "decorate a function, sync or async, that returns its result"
+            )
+        present = self.tasks.get(kind)
+        if present is not None and (present.fn.__module__, present.fn.__qualname__) != (fn.__module__, fn.__qualname__):
+            raise InvalidArgument(
+                f"the kind {kind!r} is taken by {present.fn.__module__}.{present.fn.__qualname__}",
+                f'give one of them another: @app.task("{fn.__module__}.{fn.__name__}")',
+            )
+        task: Task[..., Any] = Task(self.clients, fn, kind, options)
+        self.tasks[kind] = task
+        return task
+
+    def find(self, kind: str) -> Task[..., Any]:
+        """The task registered under `kind`. Raises UnknownTask."""
+        try:
+            return self.tasks[kind]
+        except KeyError:
+            known = ", ".join(sorted(self.tasks)) or "none"
+            raise UnknownTask(f"no task of kind {kind!r} is registered", f"registered: {known}") from None
+
+    # -- jobs of any kind -----------------------------------------------------------------------------------------
+
+    def enqueue(
+        self, kind: str, args: Mapping[str, JSON] | None = None, **options: Unpack[OptionValues]
+    ) -> JobHandle[Any]:
+        """A job of a kind whose code need not be here. `args` is plain JSON. SQL function: enqueue."""
+        return self._handle(self.clients.client.run(self._call(kind, args, options)))
+
+    async def aenqueue(
+        self, kind: str, args: Mapping[str, JSON] | None = None, **options: Unpack[OptionValues]
+    ) -> JobHandle[Any]:
+        return self._handle(await self.clients.aclient.run(self._call(kind, args, options)))
+
+    def handle(self, id: int) -> JobHandle[Any]:
+        """A handle for a job known by its id, for its result as plain JSON. Asks nothing of the database."""
+        return JobHandle(self.clients, id, False)
+
+    def _call(self, kind: str, args: Mapping[str, JSON] | None, options: OptionValues) -> Call[Enqueued]:
+        chosen = TaskOptions(queue=self.queue).changed(options)
+        if callable(chosen.unique_key) or callable(chosen.group_key):
+            raise InvalidArgument(
+                "here unique_key and group_key are strings", "keys made by a function belong to tasks"
+            )
+        return self.clients.calls.enqueue(
+            kind, args, unique_key=chosen.unique_key, group_key=chosen.group_key, **chosen.shared()
+        )
+
+    def _handle(self, answer: Enqueued) -> JobHandle[Any]:
+        return JobHandle(self.clients, answer.id, answer.created)

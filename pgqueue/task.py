@@ -1,0 +1,237 @@
+"""Task: one registered function, and how its calls become jobs."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from functools import cached_property, partial, update_wrapper
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, TypeVar, Unpack
+
+from pgqueue._bulk import BulkItem, aslices, slices
+from pgqueue._calls import Call
+from pgqueue._json import JsonText, dumps
+from pgqueue._signature import Signature
+from pgqueue.context import Context
+from pgqueue.convert import dumps_value
+from pgqueue.errors import InvalidArgument
+from pgqueue.handle import JobHandle, JobHandles
+from pgqueue.models import JSON, Enqueued
+from pgqueue.options import Key, OptionValues, TaskOptions
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection, Connection
+
+    from pgqueue._async.client import AsyncClient
+    from pgqueue._clients import Clients
+    from pgqueue._sync.client import Client
+
+__all__ = ["Arguments", "Task"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Arguments: TypeAlias = "tuple[Any, ...] | Mapping[str, Any]"
+"""One call's arguments in enqueue_many: by position, or by name."""
+
+
+class Task(Generic[P, R]):
+    """Made by `@app.task`. `kind` is the job kind, `fn` the function, `settings` its options; calling the task calls
+    the function.
+    """
+
+    def __init__(self, clients: Clients, fn: Callable[..., Any], kind: str, settings: TaskOptions) -> None:
+        self.kind = kind
+        self.fn = fn
+        self.settings = settings
+        self.is_async = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(type(fn).__call__)
+        self._clients = clients
+        self._connection: Connection[Any] | AsyncConnection[Any] | None = None
+        self._original: Task[P, R] = self
+        update_wrapper(self, fn, updated=())
+
+    def __repr__(self) -> str:
+        return f"<Task {self.kind!r} of {self.fn.__module__}.{self.fn.__qualname__}>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls the function itself, here and now; no job, no conversion."""
+        return self.fn(*args, **kwargs)
+
+    # -- variants -------------------------------------------------------------------------------------------------
+
+    def options(self, **changes: Unpack[OptionValues]) -> Task[P, R]:
+        """The same task with other options: `task.options(delay=60).enqueue(...)`. Raises InvalidArgument."""
+        return self._variant(settings=self.settings.changed(changes))
+
+    def on(self, connection: Connection[Any] | AsyncConnection[Any]) -> Task[P, R]:
+        """The same task, enqueuing on this psycopg connection, in the transaction it is in: roll back, and there is no
+        job.
+
+        `enqueue` wants a Connection, `aenqueue` an AsyncConnection. Nothing is committed for you.
+        """
+        return self._variant(_connection=connection)
+
+    def _variant(self, **attributes: Any) -> Task[P, R]:
+        other = copy.copy(self)
+        other.__dict__.update(attributes)
+        return other
+
+    # -- enqueue --------------------------------------------------------------------------------------------------
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+        """A job that calls the function with these arguments, later, in a worker. SQL function: enqueue.
+
+        Raises InvalidArgument when the arguments do not fit the signature or an option is out of range, NotSerialisable
+        when JSON cannot carry one of them, ConnectionLost. Without `on(connection)` it is committed when this returns.
+        """
+        return self._handle(self._client().run(self._call(args, kwargs)))
+
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+        """`enqueue` for async code."""
+        return self._handle(await self._aclient().run(self._call(args, kwargs)))
+
+    def enqueue_many(self, calls: Iterable[Arguments]) -> JobHandles[R]:
+        """A job for each element, a tuple of positional arguments or a mapping of named ones; all of them or none.
+
+        The input may be endless in length: it is sent in slices of bounded size, in one transaction. With
+        `on(connection)` that is the caller's, with a savepoint around. SQL function: enqueue_each.
+        """
+        handles = self._handles()
+        with self._client().transaction() as client:
+            for slice_ in slices(calls, self._item):
+                handles.add(client.run(self._bulk_call(slice_)))
+        return handles
+
+    async def aenqueue_many(self, calls: Iterable[Arguments] | AsyncIterable[Arguments]) -> JobHandles[R]:
+        """`enqueue_many` for async code; the input may be an async iterable."""
+        handles = self._handles()
+        async with self._aclient().transaction() as client:
+            async for slice_ in aslices(calls, self._item):
+                handles.add(await client.run(self._bulk_call(slice_)))
+        return handles
+
+    # -- for whoever runs jobs --------------------------------------------------------------------------------------
+
+    @property
+    def signature(self) -> Signature:
+        """What is known of the function's parameters, resolved at first use."""
+        return self._original._signature
+
+    @cached_property
+    def _signature(self) -> Signature:
+        return Signature.of(self.fn, self.kind, Context)
+
+    @property
+    def wants_context(self) -> bool:
+        """Whether the function has a parameter annotated Context."""
+        return self.signature.context is not None
+
+    def bind(self, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> dict[str, JSON]:
+        """The job's args for a call, typed values converted. Raises InvalidArgument, NotSerialisable."""
+        return self.signature.bind(args, kwargs or {})
+
+    def decode(self, args: dict[str, JSON]) -> dict[str, Any]:
+        """A job's args as values by parameter name: the same dict when there is nothing to convert. Raises
+        InvalidArgument.
+        """
+        return self.signature.decode(args)
+
+    def prepare(self, args: dict[str, JSON], context: Context | None = None) -> Callable[[], Any]:
+        """What runs the job when called (and, of an async function, awaited): the function with its arguments and
+        context.
+
+        Raises InvalidArgument when the args do not fit the signature. A task that `wants_context` must be given one.
+        """
+        positional, named = self.signature.call_arguments(args, context)
+        return partial(self.fn, *positional, **named)
+
+    def encode_result(self, value: Any) -> JsonText | None:
+        """JSON text of what the function returned, None for None: an element of `settle`'s results. Raises
+        NotSerialisable.
+        """
+        if value is None:
+            return None
+        return dumps_value(value, f"the result of task {self.kind!r}", self.signature.returns)
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call[Enqueued]:
+        settings = self.settings
+        return self._clients.calls.enqueue(
+            self.kind,
+            self._document(args, kwargs),
+            unique_key=self._key(settings.unique_key, "unique_key", args, kwargs),
+            group_key=self._key(settings.group_key, "group_key", args, kwargs),
+            **settings.shared(),
+        )
+
+    def _document(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> JsonText:
+        return dumps(self.signature.bind(args, kwargs), "argument")
+
+    def _key(self, key: Key, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
+        if not callable(key):
+            return key
+        try:
+            return key(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidArgument(
+                f"the {name} function of task {self.kind!r} failed: {error}", "it gets the arguments of the task itself"
+            ) from error
+
+    def _item(self, call: Arguments) -> BulkItem:
+        args: tuple[Any, ...]
+        kwargs: Mapping[str, Any]
+        if isinstance(call, Mapping):
+            args, kwargs = (), call
+        elif isinstance(call, tuple):
+            args, kwargs = call, {}
+        else:
+            raise InvalidArgument(
+                f"enqueue_many takes tuples or mappings of arguments, not {type(call).__name__}",
+                "for one argument each: task.enqueue_many((value,) for value in values)",
+            )
+        return (
+            self._document(args, kwargs),
+            self._key(self.settings.unique_key, "unique_key", args, kwargs),
+            self._key(self.settings.group_key, "group_key", args, kwargs),
+        )
+
+    def _bulk_call(self, items: list[BulkItem]) -> Call[list[Enqueued]]:
+        settings = self.settings
+        return self._clients.calls.enqueue_each(
+            self.kind,
+            [item[0] for item in items],
+            unique_keys=None if settings.unique_key is None else [item[1] for item in items],
+            group_keys=None if settings.group_key is None else [item[2] for item in items],
+            **settings.shared(),
+        )
+
+    def _handle(self, answer: Enqueued) -> JobHandle[R]:
+        return JobHandle(self._clients, answer.id, answer.created, self.signature.returns)
+
+    def _handles(self) -> JobHandles[R]:
+        return JobHandles(self._clients, self.signature.returns)
+
+    def _client(self) -> Client:
+        connection = self._connection
+        if connection is None:
+            return self._clients.client
+        from psycopg import Connection
+
+        if not isinstance(connection, Connection):
+            raise InvalidArgument(
+                "enqueue needs a psycopg Connection", "on an AsyncConnection: await task.on(connection).aenqueue(...)"
+            )
+        return self._clients.client.on(connection)
+
+    def _aclient(self) -> AsyncClient:
+        connection = self._connection
+        if connection is None:
+            return self._clients.aclient
+        from psycopg import AsyncConnection
+
+        if not isinstance(connection, AsyncConnection):
+            raise InvalidArgument(
+                "aenqueue needs a psycopg AsyncConnection", "on a Connection: task.on(connection).enqueue(...)"
+            )
+        return self._clients.aclient.on(connection)
