@@ -12,6 +12,21 @@ from psycopg.types.json import Jsonb
 
 Row = dict[str, Any]
 
+# Where a live job can stand, and what hangs on live jobs.
+LIVE = (
+    "ready",
+    "scheduled",
+    "arrival",
+    "blocked",
+    "suspect",
+    "lease",
+    "slot",
+    "crash",
+    "job_key",
+    "cancel_request",
+    "changed_priority",
+)
+
 
 def _adapt(value: Any) -> Any:
     if isinstance(value, dict):
@@ -93,8 +108,7 @@ class Caller:
 
     def places(self) -> dict[str, int]:
         """Rows in every table where a live job can stand, and in those that hang on live jobs."""
-        tables = "ready scheduled arrival blocked suspect lease slot crash job_key cancel_request changed_priority".split()
-        return {table: count for table in tables if (count := self.sql(f"select count(*) from pgqueue.{table}")[0][0])}
+        return {table: count for table in LIVE if (count := self.sql(f"select count(*) from pgqueue.{table}")[0][0])}
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 20) -> None:

@@ -57,6 +57,20 @@ def test_enqueue_refuses(busy: Caller, door: str, options: dict[str, Any], words
         DOORS[door](busy, **{"kind": "k", **options})
 
 
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("door", DOORS)
+def test_an_infinite_interval_is_refused(busy: Caller, door: str, sign: str) -> None:
+    """By us from PostgreSQL 17 on, which has them; by the type before."""
+    if busy.connection.info.server_version >= 170000:
+        with refused(busy, "PQ001", "delay"):
+            DOORS[door](busy, kind="k", delay=f"{sign}infinity")
+    else:
+        before = contents(busy)
+        with pytest.raises(psycopg.errors.InvalidDatetimeFormat):
+            DOORS[door](busy, kind="k", delay=f"{sign}infinity")
+        assert contents(busy) == before
+
+
 # Every other function
 
 

@@ -17,18 +17,20 @@ def pages(q: Caller, statement: str) -> int:
     return int(plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"])
 
 
+SET_EXPIRY = """
+  select set_config(
+    'pgqueue.cursor_' || n, array_to_string((string_to_array(v, E'\\x1f'))[1:4] || %s::text, E'\\x1f'), false)
+  from generate_series(0, 255) n, nullif(current_setting('pgqueue.cursor_' || n, true), '') v"""
+
+
 def expire(q: Caller) -> None:
     """Makes every cursor of this session due for a sweep."""
-    q.sql("""
-        select set_config('pgqueue.cursor_' || n, array_to_string((string_to_array(v, E'\\x1f'))[1:4] || '0'::text, E'\\x1f'), false)
-        from generate_series(0, 255) n, nullif(current_setting('pgqueue.cursor_' || n, true), '') v""")
+    q.sql(SET_EXPIRY, "0")
 
 
 def keep(q: Caller) -> None:
     """Puts the expiry of every cursor of this session far away."""
-    q.sql("""
-        select set_config('pgqueue.cursor_' || n, array_to_string((string_to_array(v, E'\\x1f'))[1:4] || '99999999999'::text, E'\\x1f'), false)
-        from generate_series(0, 255) n, nullif(current_setting('pgqueue.cursor_' || n, true), '') v""")
+    q.sql(SET_EXPIRY, "99999999999")
 
 
 def test_a_pinned_snapshot_does_not_slow_claims(q: Caller, session: Session) -> None:

@@ -38,7 +38,12 @@ def test_claim_of_several_queues_gives_a_lease_for_each(q: Caller) -> None:
 def test_success_keeps_the_result(q: Caller) -> None:
     job = q.enqueue(args={"x": 1})
     taken = q.claim(q.worker())
-    assert (taken[0]["kind"], taken[0]["args"], taken[0]["attempt"], taken[0]["max_attempts"]) == ("noop", {"x": 1}, 1, 5)
+    assert (taken[0]["kind"], taken[0]["args"], taken[0]["attempt"], taken[0]["max_attempts"]) == (
+        "noop",
+        {"x": 1},
+        1,
+        5,
+    )
     assert q.state(job) == "running"
     assert q.settle(taken, result={"sum": 3}) == []
     assert q.one("result", id=job) == {"state": "succeeded", "reason": None, "result": {"sum": 3}, "error": None}
@@ -49,7 +54,9 @@ def test_a_second_settle_is_stale_and_changes_nothing(q: Caller) -> None:
     job = q.enqueue()
     taken = q.claim(q.worker())
     q.settle(taken, result=1)
-    assert q.settle(taken, "failed", error={"type": "Late"}) == [{"lease": taken[0]["lease"], "job_id": job, "problem": "stale"}]
+    assert q.settle(taken, "failed", error={"type": "Late"}) == [
+        {"lease": taken[0]["lease"], "job_id": job, "problem": "stale"}
+    ]
     assert q.one("result", id=job)["result"] == 1
     assert q("attempts", id=job) == []
 
@@ -69,7 +76,9 @@ def test_a_job_of_another_lease_is_refused_and_the_rest_accepted(q: Caller) -> N
     mine, other = q.enqueue(), q.enqueue()
     worker = q.worker()
     (one,), (two,) = q.claim(worker, 1), q.claim(worker, 1)
-    assert q.settle([one, {**two, "lease": one["lease"]}]) == [{"lease": one["lease"], "job_id": other, "problem": "stale"}]
+    assert q.settle([one, {**two, "lease": one["lease"]}]) == [
+        {"lease": one["lease"], "job_id": other, "problem": "stale"}
+    ]
     assert q.states([mine, other]) == ["succeeded", "running"]
 
 
@@ -89,8 +98,18 @@ def test_settle_and_claim_is_both(q: Caller) -> None:
     first, second = q.enqueue(), q.enqueue()
     worker = q.worker()
     (taken,) = q.claim(worker, 1)
-    rows = q("settle_and_claim", worker=worker, leases=[taken["lease"], 999], jobs=[first, second], outcomes=["succeeded", "succeeded"],
-             results=None, errors=None, delays=None, queues=["default"], n=5)
+    rows = q(
+        "settle_and_claim",
+        worker=worker,
+        leases=[taken["lease"], 999],
+        jobs=[first, second],
+        outcomes=["succeeded", "succeeded"],
+        results=None,
+        errors=None,
+        delays=None,
+        queues=["default"],
+        n=5,
+    )
     assert [(row["problem"], row["id"]) for row in rows] == [("stale", second), (None, second)]
     assert q.states([first, second]) == ["succeeded", "running"]
 
@@ -106,10 +125,17 @@ def test_a_failed_attempt_is_tried_again_until_attempts_run_out(q: Caller) -> No
         q.settle(taken, "failed", error={"type": "ValueError", "message": f"no {attempt}", "traceback": "…"})
         assert q.state(job) == ("failed" if attempt == 3 else "scheduled")
     assert q.one("result", id=job) == {
-        "state": "failed", "reason": "error", "result": None, "error": {"type": "ValueError", "message": "no 3", "traceback": "…"}}
+        "state": "failed",
+        "reason": "error",
+        "result": None,
+        "error": {"type": "ValueError", "message": "no 3", "traceback": "…"},
+    }
     errors = q("attempts", id=job)
     assert [(e["attempt"], e["reason"], e["error"]["message"], e["worker_id"]) for e in errors] == [
-        (1, "error", "no 1", worker), (2, "error", "no 2", worker), (3, "error", "no 3", worker)]
+        (1, "error", "no 1", worker),
+        (2, "error", "no 2", worker),
+        (3, "error", "no 3", worker),
+    ]
     assert q.places() == {}
 
 
@@ -140,11 +166,19 @@ def test_backoff(q: Caller, spec: dict[str, object], delays: list[int], of_the_q
 
 
 def test_jitter_stays_in_its_bounds_and_below_the_cap(q: Caller) -> None:
-    seconds = [float(s) for (s,) in q.sql(
-        """select extract(epoch from pgqueue._backoff('{"strategy": "constant", "base": 100, "jitter": 0.2}', 1)) from generate_series(1, 500)""")]
+    seconds = [
+        float(s)
+        for (s,) in q.sql(
+            """
+            select extract(epoch from pgqueue._backoff('{"strategy": "constant", "base": 100, "jitter": 0.2}', 1))
+            from generate_series(1, 500)"""
+        )
+    ]
     assert 80 <= min(seconds) < 85
     assert 115 < max(seconds) <= 120
-    capped = q.sql("""select max(pgqueue._backoff('{"base": 100, "cap": 100, "jitter": 1}', 3)) from generate_series(1, 500)""")
+    capped = q.sql(
+        """select max(pgqueue._backoff('{"base": 100, "cap": 100, "jitter": 1}', 3)) from generate_series(1, 500)"""
+    )
     assert capped[0][0].total_seconds() <= 100
 
 
@@ -206,7 +240,10 @@ def test_history_of_a_queue(q: Caller) -> None:
         good, bad = q.claim(worker)
         q.settle([good], result=1)
         q.settle([bad], "discard")
-        kept = q.sql("select state::text from pgqueue.outcome join pgqueue.job on id = job_id where id = any(%s) order by id", jobs)
+        kept = q.sql(
+            "select state::text from pgqueue.outcome join pgqueue.job on id = job_id where id = any(%s) order by id",
+            jobs,
+        )
         assert [state for (state,) in kept] == expected
         assert q.sql("select count(*) from pgqueue.job where id = any(%s)", jobs)[0][0] == len(expected)
     assert q.places() == {}

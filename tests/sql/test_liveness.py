@@ -48,7 +48,9 @@ def test_a_lost_worker_is_unknown_and_must_register_again(q: Caller) -> None:
     worker = q.worker()
     lose(q, worker)
     for function, arguments in {
-        "worker_heartbeat": {}, "deregister_worker": {}, "claim": {"queues": ["default"]},
+        "worker_heartbeat": {},
+        "deregister_worker": {},
+        "claim": {"queues": ["default"]},
     }.items():
         with pytest.raises(psycopg.Error) as refused:
             q(function, worker=worker, **arguments)
@@ -137,10 +139,13 @@ def test_leases_the_worker_does_not_know_are_given_back(q: Caller) -> None:
 def test_a_heartbeat_names_lost_leases_and_cancels(q: Caller) -> None:
     job, worker = q.enqueue(), q.worker()
     (taken,) = q.claim(worker)
-    assert q("worker_heartbeat", worker=worker, leases=[taken["lease"], 12345]) == [{"action": "lost", "lease": 12345, "job_id": None}]
+    assert q("worker_heartbeat", worker=worker, leases=[taken["lease"], 12345]) == [
+        {"action": "lost", "lease": 12345, "job_id": None}
+    ]
     q("cancel", id=job)
     assert q("worker_heartbeat", worker=worker, leases=[taken["lease"]]) == [
-        {"action": "cancel", "lease": taken["lease"], "job_id": job}]
+        {"action": "cancel", "lease": taken["lease"], "job_id": job}
+    ]
 
 
 def test_a_broken_heartbeat_promise_is_a_lost_job(q: Caller) -> None:
@@ -149,7 +154,10 @@ def test_a_broken_heartbeat_promise_is_a_lost_job(q: Caller) -> None:
     taken = q.claim(worker)
     lease = taken[0]["lease"]
     q.clock("2030-01-01 00:00:09+00")
-    assert q.one("job_heartbeat", lease=lease, job=promised, progress={"at": 0.5}) == {"alive": True, "cancel_requested": False}
+    assert q.one("job_heartbeat", lease=lease, job=promised, progress={"at": 0.5}) == {
+        "alive": True,
+        "cancel_requested": False,
+    }
     q.clock("2030-01-01 00:00:18+00")
     q("maintain", duties=["rescue"])
     assert q.states([promised, plain]) == ["running", "running"]
@@ -179,7 +187,7 @@ def test_a_worker_that_does_not_enforce_timeouts_loses_the_job(q: Caller, where:
 
 def test_a_pending_cancel_wins_over_another_run(q: Caller) -> None:
     jobs = [q.enqueue() for _ in range(4)]
-    failing, released, lost, done = jobs
+    failing, released, _, done = jobs
     worker, other = q.worker(), q.worker()
     first = {job["id"]: job for job in q.claim(worker, 2)}
     second = {job["id"]: job for job in q.claim(other, 2)}
@@ -208,7 +216,14 @@ def test_cancel_wherever_a_job_waits(q: Caller) -> None:
     holder, blocked = q.enqueue(group_key="g"), q.enqueue(group_key="g")
     q("maintain", duties=["admit"])
     arrival = q.enqueue(group_key="g")
-    assert q.states([ready, scheduled, holder, blocked, arrival, crashed]) == ["queued", "scheduled", "queued", "held", "queued", "queued"]
+    assert q.states([ready, scheduled, holder, blocked, arrival, crashed]) == [
+        "queued",
+        "scheduled",
+        "queued",
+        "held",
+        "queued",
+        "queued",
+    ]
     for job in (ready, scheduled, blocked, arrival, crashed, holder):
         assert q.one("cancel", id=job) == {"state": "cancelled", "changed": True}
         assert q.one("cancel", id=job) == {"state": "cancelled", "changed": False}

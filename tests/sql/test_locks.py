@@ -133,7 +133,9 @@ def test_two_enqueues_of_one_key_meet(q: Caller, user: Caller, session: Session,
     first = user.enqueue(unique_key="k")
     thread = threading.Thread(target=lambda: answer.append(waiting.one("enqueue", kind="noop", unique_key="k")))
     thread.start()
-    wait_until(lambda: blocked(q, waiting.connection.info.backend_pid), "the second enqueue waits for the first's transaction")
+    wait_until(
+        lambda: blocked(q, waiting.connection.info.backend_pid), "the second enqueue waits for the first's transaction"
+    )
     user.sql(end)
     thread.join()
     if end == "commit":
@@ -149,7 +151,9 @@ def test_batches_that_share_keys_in_other_orders_do_not_deadlock(q: Caller, sess
     def enqueue(caller: Caller, keys: list[str]) -> None:
         try:
             for turn in range(30):
-                caller("enqueue_each", kind="noop", args=[{} for _ in keys], unique_keys=[f"{turn} {key}" for key in keys])
+                caller(
+                    "enqueue_each", kind="noop", args=[{} for _ in keys], unique_keys=[f"{turn} {key}" for key in keys]
+                )
         except psycopg.Error as error:
             failures.append(error)
 

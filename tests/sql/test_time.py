@@ -38,7 +38,9 @@ def test_a_job_scheduled_behind_the_cursor_is_found(q: Caller) -> None:
     q.clock("2030-01-01 00:01:00+00")
     assert maintain(q, "promote") == {"promote": 10}
     # a transaction that began long ago and is committed only now
-    q.sql("insert into pgqueue.scheduled select '2030-01-01 00:00:01+00', nextval('pgqueue.job_id'), 0, 0, 0, 'default'")
+    q.sql(
+        "insert into pgqueue.scheduled select '2030-01-01 00:00:01+00', nextval('pgqueue.job_id'), 0, 0, 0, 'default'"
+    )
     q.sql("select set_config('pgqueue.cursor_' || n, '', false) from generate_series(0, 255) n")  # its expiry
     assert maintain(q, "promote") == {"promote": 1}
 
@@ -90,7 +92,9 @@ def test_enqueue_works_without_a_block_and_strays_move_in_later(q: Caller) -> No
     q.settle(q.claim(q.worker()), "failed", error={"type": "E"})
     assert q.sql("select id from pgqueue.job_default") == [(job,)]
     assert maintain(q, "blocks")["blocks"] >= 1
-    assert q.sql("select (select count(*) from pgqueue.job_default), (select count(*) from pgqueue.outcome_default)") == [(0, 0)]
+    assert q.sql(
+        "select (select count(*) from pgqueue.job_default), (select count(*) from pgqueue.outcome_default)"
+    ) == [(0, 0)]
     assert q.one("result", id=job)["error"] == {"type": "E"}
 
 
@@ -105,7 +109,11 @@ def test_a_block_is_closed_by_age(q: Caller) -> None:
 
 def close_block(q: Caller) -> None:
     """Moves the sequence to the next block, as age does."""
-    q.sql("select setval('pgqueue.job_id', (select min(high) from pgqueue.block where high > (select last_value from pgqueue.job_id)))")
+    q.sql(
+        """
+        select setval('pgqueue.job_id', (
+          select min(high) from pgqueue.block where high > (select last_value from pgqueue.job_id)))"""
+    )
     maintain(q, "blocks")
 
 
@@ -120,7 +128,9 @@ def test_a_block_past_retention_is_dropped_whole(q: Caller) -> None:
     assert q.state(jobs[0]) == "succeeded"
     q.clock("2030-01-08 00:30:00+00")
     assert maintain(q, "retention") == {"retention": 1}
-    assert q.sql("select to_regclass('pgqueue.job_0'), to_regclass('pgqueue.outcome_0'), to_regclass('pgqueue.attempt_error_0')") == [(None, None, None)]
+    assert q.sql(
+        "select to_regclass('pgqueue.job_0'), to_regclass('pgqueue.outcome_0'), to_regclass('pgqueue.attempt_error_0')"
+    ) == [(None, None, None)]
     assert q.sql("select count(*) from pgqueue.job") == [(0,)]
 
 

@@ -11,7 +11,7 @@ Session = Callable[[], Caller]
 
 
 def heard(listener: Caller) -> list[tuple[str, str]]:
-    """What was sent to this session before now: notifications come in the order of their commits, so its own comes last."""
+    """What was sent to this session before now: notifications come in order of commit, its own last."""
     listener.sql("listen fence")
     listener.sql("notify fence")
     notes: list[tuple[str, str]] = []
