@@ -261,13 +261,15 @@ create table pgqueue.lane (
   grouped boolean not null);
 create index on pgqueue.lane (queue, priority);
 
+comment on table pgqueue.limiter is 'One row per queue with max_running: where its claims meet.';
+comment on table pgqueue.lane is 'Pairs of queue and priority that have been used: where claims look.';
 comment on table pgqueue.queue is 'Settings of queues that differ from the defaults; see the function configure_queue.';
 
 -- source: sql/tables/ready.sql
 -- The hot tables. Narrow rows that come and go; vacuum is told to follow closely.
 --
 -- `traits` is a bit mask that travels from ready into the lease, so that settling a plain job touches nothing but lease and outcome:
---   1 unique key · 2 group · 4 timeout · 8 heartbeat promise · 16 queue timeout · 32 came out of a crash · 64 priority was changed
+--   1 unique key · 2 group · 4 timeout · 8 heartbeat promise · 16 queue timeout, until it first starts · 32 came out of a crash · 64 priority was changed
 
 -- One row per queued job. `seq` is new each time a job becomes ready. `attempt` counts the attempts already spent.
 create table pgqueue.ready (
@@ -329,6 +331,8 @@ create table pgqueue.changed_priority (
   job_id bigint primary key,
   priority smallint not null);
 
+comment on table pgqueue.crash is 'Crash counts of live jobs that were in any.';
+comment on table pgqueue.changed_priority is 'Priorities of live jobs that were changed after enqueue.';
 comment on table pgqueue.ready is 'Queued jobs, one narrow row each.';
 comment on table pgqueue.lease is 'Claims in progress: the arrays hold the jobs still unsettled. Running means: in a lease.';
 comment on table pgqueue.scheduled is 'Jobs that wait for a time.';
@@ -570,7 +574,7 @@ begin
         perform pgqueue._refuse('PQ001', format('backoff strategy %s is unknown', v_value), v_hint);
       end if;
     elsif v_key in ('base', 'cap', 'jitter') then
-      if jsonb_typeof(v_value) <> 'number' or v_value::numeric < 0 or v_value::numeric between 1e-1000 and 1e-9
+      if jsonb_typeof(v_value) <> 'number' or v_value::numeric < 0 or (v_value::numeric > 0 and v_value::numeric < 1e-9)
         or v_value::numeric > (case v_key when 'jitter' then 1 else 315576000 end) then
         perform pgqueue._refuse('PQ001', format('backoff %s is %s', v_key, v_value), v_hint);
       end if;
@@ -858,10 +862,8 @@ declare
   v_late bigint[];
   v_job record;
 begin
-  v_new := array(select e.id from unnest(jobs, attempts, _drop_expired.traits) e(id, attempt, traits) where e.traits & 16 <> 0 and e.attempt = 1);
-  v_late := array(
-    select j.id from pgqueue.job j where j.id = any(v_new) and j.expires_at <= pgqueue._now()
-    except select a.job_id from pgqueue.attempt_error a where a.job_id = any(v_new));
+  v_new := array(select e.id from unnest(jobs, _drop_expired.traits) e(id, traits) where e.traits & 16 <> 0);
+  v_late := array(select j.id from pgqueue.job j where j.id = any(v_new) and j.expires_at <= pgqueue._now());
   if cardinality(v_late) = 0 then
     return;
   end if;
@@ -930,8 +932,8 @@ begin
 end $$;
 
 -- source: sql/functions/private/_duty_expire.sql
--- Upkeep: jobs that waited in vain. A queue timeout counts until a job first starts; one that is running, has run before, or is final is left alone and
--- only its deadline row goes.
+-- Upkeep: jobs that waited in vain. A queue timeout counts until a job first starts, and then loses its trait; one that is running, has started before,
+-- or is final is left alone and only its deadline row goes.
 create function pgqueue._duty_expire() returns bigint
 language plpgsql
 as $$
@@ -948,8 +950,12 @@ begin
       returning d.job_id)
     select due.job_id from due order by due.job_id
   loop
-    continue when exists (select from pgqueue.outcome o where o.job_id = v_job)
-      or exists (select from pgqueue.attempt_error e where e.job_id = v_job);
+    continue when not exists (
+      select from pgqueue.ready w where w.job_id = v_job and w.traits & 16 <> 0
+      union all select from pgqueue.scheduled w where w.job_id = v_job and w.traits & 16 <> 0
+      union all select from pgqueue.arrival w where w.job_id = v_job and w.traits & 16 <> 0
+      union all select from pgqueue.blocked w where w.job_id = v_job and w.traits & 16 <> 0
+      union all select from pgqueue.suspect w where w.job_id = v_job and w.traits & 16 <> 0);
     select * into v_was from pgqueue._withdraw(v_job);
     continue when v_was.place is null;
     perform pgqueue._finish(array[v_job], array['failed'], array['queue_timeout'], array[v_was.attempt], array[v_was.traits], null, null, null,
@@ -1542,7 +1548,7 @@ begin
         on conflict (job_id) do update set crashes = excluded.crashes;
       end if;
       perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[],
-        array[v_job.traits | case when v_crashes > 0 then 32 else 0 end], true);
+        array[case when v_crashes > v_job.crashes then v_job.traits & ~16 else v_job.traits end | case when v_crashes > 0 then 32 else 0 end], true);
     end if;
   end loop;
 end $$;
@@ -1686,7 +1692,7 @@ begin
             g.max_attempts, (select q.max_attempts from pgqueue.queue q where q.name = g.queue), 5) then 'failed'
           end as state
       from given g)
-    select g.id, g.queue, g.priority, g.attempt, g.traits, g.state,
+    select g.id, g.queue, g.priority, g.attempt, case when g.outcome = 'release' then g.traits else g.traits & ~16 end as traits, g.state,
       (case when g.outcome in ('snooze', 'release') then g.attempt - 1 else g.attempt end)::smallint as spent,
       case
         when g.state = 'cancelled' and g.asked then 'cancelled_by_user'
@@ -2083,7 +2089,7 @@ begin
         continue when v_need <= 0;
       end if;
       if v_lane.grouped and v_lane.queue <> all(coalesce(v_admitted, '{}')) then
-        perform pgqueue._admit(v_lane.queue, greatest(2 * v_need, 100));
+        perform pgqueue._admit(v_lane.queue, least(greatest(2 * v_need, 100), 1000));
         v_admitted := v_admitted || v_lane.queue;
       end if;
 
@@ -2209,9 +2215,9 @@ end $$;
 
 comment on function pgqueue.claim is
 'Takes up to n jobs (1 to 10000) of these queues for a worker, in the order to start them: higher priority first, then first come first served; none when
-there is nothing to do. Each row names the lease that its settle, heartbeat and progress must carry. attempt counts from 1.
-urgent: somebody waits for the answer, as after a wake-up: look from where the last claim stopped and further back only if that finds nothing.
-A job that has been in a crash comes alone. Errors: PQ001 bad arguments, PQ003 unknown worker.';
+there is nothing to do. Each row names the lease that its settle, heartbeat and progress must carry. attempt counts from 1. A job that has been in a
+crash comes alone.
+urgent: somebody waits for the answer, as after a wake-up: look from where the last claim stopped and further back only if that finds nothing. Errors: PQ001 bad arguments, PQ003 unknown worker.';
 
 -- source: sql/functions/core/configure.sql
 create function pgqueue.configure(settings jsonb default '{}')
@@ -2314,9 +2320,10 @@ begin
 end $$;
 
 comment on function pgqueue.configure_queue is
-'Changes settings of a queue and returns all of them. Keys given are set, null clears, others stay. max_running: jobs running at once, over all workers.
+'Changes settings of a queue and returns all of them. Keys given are set, null clears, others stay. A queue needs no settings to be used.
+max_running: jobs running at once, over all workers.
 group_limit: jobs of one group_key ready or running at once. max_attempts (5), timeout, backoff: for jobs that bring none. retention: how long final
-jobs are kept. history: all, failed (forget what succeeded) or none. A queue needs no settings to be used. Errors: PQ001.';
+jobs are kept. history: all, failed (forget what succeeded) or none. Errors: PQ001.';
 
 -- source: sql/functions/core/deregister_worker.sql
 create function pgqueue.deregister_worker(worker bigint)
@@ -2427,7 +2434,7 @@ comment on function pgqueue.enqueue is
 kind: the name of what to do. args: a JSON object. priority: -32768 to 32767, higher first. run_at or delay: not before then.
 unique_key: while a job with this key lives in the queue, its id is returned with created = false. When the first enqueue of the key is not yet committed,
 the second waits for it: it gets the first''s id after a commit and makes the job itself after a rollback.
-group_key: jobs of a queue that share group_limit and take turns. max_attempts, timeout, backoff: null means the queue''s own.
+group_key: jobs of a queue with one key share its group_limit and take turns; without a group_limit it changes nothing. max_attempts, timeout, backoff: null means the queue''s own.
 timeout: how long one attempt may run. expires_in: fails with queue_timeout if it has not started by then. heartbeat: the job promises job_heartbeat at
 least this often, or counts as lost. headers: an object for tools, not shown to the handler as arguments.
 Errors: PQ001 for any argument that is out of range; nothing is stored then.';
@@ -2610,7 +2617,7 @@ end $$;
 
 comment on function pgqueue.enqueue_many is
 'Enqueues an array of jobs in the caller''s transaction: one row per element, in input order. The keys of an element are the names of the parameters
-of enqueue, with the same defaults and meaning; intervals are seconds or text such as "5 minutes". Two elements with one unique key make one job: the
+of enqueue, with the same defaults and meaning, and null means not given; intervals are seconds or text such as "5 minutes". Two elements with one unique key make one job: the
 second gets the first''s id with created = false. All or nothing. Errors: PQ001, naming the element; unknown keys are refused.';
 
 -- source: sql/functions/core/job_heartbeat.sql
@@ -3489,7 +3496,7 @@ begin
     return format('Queue %s is paused since %s: call pgqueue.resume_queue(%L).', v_job.queue,
       to_char(v_queue.paused_at, 'YYYY-MM-DD HH24:MI:SS OF'), v_job.queue);
   elsif v_job.state = 'held' then
-    return format('Group %s of queue %s has all of its %s places taken; job %s waits for one.', v_job.group_key, v_job.queue, v_queue.group_limit, id);
+    return format('Job %s waits for its turn: group %s of queue %s runs at most %s at a time.', id, v_job.group_key, v_job.queue, v_queue.group_limit);
   elsif v_workers = 0 then
     return format('No live worker serves queue %s: start one.', v_job.queue);
   elsif v_queue.max_running <= v_running then
@@ -3501,7 +3508,9 @@ begin
   from pgqueue.ready m
   join pgqueue.ready o on o.queue = m.queue and (o.priority > m.priority or (o.priority = m.priority and o.seq < m.seq))
   where m.job_id = why.id;
-  return format('Job %s is queued: %s jobs of queue %s are ahead of it, and %s workers serve the queue.', id, v_ahead, v_job.queue, v_workers);
+  return format('Job %s is queued: %s ahead of it in queue %s, which %s.', id,
+    case v_ahead when 0 then 'nothing is' when 1 then 'one job is' else v_ahead || ' jobs are' end, v_job.queue,
+    case v_workers when 1 then 'one worker serves' else v_workers || ' workers serve' end);
 end $$;
 
 comment on function pgqueue.why is

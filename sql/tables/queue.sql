@@ -23,4 +23,6 @@ create table pgqueue.lane (
   grouped boolean not null);
 create index on pgqueue.lane (queue, priority);
 
+comment on table pgqueue.limiter is 'One row per queue with max_running: where its claims meet.';
+comment on table pgqueue.lane is 'Pairs of queue and priority that have been used: where claims look.';
 comment on table pgqueue.queue is 'Settings of queues that differ from the defaults; see the function configure_queue.';

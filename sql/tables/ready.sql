@@ -1,7 +1,7 @@
 -- The hot tables. Narrow rows that come and go; vacuum is told to follow closely.
 --
 -- `traits` is a bit mask that travels from ready into the lease, so that settling a plain job touches nothing but lease and outcome:
---   1 unique key · 2 group · 4 timeout · 8 heartbeat promise · 16 queue timeout · 32 came out of a crash · 64 priority was changed
+--   1 unique key · 2 group · 4 timeout · 8 heartbeat promise · 16 queue timeout, until it first starts · 32 came out of a crash · 64 priority was changed
 
 -- One row per queued job. `seq` is new each time a job becomes ready. `attempt` counts the attempts already spent.
 create table pgqueue.ready (
@@ -63,6 +63,8 @@ create table pgqueue.changed_priority (
   job_id bigint primary key,
   priority smallint not null);
 
+comment on table pgqueue.crash is 'Crash counts of live jobs that were in any.';
+comment on table pgqueue.changed_priority is 'Priorities of live jobs that were changed after enqueue.';
 comment on table pgqueue.ready is 'Queued jobs, one narrow row each.';
 comment on table pgqueue.lease is 'Claims in progress: the arrays hold the jobs still unsettled. Running means: in a lease.';
 comment on table pgqueue.scheduled is 'Jobs that wait for a time.';

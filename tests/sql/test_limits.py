@@ -91,7 +91,7 @@ def test_a_blocked_job_is_held_and_says_so(q: Caller) -> None:
     first, second = q.enqueue(group_key="g"), q.enqueue(group_key="g")
     (taken,) = q.claim(q.worker())
     assert q.states([first, second]) == ["running", "held"]
-    assert "Group g" in q.value("why", id=second)
+    assert "group g" in q.value("why", id=second)
     assert [job["id"] for job in q("jobs", state="held")] == [second]
     q.settle([taken])
     assert q.state(second) == "queued"

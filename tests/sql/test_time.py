@@ -64,13 +64,31 @@ def test_a_job_that_does_not_start_in_time_fails(q: Caller, by: str) -> None:
     assert q.sql("select count(*) from pgqueue.deadline") == [(0,)]
 
 
-def test_a_job_that_has_run_once_does_not_expire(q: Caller) -> None:
+@pytest.mark.parametrize("outcome", ["failed", "retry", "snooze", "lost", "by hand"])
+def test_a_job_that_has_run_once_does_not_expire(q: Caller, outcome: str) -> None:
     job = q.enqueue(expires_in="10 seconds", backoff={"base": 0})
     worker = q.worker()
-    q.settle(q.claim(worker), "failed", error={"type": "E"})
+    taken = q.claim(worker)
+    if outcome == "lost":
+        q.sql("update pgqueue.worker set heartbeat_at = '2020-01-01'")
+        maintain(q, "rescue")
+        worker = q.worker()
+    elif outcome == "by hand":
+        q.settle(taken, "cancelled")
+        q("retry", id=job)
+    else:
+        q.settle(taken, outcome, **({} if outcome == "failed" else {"delay": 0}))
     q.clock("2030-01-01 00:00:11+00")
     assert maintain(q, "expire") == {"expire": 0}
     assert [row["id"] for row in q.claim(worker)] == [job]
+
+
+def test_a_job_given_back_unstarted_still_expires(q: Caller) -> None:
+    job = q.enqueue(expires_in="10 seconds")
+    q.settle(q.claim(q.worker()), "release")
+    q.clock("2030-01-01 00:00:11+00")
+    assert maintain(q, "expire") == {"expire": 1}
+    assert q.one("result", id=job)["reason"] == "queue_timeout"
 
 
 def test_blocks_are_made_ahead(q: Caller) -> None:

@@ -90,7 +90,7 @@ begin
         continue when v_need <= 0;
       end if;
       if v_lane.grouped and v_lane.queue <> all(coalesce(v_admitted, '{}')) then
-        perform pgqueue._admit(v_lane.queue, greatest(2 * v_need, 100));
+        perform pgqueue._admit(v_lane.queue, least(greatest(2 * v_need, 100), 1000));
         v_admitted := v_admitted || v_lane.queue;
       end if;
 
@@ -216,6 +216,6 @@ end $$;
 
 comment on function pgqueue.claim is
 'Takes up to n jobs (1 to 10000) of these queues for a worker, in the order to start them: higher priority first, then first come first served; none when
-there is nothing to do. Each row names the lease that its settle, heartbeat and progress must carry. attempt counts from 1.
-urgent: somebody waits for the answer, as after a wake-up: look from where the last claim stopped and further back only if that finds nothing.
-A job that has been in a crash comes alone. Errors: PQ001 bad arguments, PQ003 unknown worker.';
+there is nothing to do. Each row names the lease that its settle, heartbeat and progress must carry. attempt counts from 1. A job that has been in a
+crash comes alone.
+urgent: somebody waits for the answer, as after a wake-up: look from where the last claim stopped and further back only if that finds nothing. Errors: PQ001 bad arguments, PQ003 unknown worker.';

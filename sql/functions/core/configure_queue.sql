@@ -54,6 +54,7 @@ begin
 end $$;
 
 comment on function pgqueue.configure_queue is
-'Changes settings of a queue and returns all of them. Keys given are set, null clears, others stay. max_running: jobs running at once, over all workers.
+'Changes settings of a queue and returns all of them. Keys given are set, null clears, others stay. A queue needs no settings to be used.
+max_running: jobs running at once, over all workers.
 group_limit: jobs of one group_key ready or running at once. max_attempts (5), timeout, backoff: for jobs that bring none. retention: how long final
-jobs are kept. history: all, failed (forget what succeeded) or none. A queue needs no settings to be used. Errors: PQ001.';
+jobs are kept. history: all, failed (forget what succeeded) or none. Errors: PQ001.';

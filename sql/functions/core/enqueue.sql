@@ -82,7 +82,7 @@ comment on function pgqueue.enqueue is
 kind: the name of what to do. args: a JSON object. priority: -32768 to 32767, higher first. run_at or delay: not before then.
 unique_key: while a job with this key lives in the queue, its id is returned with created = false. When the first enqueue of the key is not yet committed,
 the second waits for it: it gets the first''s id after a commit and makes the job itself after a rollback.
-group_key: jobs of a queue that share group_limit and take turns. max_attempts, timeout, backoff: null means the queue''s own.
+group_key: jobs of a queue with one key share its group_limit and take turns; without a group_limit it changes nothing. max_attempts, timeout, backoff: null means the queue''s own.
 timeout: how long one attempt may run. expires_in: fails with queue_timeout if it has not started by then. heartbeat: the job promises job_heartbeat at
 least this often, or counts as lost. headers: an object for tools, not shown to the handler as arguments.
 Errors: PQ001 for any argument that is out of range; nothing is stored then.';

@@ -83,5 +83,5 @@ end $$;
 
 comment on function pgqueue.enqueue_many is
 'Enqueues an array of jobs in the caller''s transaction: one row per element, in input order. The keys of an element are the names of the parameters
-of enqueue, with the same defaults and meaning; intervals are seconds or text such as "5 minutes". Two elements with one unique key make one job: the
+of enqueue, with the same defaults and meaning, and null means not given; intervals are seconds or text such as "5 minutes". Two elements with one unique key make one job: the
 second gets the first''s id with created = false. All or nothing. Errors: PQ001, naming the element; unknown keys are refused.';

@@ -38,7 +38,7 @@ begin
     return format('Queue %s is paused since %s: call pgqueue.resume_queue(%L).', v_job.queue,
       to_char(v_queue.paused_at, 'YYYY-MM-DD HH24:MI:SS OF'), v_job.queue);
   elsif v_job.state = 'held' then
-    return format('Group %s of queue %s has all of its %s places taken; job %s waits for one.', v_job.group_key, v_job.queue, v_queue.group_limit, id);
+    return format('Job %s waits for its turn: group %s of queue %s runs at most %s at a time.', id, v_job.group_key, v_job.queue, v_queue.group_limit);
   elsif v_workers = 0 then
     return format('No live worker serves queue %s: start one.', v_job.queue);
   elsif v_queue.max_running <= v_running then
@@ -50,7 +50,9 @@ begin
   from pgqueue.ready m
   join pgqueue.ready o on o.queue = m.queue and (o.priority > m.priority or (o.priority = m.priority and o.seq < m.seq))
   where m.job_id = why.id;
-  return format('Job %s is queued: %s jobs of queue %s are ahead of it, and %s workers serve the queue.', id, v_ahead, v_job.queue, v_workers);
+  return format('Job %s is queued: %s ahead of it in queue %s, which %s.', id,
+    case v_ahead when 0 then 'nothing is' when 1 then 'one job is' else v_ahead || ' jobs are' end, v_job.queue,
+    case v_workers when 1 then 'one worker serves' else v_workers || ' workers serve' end);
 end $$;
 
 comment on function pgqueue.why is

@@ -19,7 +19,7 @@ begin
         perform pgqueue._refuse('PQ001', format('backoff strategy %s is unknown', v_value), v_hint);
       end if;
     elsif v_key in ('base', 'cap', 'jitter') then
-      if jsonb_typeof(v_value) <> 'number' or v_value::numeric < 0 or v_value::numeric between 1e-1000 and 1e-9
+      if jsonb_typeof(v_value) <> 'number' or v_value::numeric < 0 or (v_value::numeric > 0 and v_value::numeric < 1e-9)
         or v_value::numeric > (case v_key when 'jitter' then 1 else 315576000 end) then
         perform pgqueue._refuse('PQ001', format('backoff %s is %s', v_key, v_value), v_hint);
       end if;

@@ -11,10 +11,8 @@ declare
   v_late bigint[];
   v_job record;
 begin
-  v_new := array(select e.id from unnest(jobs, attempts, _drop_expired.traits) e(id, attempt, traits) where e.traits & 16 <> 0 and e.attempt = 1);
-  v_late := array(
-    select j.id from pgqueue.job j where j.id = any(v_new) and j.expires_at <= pgqueue._now()
-    except select a.job_id from pgqueue.attempt_error a where a.job_id = any(v_new));
+  v_new := array(select e.id from unnest(jobs, _drop_expired.traits) e(id, traits) where e.traits & 16 <> 0);
+  v_late := array(select j.id from pgqueue.job j where j.id = any(v_new) and j.expires_at <= pgqueue._now());
   if cardinality(v_late) = 0 then
     return;
   end if;

@@ -1,5 +1,5 @@
--- Upkeep: jobs that waited in vain. A queue timeout counts until a job first starts; one that is running, has run before, or is final is left alone and
--- only its deadline row goes.
+-- Upkeep: jobs that waited in vain. A queue timeout counts until a job first starts, and then loses its trait; one that is running, has started before,
+-- or is final is left alone and only its deadline row goes.
 create function pgqueue._duty_expire() returns bigint
 language plpgsql
 as $$
@@ -16,8 +16,12 @@ begin
       returning d.job_id)
     select due.job_id from due order by due.job_id
   loop
-    continue when exists (select from pgqueue.outcome o where o.job_id = v_job)
-      or exists (select from pgqueue.attempt_error e where e.job_id = v_job);
+    continue when not exists (
+      select from pgqueue.ready w where w.job_id = v_job and w.traits & 16 <> 0
+      union all select from pgqueue.scheduled w where w.job_id = v_job and w.traits & 16 <> 0
+      union all select from pgqueue.arrival w where w.job_id = v_job and w.traits & 16 <> 0
+      union all select from pgqueue.blocked w where w.job_id = v_job and w.traits & 16 <> 0
+      union all select from pgqueue.suspect w where w.job_id = v_job and w.traits & 16 <> 0);
     select * into v_was from pgqueue._withdraw(v_job);
     continue when v_was.place is null;
     perform pgqueue._finish(array[v_job], array['failed'], array['queue_timeout'], array[v_was.attempt], array[v_was.traits], null, null, null,

@@ -71,7 +71,7 @@ begin
             g.max_attempts, (select q.max_attempts from pgqueue.queue q where q.name = g.queue), 5) then 'failed'
           end as state
       from given g)
-    select g.id, g.queue, g.priority, g.attempt, g.traits, g.state,
+    select g.id, g.queue, g.priority, g.attempt, case when g.outcome = 'release' then g.traits else g.traits & ~16 end as traits, g.state,
       (case when g.outcome in ('snooze', 'release') then g.attempt - 1 else g.attempt end)::smallint as spent,
       case
         when g.state = 'cancelled' and g.asked then 'cancelled_by_user'
