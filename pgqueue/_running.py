@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.context import Context
-from pgqueue.errors import NotSerialisable, UnknownTask
+from pgqueue.errors import NotSerialisable
 from pgqueue.models import JSON, ClaimedJob
 from pgqueue.outcomes import Cancel, Discard, Retry, Settlement, Snooze, settlement_of_error, settlement_of_outcome
 
@@ -101,5 +101,5 @@ def settlement_of_value(task: Task[..., Any], value: Any) -> Settlement:
 
 
 def settlement_of_exception(error: BaseException) -> Settlement:
-    """How to settle a job that has raised: one that nobody here can ever run is not tried again."""
-    return settlement_of_error(error, "discard" if isinstance(error, UnknownTask) else "failed")
+    """How to settle a job that has raised, or that nobody here can run: tried again by its policy, as a worker does."""
+    return settlement_of_error(error, "failed")

@@ -17,8 +17,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 _SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,39}")
 
 
-def _default_schema() -> str:
-    return os.environ.get("PGQUEUE_SCHEMA") or "pgqueue"
+def _schema_of_environment() -> str | None:
+    return os.environ.get("PGQUEUE_SCHEMA") or None
 
 
 @dataclass
@@ -26,9 +26,13 @@ class Settings:
     """The global options of one invocation."""
 
     dsn: str | None = None
-    schema: str = field(default_factory=_default_schema)
+    chosen_schema: str | None = field(default_factory=_schema_of_environment)
     json: bool = False
     debug: bool = False
+
+    @property
+    def schema(self) -> str:
+        return self.chosen_schema or "pgqueue"
 
 
 pass_settings = click.make_pass_decorator(Settings, ensure=True)
@@ -46,7 +50,8 @@ def _store_schema(ctx: click.Context, param: click.Parameter, value: str | None)
         raise click.BadParameter(
             "a schema name is up to 40 lower-case letters, digits and _, and starts with no digit.", ctx, param
         )
-    _store(ctx, param, value)
+    if value is not None:
+        ctx.ensure_object(Settings).chosen_schema = value
 
 
 def common(command: F) -> F:

@@ -11,7 +11,6 @@ import click
 from pgqueue.cli._errors import USAGE, CliError
 from pgqueue.cli._options import Settings, common, examples, pass_settings
 from pgqueue.cli._params import DURATION, NAME
-from pgqueue.cli._session import resolve
 from pgqueue.errors import PgQueueError
 
 _LIMITED = re.compile(r"(.+):([0-9]{1,6})", re.DOTALL)
@@ -129,9 +128,9 @@ def worker(
     _import(app)
     code = main_for_cli(
         app,
-        dsn=resolve(settings).dsn,
+        dsn=settings.dsn,  # without it the App's own, which its enqueues use too
         listen_dsn=listen_dsn,
-        schema=settings.schema,
+        schema=settings.chosen_schema,
         queues=list(queues) or None,
         concurrency=concurrency,
         processes=processes,
