@@ -119,9 +119,7 @@ def check(dsn: str) -> int:
         return 1
     stale = stale_copy()
     if stale:
-        print(
-            f"{stale} differs from sql/ in comments or layout: run freeze.py --rewrite-initial"
-        )
+        print(f"{stale} differs from sql/ in comments or layout: run freeze.py --rewrite-initial")
         return 1
     print(f"sql/ and the replay of {len(revisions())} revision(s) agree on {len(state.source)} catalogue entries")
     return 0

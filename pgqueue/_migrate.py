@@ -39,21 +39,25 @@ Target = str | psycopg.Connection[Any] | Connection
 # own Alembic never meet.
 VERSION_TABLE = "schema_version"
 
-# The last step of a way back to base: Alembic has emptied its table by then. Whatever the schema holds beside it is not
-# ours, and stays.
+# The last step of a way back to base: Alembic has emptied its table by then, or dropped it (older ones, offline).
+# Whatever the schema holds beside it is not ours, and stays.
 LEAVE_SCHEMA = """\
-do $$ begin
-  if to_regclass('pgqueue.schema_version') is not null and not exists (select from pgqueue.schema_version) then
+do $$
+begin
+  if to_regclass('pgqueue.schema_version') is not null then
+    if exists (select from pgqueue.schema_version) then
+      return;
+    end if;
     drop table pgqueue.schema_version;
-    begin
-      drop schema pgqueue;
-    exception
-      when dependent_objects_still_exist then
-        raise warning 'schema pgqueue is kept: it holds objects that pgqueue did not make';
-      when insufficient_privilege then
-        raise warning 'schema pgqueue is kept: it belongs to another role';
-    end;
   end if;
+  drop schema if exists pgqueue;
+exception
+  when dependent_objects_still_exist then
+    drop table if exists pgqueue.schema_version;
+    raise warning 'schema pgqueue is kept: it holds objects that pgqueue did not make';
+  when insufficient_privilege then
+    drop table if exists pgqueue.schema_version;
+    raise warning 'schema pgqueue is kept: it belongs to another role';
 end $$;"""
 
 
