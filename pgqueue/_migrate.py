@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from alembic import command, op
+from alembic import command, context, op
 from alembic.config import Config
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
@@ -114,7 +114,7 @@ def offline(schema: str, start: str, end: str, *, down: bool) -> str:
     """The SQL of the same steps as text, complete for psql."""
     out = io.StringIO()
     config = _config(schema, leave=down and end == "base", output_buffer=out)
-    with _one_at_a_time:
+    with _one_at_a_time, _outer_migration_kept():
         (command.downgrade if down else command.upgrade)(config, f"{start}:{end}", sql=True)
     return out.getvalue()
 
@@ -151,12 +151,12 @@ def run_frozen(revision_file: str, suffix: str) -> None:
     It goes to the driver as it is. Alembic's `op.execute` would read `:name` in a body as a parameter and choke on `%`.
     """
     path = Path(revision_file).with_suffix(suffix)
-    context = op.get_context()
-    config = context.config
+    migration = op.get_context()
+    config = migration.config
     assert config is not None
     sql = render(path.read_text(encoding="utf-8"), config.attributes["schema"])
-    if context.as_sql:
-        context.impl.static_output(sql)
+    if migration.as_sql:
+        migration.impl.static_output(sql)
     else:
         execute_script(op.get_bind().connection, sql, path.name)
 
@@ -190,8 +190,21 @@ def _migrate(
     config = _config(schema, leave=leave)
     config.attributes["connection"] = connection
     config.attributes["ours"] = ours
-    with locked(connection, schema, ours), _one_at_a_time:
+    with locked(connection, schema, ours), _one_at_a_time, _outer_migration_kept():
         step(config)
+
+
+@contextmanager
+def _outer_migration_kept() -> Iterator[None]:
+    """Called from a revision or env.py of the application's own Alembic, ours would leave it without its `op` and
+    `context`: Alembic keeps the migration under way in those modules and clears them at the end of any.
+    """
+    outer = [proxy for module in (op, context) if (proxy := vars(module).get("_proxy")) is not None]
+    try:
+        yield
+    finally:
+        for proxy in outer:
+            proxy._install_proxy()
 
 
 @contextmanager
