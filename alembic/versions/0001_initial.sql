@@ -883,6 +883,30 @@ begin
   where e.id <> all(v_late);
 end $$;
 
+-- source: sql/functions/private/_due_cursor.sql
+-- Where a scan of an index on due times starts: due rows leave dead entries at its head as claims do. As _cursor, in times: `floor` is one second before the
+-- earliest row last seen, or the beginning when a sweep is due.
+create function pgqueue._due_cursor(
+  in purpose text,
+  out floor timestamptz,
+  out sweep_started float8,
+  out expires float8)
+language plpgsql
+as $$
+declare
+  v_clock float8 := extract(epoch from clock_timestamp());
+  v_cursor record;
+begin
+  select * into v_cursor from pgqueue._cursor(purpose, '', 0);
+  expires := v_cursor.expires;
+  if v_clock >= expires then
+    floor := '-infinity';
+    sweep_started := v_clock;
+  else
+    floor := to_timestamp((v_cursor.floor - 1000) / 1000.0);
+  end if;
+end $$;
+
 -- source: sql/functions/private/_duty_admit.sql
 -- Upkeep: arrivals that no claim has looked at, for queues nobody claims from just now. Bounded per queue; claims do the bulk.
 create function pgqueue._duty_admit() returns bigint
@@ -936,18 +960,26 @@ end $$;
 -- or is final is left alone and only its deadline row goes.
 create function pgqueue._duty_expire() returns bigint
 language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
 as $$
 declare
+  v_now timestamptz := pgqueue._now();
+  v_cursor record;
+  v_picked tid[];
+  v_first timestamptz;
   v_job bigint;
   v_was record;
   v_done bigint := 0;
 begin
+  select * into v_cursor from pgqueue._due_cursor('deadline');
+  v_picked := array(
+    select d.ctid from pgqueue.deadline d
+    where d.expires_at <= v_now and d.expires_at >= v_cursor.floor order by d.expires_at limit 1000 for update skip locked);
+  select d.expires_at into v_first from pgqueue.deadline d where d.ctid = v_picked[1];
+  perform pgqueue._set_due_cursor('deadline', v_first, v_now, v_cursor.sweep_started, v_cursor.expires);
   for v_job in
-    with due as (
-      delete from pgqueue.deadline d
-      where d.ctid = any(array(
-        select d.ctid from pgqueue.deadline d where d.expires_at <= pgqueue._now() order by d.expires_at limit 1000 for update skip locked))
-      returning d.job_id)
+    with due as (delete from pgqueue.deadline d where d.ctid = any(v_picked) returning d.job_id)
     select due.job_id from due order by due.job_id
   loop
     continue when not exists (
@@ -1006,8 +1038,7 @@ begin
 end $$;
 
 -- source: sql/functions/private/_duty_promote.sql
--- Upkeep: scheduled jobs whose time has come. Due rows leave dead entries at the head of their index as claims do, so the scan starts at this session's cursor,
--- in milliseconds; a job that was scheduled late for an earlier time is found by the sweep.
+-- Upkeep: scheduled jobs whose time has come. A job that was scheduled late for an earlier time is found by the cursor's sweep.
 create function pgqueue._duty_promote() returns bigint
 language plpgsql
 set enable_seqscan = off
@@ -1016,29 +1047,21 @@ set enable_bitmapscan = off
 as $$
 declare
   v_now timestamptz := pgqueue._now();
-  v_start float8 := extract(epoch from clock_timestamp());
   v_cursor record;
-  v_sweep boolean;
-  v_floor timestamptz;
   v_picked tid[];
-  v_first bigint;
+  v_first timestamptz;
   v_jobs bigint[];
   v_queues text[];
   v_priorities smallint[];
   v_attempts smallint[];
   v_traits integer[];
 begin
-  select * into v_cursor from pgqueue._cursor('due', '', 0);
-  v_sweep := v_start >= v_cursor.expires;
-  v_floor := case when v_sweep then '-infinity' else to_timestamp((v_cursor.floor - 1000) / 1000.0) end;
+  select * into v_cursor from pgqueue._due_cursor('due');
   v_picked := array(
     select s.ctid from pgqueue.scheduled s
-    where s.run_at <= v_now and s.run_at >= v_floor order by s.run_at limit 5000 for update skip locked);
-  select (extract(epoch from s.run_at) * 1000)::bigint into v_first from pgqueue.scheduled s where s.ctid = v_picked[1];
-  if v_first is not null or v_sweep then
-    perform pgqueue._set_cursor('due', '', 0, coalesce(v_first, (extract(epoch from v_now) * 1000)::bigint),
-      case when v_sweep then v_start end, v_cursor.expires);
-  end if;
+    where s.run_at <= v_now and s.run_at >= v_cursor.floor order by s.run_at limit 5000 for update skip locked);
+  select s.run_at into v_first from pgqueue.scheduled s where s.ctid = v_picked[1];
+  perform pgqueue._set_due_cursor('due', v_first, v_now, v_cursor.sweep_started, v_cursor.expires);
   with due as (
     delete from pgqueue.scheduled s where s.ctid = any(v_picked)
     returning s.run_at, s.job_id, s.queue, s.priority, s.attempt, s.traits)
@@ -1616,6 +1639,22 @@ begin
   perform set_config(
     'pgqueue.cursor_' || (hashtextextended(_set_cursor.queue, priority + length(purpose)) & 255),
     concat_ws(E'\x1f', _set_cursor.queue, priority, purpose, greatest(seen - 100, 0), _set_cursor.expires), false);
+end $$;
+
+-- source: sql/functions/private/_set_due_cursor.sql
+-- Remembers the earliest row that a scan from _due_cursor saw; when it saw none and was a sweep, the time up to which there was none.
+create function pgqueue._set_due_cursor(
+  purpose text,
+  seen timestamptz,
+  until timestamptz,
+  sweep_started float8,
+  expires float8) returns void
+language plpgsql
+as $$
+begin
+  if seen is not null or sweep_started is not null then
+    perform pgqueue._set_cursor(purpose, '', 0, (extract(epoch from coalesce(seen, until)) * 1000)::bigint, sweep_started, expires);
+  end if;
 end $$;
 
 -- source: sql/functions/private/_settle_unsuccessful.sql
@@ -2647,7 +2686,8 @@ working on it; nothing was written. cancel_requested: a cancel was asked for.';
 
 -- source: sql/functions/core/maintain.sql
 -- One pass of upkeep. Safe to run twice and anywhere; two at once would only be in each other's way, so the second does nothing. Each duty has its own
--- failure, which is reported and leaves the others alone. Locks are waited for briefly: what is busy now is done in the next pass.
+-- failure, which is reported and leaves the others alone. Locks are waited for briefly: what is busy now is done in the next pass. Those that lock whole
+-- tables, for dropping and attaching partitions, come last: their locks are held until the end of the pass.
 create function pgqueue.maintain(duties text[] default null)
 returns table (duty text, done bigint, error text)
 language plpgsql security definer
@@ -2657,7 +2697,7 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-  v_all constant text[] := array['rescue', 'promote', 'expire', 'admit', 'blocks', 'retention', 'tidy'];
+  v_all constant text[] := array['rescue', 'promote', 'expire', 'admit', 'tidy', 'retention', 'blocks'];
 begin
   if not duties <@ v_all then
     perform pgqueue._refuse('PQ001', format('unknown duty in %s', duties), format('Duties are %s; null means all.', array_to_string(v_all, ', ')));
@@ -2688,18 +2728,19 @@ end $$;
 
 comment on function pgqueue.maintain is
 'One pass of upkeep, what the leading worker runs every second or so; without such a worker call it from cron. duties: some of rescue (lost workers, overdue
-jobs), promote (due jobs), expire (queue timeouts), admit (groups), blocks (partitions ahead), retention (history that is past), tidy; null means
-all. Returns what each did, or its error. No row: another pass is under way. Errors: PQ001.';
+jobs), promote (due jobs), expire (queue timeouts), admit (groups), tidy (rows nobody needs), retention (history that is past), blocks (partitions ahead);
+null means all. Returns what each did, or its error. No row: another pass is under way. Errors: PQ001.';
 
 -- source: sql/functions/core/next_due.sql
 create function pgqueue.next_due()
 returns timestamptz
-language sql security definer stable
+language sql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set jit = off
 as $$
-  select s.run_at from pgqueue.scheduled s order by s.run_at limit 1;
+  select s.run_at from pgqueue.scheduled s
+  where s.run_at >= (select d.floor from pgqueue._due_cursor('due') d) order by s.run_at limit 1;
 $$;
 
 comment on function pgqueue.next_due is

@@ -1,5 +1,6 @@
 -- One pass of upkeep. Safe to run twice and anywhere; two at once would only be in each other's way, so the second does nothing. Each duty has its own
--- failure, which is reported and leaves the others alone. Locks are waited for briefly: what is busy now is done in the next pass.
+-- failure, which is reported and leaves the others alone. Locks are waited for briefly: what is busy now is done in the next pass. Those that lock whole
+-- tables, for dropping and attaching partitions, come last: their locks are held until the end of the pass.
 create function pgqueue.maintain(duties text[] default null)
 returns table (duty text, done bigint, error text)
 language plpgsql security definer
@@ -9,7 +10,7 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-  v_all constant text[] := array['rescue', 'promote', 'expire', 'admit', 'blocks', 'retention', 'tidy'];
+  v_all constant text[] := array['rescue', 'promote', 'expire', 'admit', 'tidy', 'retention', 'blocks'];
 begin
   if not duties <@ v_all then
     perform pgqueue._refuse('PQ001', format('unknown duty in %s', duties), format('Duties are %s; null means all.', array_to_string(v_all, ', ')));
@@ -40,5 +41,5 @@ end $$;
 
 comment on function pgqueue.maintain is
 'One pass of upkeep, what the leading worker runs every second or so; without such a worker call it from cron. duties: some of rescue (lost workers, overdue
-jobs), promote (due jobs), expire (queue timeouts), admit (groups), blocks (partitions ahead), retention (history that is past), tidy; null means
-all. Returns what each did, or its error. No row: another pass is under way. Errors: PQ001.';
+jobs), promote (due jobs), expire (queue timeouts), admit (groups), tidy (rows nobody needs), retention (history that is past), blocks (partitions ahead);
+null means all. Returns what each did, or its error. No row: another pass is under way. Errors: PQ001.';

@@ -2,18 +2,26 @@
 -- or is final is left alone and only its deadline row goes.
 create function pgqueue._duty_expire() returns bigint
 language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
 as $$
 declare
+  v_now timestamptz := pgqueue._now();
+  v_cursor record;
+  v_picked tid[];
+  v_first timestamptz;
   v_job bigint;
   v_was record;
   v_done bigint := 0;
 begin
+  select * into v_cursor from pgqueue._due_cursor('deadline');
+  v_picked := array(
+    select d.ctid from pgqueue.deadline d
+    where d.expires_at <= v_now and d.expires_at >= v_cursor.floor order by d.expires_at limit 1000 for update skip locked);
+  select d.expires_at into v_first from pgqueue.deadline d where d.ctid = v_picked[1];
+  perform pgqueue._set_due_cursor('deadline', v_first, v_now, v_cursor.sweep_started, v_cursor.expires);
   for v_job in
-    with due as (
-      delete from pgqueue.deadline d
-      where d.ctid = any(array(
-        select d.ctid from pgqueue.deadline d where d.expires_at <= pgqueue._now() order by d.expires_at limit 1000 for update skip locked))
-      returning d.job_id)
+    with due as (delete from pgqueue.deadline d where d.ctid = any(v_picked) returning d.job_id)
     select due.job_id from due order by due.job_id
   loop
     continue when not exists (
