@@ -5,11 +5,15 @@
 
 From the command line: `pgqueue worker module:app`. The parts, each a small loop that starts, stops and does one thing:
 
-    worker      the parts together, starting and stopping     loop        claims and settlements, in lanes
-    hands       what is in hand, how much more to ask for     executors/  runners (async) and threads (sync)
-    heartbeat   liveness, the watchdog over the event loop    notify      LISTEN, sleeping, session locks
-    upkeep      the leader's duties                           supervisor  several processes
-    link, wire  connections and the hot statements            signals, logs, events, settings, progress
+    worker        the parts together, starting and stopping    loop, idle    claims and settlements, in lanes; when to
+    ask
+    hands, job    what is in hand, how much more to ask for    executors/    runners (async) and threads (sync)
+    heartbeat     liveness, the watchdog of the event loop     orders        what the server wants of jobs in hand
+    notify        LISTEN, sleeping, session locks              upkeep        the leader's duties
+    registration  being known to the server                    progress      what handlers say while they run
+    draining      ending when nothing is left                  patrol        giving back what cannot start soon
+    supervisor    several processes                            entry         how a process begins
+    link, wire    connections and the hot statements           signals, logs, events, settings, backoff, background
 """
 
 from pgqueue.worker.entry import main_for_cli

@@ -19,12 +19,14 @@ class Backoff:
     it.
     """
 
-    __slots__ = ("_first", "_most", "_next")
+    __slots__ = ("_first", "_most", "_next", "failed")
 
     def __init__(self, first: float = 0.1, most: float = 10.0) -> None:
         self._first = first
         self._most = most
         self._next = first
+        self.failed = False
+        """For the user's own use; `reset` makes it false."""
 
     def delay(self) -> float:
         """Seconds to wait before the next try."""
@@ -34,3 +36,4 @@ class Backoff:
     def reset(self) -> None:
         """Call after a success: the next failure starts small again."""
         self._next = self._first
+        self.failed = False

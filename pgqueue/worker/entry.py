@@ -46,6 +46,8 @@ class Options:
     schema: str | None = None
     name: str | None = None
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    python_path: list[str] = field(default_factory=lambda: list(sys.path))
+    """Where a child looks for the app, after where it looks anyway."""
 
     def worker(self) -> Worker:
         """The worker these options describe. Raises InvalidArgument, NotConfigured, and whatever importing the app
@@ -120,6 +122,7 @@ def child_main() -> int:
         sys.stderr.write("this is how `pgqueue worker` starts its processes; run that instead\n")
         return EXIT_USAGE
     options = Options(**json.loads(line))
+    sys.path.extend(path for path in options.python_path if path not in sys.path)
     logs.configure(json_lines=options.json_logs, level=options.log_level.upper())
     try:
         worker = options.worker()

@@ -20,13 +20,13 @@ logger = logging.getLogger("pgqueue.worker")
 class Event:
     """`name` says what happened, `facts` with what.
 
-    registered(worker_id) · listening · polling(why) · asleep · awake · idle · claimed(jobs) · job_started(job_id,
-    kind) ·
-    job_ended(job_id, kind, outcome) · settled(jobs) · refused(job_id, problem) · cancelling(job_id, why) ·
-    lost(lease) ·
-    stuck(job_id, kind) · unstuck(job_id) · blocked(seconds) · unblocked(seconds) · disconnected(link) ·
-    connected(link) · leading · following ·
-    stopping(why) · stopped(why) · gave_up(why)
+    Life: registered(worker_id), heartbeat(worker_id), lost(worker_id) or lost(lease), stopping(why), gave_up(why),
+    stopped(why).
+    Waking: listening, polling(why), asleep, awake, idle. Upkeep: leading, following. Connections: disconnected(link),
+    connected(link).
+    Jobs: claimed(jobs), job_started(job_id, kind), cancelling(job_id, why), stuck(job_id, kind), unstuck(job_id),
+    job_ended(job_id, kind, outcome), settled(jobs), refused(job_id, problem). Event loop: blocked(seconds),
+    unblocked(seconds). Supervisor: child_started(number, pid), child_ended(number, pid, code).
     """
 
     name: str

@@ -44,6 +44,7 @@ class Job:
     __slots__ = (
         "args",
         "attempt",
+        "cause",
         "context",
         "crashes",
         "delay",
@@ -63,6 +64,7 @@ class Job:
         "stop",
         "timeout",
         "timer",
+        "took",
     )
 
     context: Any
@@ -73,8 +75,11 @@ class Job:
     result: str | None
     error: str | None
     delay: timedelta | None
-    ended: tuple[Settlement, BaseException | None, float] | None
-    """How it ended in a thread, why and after how many seconds, until the event loop has seen it."""
+    ended: Settlement | None
+    """How it ended in a thread unless that is a plain success, until the event loop has seen it; so are the next two.
+    """
+    cause: BaseException | None
+    took: float
     timeout: float | None
     """Seconds."""
     timer: asyncio.TimerHandle | None

@@ -36,8 +36,6 @@ __all__ = ["ClaimLoop"]
 logger = logging.getLogger("pgqueue.worker")
 
 _BUSY_AGAIN = 0.05
-_BIG = 4_000_000
-"""Characters of results in one settlement, unless a single one is larger."""
 
 
 class Turn(NamedTuple):
@@ -58,6 +56,7 @@ class ClaimLoop:
         on_jobs: new jobs are in hand.
         on_unknown: the server does not know this worker any more; returns when it is registered again.
         on_superseded: these jobs were claimed again, so the leases we had them under are lost.
+        on_unsuccessful: jobs have been handed in that may run again at some time.
         on_idle: nothing is in hand and the last sweep of every queue found nothing.
         on_crash: called with a sentence should a lane itself fail.
     """
@@ -75,6 +74,7 @@ class ClaimLoop:
         on_jobs: Callable[[], None],
         on_unknown: Callable[[int], Awaitable[None]],
         on_superseded: Callable[[list[Job]], None],
+        on_unsuccessful: Callable[[], None],
         on_idle: Callable[[], None],
         on_crash: Crash,
     ) -> None:
@@ -92,6 +92,7 @@ class ClaimLoop:
         self._on_jobs = on_jobs
         self._on_unknown = on_unknown
         self._on_superseded = on_superseded
+        self._on_unsuccessful = on_unsuccessful
         self._on_idle = on_idle
         self._on_crash = on_crash
         self._lanes: list[asyncio.Task[None]] = []
@@ -209,11 +210,11 @@ class ClaimLoop:
 
     def _collect(self, now: float) -> list[Job]:
         batch = self._hands.collect(self._settings.batch)
-        if sum([len(job.result) for job in batch if job.result is not None]) > _BIG:
-            small = _small_enough(batch)
+        fits = self._wire.fitting(batch)
+        if fits < len(batch):
             # what is left of the same lease waits for this turn
-            self._hands.put_back(batch[len(small) :])
-            batch = small
+            self._hands.put_back(batch[fits:])
+            batch = batch[:fits]
         self._flush_at = now + self._settings.flush_after if self._hands.finished else math.inf
         return batch
 
@@ -283,7 +284,8 @@ class ClaimLoop:
                     await self._wait_out(error, backoff)
             except PgQueueError as error:
                 self._hands.put_back(turn.batch)
-                await self._recover(link, error, worker, backoff)
+                if not await self._recover(link, error, worker, backoff):
+                    return
             turn = None
 
     async def _next_turn(self) -> Turn:
@@ -332,16 +334,25 @@ class ClaimLoop:
         if again:
             self._on_superseded(again)
         if group is not None:
-            self._claimed(turn, group, jobs)
+            await self._claimed(turn, group, jobs)
 
-    async def _recover(self, link: Link, error: PgQueueError, worker: int | None, backoff: Backoff) -> None:
+    async def _recover(self, link: Link, error: PgQueueError, worker: int | None, backoff: Backoff) -> bool:
+        """Whether to go on; not when the worker ends before there is a connection again."""
         if isinstance(error, ConnectionLost):
-            await link.restore(error)
+            if backoff.failed:
+                # connecting works and nothing else does: a server that takes no writes, say
+                await asyncio.sleep(backoff.delay())
+            backoff.failed = True
+            try:
+                await link.restore(error)
+            except ConnectionLost:
+                return False
             self.look_again()
         elif isinstance(error, UnknownWorker) and worker is not None:
             await self._on_unknown(worker)
         else:
             await self._wait_out(error, backoff)
+        return True
 
     async def _wait_out(self, error: PgQueueError, backoff: Backoff) -> None:
         delay = backoff.delay()
@@ -356,6 +367,8 @@ class ClaimLoop:
             self._refused(batch, {(lease, job_id): problem for lease, job_id, problem in problems})
         else:
             self._hands.accepted(batch)
+        if [job.outcome for job in batch].count("succeeded") < len(batch):
+            self._on_unsuccessful()
         self._tell("settled", jobs=len(batch) - len(problems))
 
     def _refused(self, batch: list[Job], problems: dict[tuple[int, int], str]) -> None:
@@ -420,19 +433,12 @@ class ClaimLoop:
 
     # -- claimed --------------------------------------------------------------------------------------------------
 
-    def _claimed(self, turn: Turn, group: Group, jobs: list[Job]) -> None:
+    async def _claimed(self, turn: Turn, group: Group, jobs: list[Job]) -> None:
         self._pace.claimed(group, turn.n, jobs, urgent=turn.urgent, asleep=self._is_asleep)
+        if jobs:
+            self._on_jobs()
+            if turn.urgent:
+                await asyncio.sleep(0)  # first the handler somebody waits for, then our books
+            self._tell("claimed", jobs=len(jobs))
         if self.listener is not None:
             self.listener.rest(self.claiming and self._pace.should_sleep(self._hands, self._groups))
-        if jobs:
-            self._tell("claimed", jobs=len(jobs))
-            self._on_jobs()
-
-
-def _small_enough(batch: list[Job]) -> list[Job]:
-    size = 0
-    for count, job in enumerate(batch):
-        size += len(job.result or "")
-        if size > _BIG and count:
-            return batch[:count]
-    return batch

@@ -26,8 +26,9 @@ from typing import Any, LiteralString, TypeVar
 import psycopg
 
 from pgqueue._calls import Call, Calls
-from pgqueue.errors import Busy, ConnectionLost, PgQueueError
+from pgqueue.errors import ConnectionLost, PgQueueError
 from pgqueue.worker.background import Crash, background
+from pgqueue.worker.backoff import Backoff
 from pgqueue.worker.events import Teller
 from pgqueue.worker.link import Link, describe
 from pgqueue.worker.settings import Settings
@@ -264,16 +265,18 @@ class Listener:
         return True
 
     async def _restore(self, error: PgQueueError) -> None:
+        backoff = Backoff()
         while True:
             try:
                 await self.link.close()
                 await self.link.restore(error)
                 await self._listen()
                 break
-            except (ConnectionLost, Busy) as again:
+            except PgQueueError as again:
                 if self._stopping.is_set():
                     return
                 error = again
+                await asyncio.sleep(backoff.delay())
         self._trouble = None
         self.usable = True
         self.session += 1

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import sys
 from dataclasses import replace
@@ -19,7 +18,7 @@ from pgqueue.errors import InvalidArgument
 from pgqueue.worker.backoff import Backoff
 from pgqueue.worker.entry import EXIT_SCHEMA, EXIT_USAGE, Options, to_json
 from pgqueue.worker.events import Hook, Teller
-from pgqueue.worker.signals import handled_signals
+from pgqueue.worker.signals import HANDLED, handled_signals
 
 __all__ = ["Supervisor", "supervise"]
 
@@ -75,8 +74,8 @@ class Supervisor:
         while not self._stopping.is_set():
             started = loop.time()
             code = await self._one(number)
-            if code == 0:
-                return
+            if code == 0 or (self._stopping.is_set() and -code in HANDLED):
+                return  # the latter: before it could handle signals, so before it had anything to lose
             if self._stopping.is_set() or code in _HOPELESS:
                 self._code = self._code or (code if code > 0 else 128 - code)
                 if not self._stopping.is_set():
@@ -104,7 +103,6 @@ class Supervisor:
             "pgqueue.worker",
             stdin=asyncio.subprocess.PIPE,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         )
         self._children[number] = child
         logger.info("worker process started", extra={"child": number, "pid": child.pid})

@@ -71,6 +71,7 @@ class Upkeep:
         self._on_done = on_done
         self._on_crash = on_crash
         self._session = 0
+        self._hurried = asyncio.Event()
         self._due: dict[str, float] = {}
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
@@ -87,24 +88,30 @@ class Upkeep:
         self.leads = False
         await self._link.close()
 
-    async def once(self) -> None:
-        """One pass of everything now, leader or not. Raises PgQueueError."""
-        if self._link.connection is None:
-            await self._link.open()
-        for duty in await self._link.call(self._calls.maintain()):
-            self._note(duty)
-
     async def _run(self) -> None:
         while True:
             try:
                 if await self._may_work():
                     await self._pass()
-                    await asyncio.sleep(await self._pause())
+                    await self._sleep(await self._pause())
                 else:
                     await asyncio.sleep(jittered(_CANDIDATE_EVERY))
             except PgQueueError as error:
                 logger.warning("upkeep: %s", describe(error), extra={"sqlstate": error.sqlstate})
                 await asyncio.sleep(jittered(1.0))
+
+    def hurry(self) -> None:
+        """Something may have been scheduled for an earlier time than was known."""
+        self._hurried.set()
+
+    async def _sleep(self, seconds: float) -> None:
+        self._hurried.clear()
+        try:
+            await asyncio.wait_for(self._hurried.wait(), seconds)
+        except TimeoutError:
+            return
+        # a moment, so that a burst of retries asks once
+        await asyncio.sleep(_SHORTEST)
 
     async def _may_work(self) -> bool:
         listener = self._listener

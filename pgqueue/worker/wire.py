@@ -32,6 +32,8 @@ JSON_START = 1
 """jsonb travels as one byte of version and then text: where the text begins in what the loader returns."""
 
 _INTERVAL = Struct("!qii")
+_BIG = 4_000_000
+"""Characters of results in one settlement, unless a single one is larger."""
 _MICROSECOND = timedelta(microseconds=1)
 _COLUMNS = cast("tuple[LiteralString, ...]", COLUMNS)
 
@@ -76,6 +78,18 @@ class Wire:
         return {"worker": str(worker), "queues": queues, "n": str(n), "urgent": "true" if urgent else "false"}
 
     @staticmethod
+    def fitting(batch: Sequence[Job]) -> int:
+        """How many of these fit into one settlement of reasonable size; one at least."""
+        if sum([len(job.result) for job in batch if job.result is not None]) <= _BIG:
+            return len(batch)
+        size = 0
+        for count, job in enumerate(batch):
+            size += len(job.result or "")
+            if size > _BIG and count:
+                return count
+        return len(batch)
+
+    @staticmethod
     def settlement(batch: Sequence[Job]) -> Params:
         """Parameters of `settle`."""
         outcomes = [job.outcome for job in batch]
@@ -92,7 +106,8 @@ class Wire:
             errors = [job.error for job in batch]
             delays = [job.delay for job in batch]
             params["errors"] = texts(errors) if any(errors) else None
-            params["delays"] = texts([_interval(delay) for delay in delays]) if any(d is not None for d in delays) else None
+            if any(delay is not None for delay in delays):
+                params["delays"] = texts([_interval(delay) for delay in delays])
         return params
 
     @staticmethod

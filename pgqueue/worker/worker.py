@@ -212,6 +212,7 @@ class Worker:
             on_jobs=self._jobs_came,
             on_unknown=self._unknown,
             on_superseded=self._orders.drop,
+            on_unsuccessful=lambda: self._upkeep.hurry(),
             on_idle=self._idle,
             on_crash=self._give_up,
         )
@@ -249,6 +250,11 @@ class Worker:
         link.prepare = self._prepare
         return link
 
+    def _side_link(self, role: str) -> Link:
+        link = Link(role, self.settings.dsn, self.settings, self._tell, self._ending)
+        link.prepare = False
+        return link
+
     # -- starting -------------------------------------------------------------------------------------------------
 
     async def _start(self) -> None:
@@ -266,14 +272,15 @@ class Worker:
         if self._registration is not None:
             await self._registration.register()
         self._heart.start()
-        link = Link("upkeep", self.settings.dsn, self.settings, self._tell, self._ending)
-        link.prepare = False
-        self._upkeep = Upkeep(self._calls, link, self._listener, self._tell, self._upkeep_done, self._give_up)
+        self._upkeep = Upkeep(
+            self._calls, self._side_link("upkeep"), self._listener, self._tell, self._upkeep_done, self._give_up
+        )
         if self.settings.upkeep:
             self._upkeep.start()
         self._draining = Draining(
+            self._calls,
+            self._side_link("drain"),
             self._hands,
-            self._upkeep,
             look_again=self._loop.look_again,
             on_drained=lambda: self.stop("drained"),
             on_crash=self._give_up,
@@ -337,7 +344,10 @@ class Worker:
             self._draining.idle()
 
     def _leases(self) -> list[int] | None:
-        # From the heart's thread; making the list is one step of the interpreter.
+        # From the heart's thread; making the list is one step of the interpreter. What slips through between the two
+        # looks is a lease of this moment, and the server spares those.
+        if self._loop.claims_under_way:
+            return None
         held = list(self._hands.held.values())
         return None if self._loop.claims_under_way else list({job.lease for job in held})
 
@@ -414,7 +424,7 @@ class Worker:
             if task is not None:
                 task.cancel()
         if self._registration is not None and self._registration.worker_id is not None:
-            self._draining.stop()
+            await self._draining.stop()
             await self._upkeep.stop()
             await self._heart.stop()
         await self._loop.stop(_LAST_WORD)

@@ -8,7 +8,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
 
-SETTINGS = {"concurrency": 10, "heartbeat_interval": 0.3, "poll_interval": 0.2, "grace": 1}
+SETTINGS: dict[str, Any] = {"concurrency": 10, "heartbeat_interval": 0.3, "poll_interval": 0.2, "grace": 1}
 
 
 def seed() -> int:

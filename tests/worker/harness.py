@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +20,9 @@ import psycopg
 
 from pgqueue import App
 from pgqueue.worker import Ended, Event, Worker
+from tests.support.cluster import wait_for as until
+
+__all__ = ["DEADLINE", "QUICK", "ROOT", "Inside", "Jobs", "Process", "Recorder", "until"]
 
 DEADLINE = 20.0
 ROOT = Path(__file__).resolve().parents[2]
@@ -231,11 +233,3 @@ class Jobs:
 
     def configure(self, **settings: Any) -> None:
         self.connection.execute("select pgqueue.configure(%s)", (json.dumps(settings),))
-
-
-def until(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> None:
-    """Returns as soon as the condition holds; fails the test when time is over."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
-        time.sleep(0.01)

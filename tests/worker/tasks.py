@@ -202,13 +202,6 @@ async def cleanup(name: str) -> None:
 
 
 @app.task
-async def block(seconds: float) -> str:
-    """Blocks the event loop."""
-    time.sleep(seconds)
-    return "blocked"
-
-
-@app.task
 async def block_on(name: str) -> str:
     """Blocks the event loop until a gate opens."""
     gates[name].wait(30)

@@ -11,7 +11,7 @@ import pytest
 
 from pgqueue import App, Context
 from pgqueue.worker import current_context
-from tests.worker.harness import Inside, Jobs
+from tests.worker.harness import Inside, Jobs, until
 from tests.worker.tasks import app as shared
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ def test_progress_shows_while_it_runs(pg: Database, jobs: Jobs) -> None:
     id = jobs.add("steps")
     with Inside(app, pg.dsn) as worker:
         worker.wait("job_started", job_id=id)
-        from tests.worker.harness import until
-
         until(lambda: jobs.get(id)["progress"] == {"percent": 50}, "the progress")
         worker.stop(hard=True)
 

@@ -70,6 +70,16 @@ def test_a_worker_declared_lost_drops_what_it_has_and_registers_again(pg: Databa
     assert (job["state"], job["crashes"], job["attempt"]) == ("queued", 1, 0)
 
 
+def test_an_idle_worker_that_was_forgotten_registers_again(pg: Database, jobs: Jobs) -> None:
+    """It learns so from its next claim, long before its next heartbeat."""
+    with Inside(app, pg.dsn, heartbeat_interval=600) as worker:
+        worker.wait("asleep")
+        jobs.connection.execute("select pgqueue.deregister_worker(%s)", (worker.worker_id,))
+        id = jobs.add("add", {"a": 1, "b": 1})
+        worker.wait("registered", count=2)
+        assert jobs.until(id, "succeeded")["worker_id"] == worker.worker_id
+
+
 def test_a_lost_lease_is_dropped(pg: Database, jobs: Jobs) -> None:
     id = jobs.add("cleanup", {"name": "dropped"})
     with Inside(app, pg.dsn, heartbeat_interval=0.2) as worker:
@@ -171,3 +181,20 @@ def test_schema_missing_is_said_at_once(empty_database: str) -> None:
 
     with pytest.raises(SchemaMissing, match="pgqueue schema upgrade"), Inside(app, empty_database):
         pass
+
+
+def test_a_server_that_takes_no_writes_is_waited_for(pg: Database, jobs: Jobs) -> None:
+    """As after a failover to a server that is not promoted yet: connecting works, nothing else does."""
+
+    def read_only(value: str) -> None:
+        jobs.connection.execute(f"alter database {pg.name} set default_transaction_read_only = {value}".encode())
+        cut = "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'pgqueue%'"
+        jobs.connection.execute(cut.encode())
+
+    with Inside(app, pg.dsn, drain=False) as worker:
+        worker.wait("asleep")
+        read_only("on")
+        worker.wait("disconnected", count=6)
+        id = jobs.add("add", {"a": 1, "b": 1})
+        read_only("off")
+        assert jobs.until(id, "succeeded")["result"] == 2

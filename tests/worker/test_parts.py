@@ -121,14 +121,13 @@ def test_a_job_claimed_again_is_pointed_out() -> None:
 
 
 def test_large_results_travel_in_small_batches() -> None:
-    hands, _ = hands_with([job(id) for id in range(5)])
-    for j in list(hands.ready):
-        hands.end(j, Settlement("succeeded", result="x" * 1_500_000))  # type: ignore[arg-type]
-    sizes = []
-    while batch := hands.collect(500):
-        sizes.append(len(batch))
-        hands.settled(batch)
-    assert sizes == [2, 2, 1]
+    jobs = [job(id) for id in range(5)]
+    for j in jobs:
+        j.settle_as(Settlement("succeeded", result="x" * 1_500_000))  # type: ignore[arg-type]
+    assert Wire.fitting(jobs) == 2
+    jobs[0].settle_as(Settlement("succeeded", result="x" * 9_000_000))  # type: ignore[arg-type]
+    assert Wire.fitting(jobs) == 1
+    assert Wire.fitting(jobs[3:]) == 2
 
 
 def test_parameters_of_a_settlement() -> None:

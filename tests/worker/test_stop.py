@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.worker.harness import Inside, Jobs, Process
 from tests.worker.tasks import app, gates
 
@@ -103,12 +105,13 @@ def test_second_signal_is_hard(pg: Database, jobs: Jobs) -> None:
     assert jobs.one("select count(*) from pgqueue.worker") == 0
 
 
-def test_drain_does_everything_and_ends(pg: Database, jobs: Jobs) -> None:
+@pytest.mark.parametrize("connections", [1, 2, 3])
+def test_drain_does_everything_and_ends(pg: Database, jobs: Jobs, connections: int) -> None:
     jobs.many("add", 300, {"a": 1, "b": 2})
     jobs.many("sync_add", 300, {"a": 1, "b": 2})
     due = jobs.add("nothing", run_at="2000-01-01")
     later = jobs.add("nothing", delay="1 hour")
-    with Inside(app, pg.dsn, drain=True) as worker:
+    with Inside(app, pg.dsn, drain=True, connections=connections) as worker:
         ended = worker.join()
     assert ended is not None
     assert (ended.why, ended.jobs) == ("drained", 601)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from tests.worker.harness import Inside, Jobs, until
 from tests.worker.proxy import DeafWire
-from tests.worker.tasks import app
+from tests.worker.tasks import app, gates
 
 if TYPE_CHECKING:
     from tests.support.cluster import Database
@@ -56,8 +57,6 @@ def test_a_busy_worker_does_not_sleep(pg: Database, jobs: Jobs) -> None:
         jobs.add("nothing")
         jobs.many("nothing", 5)
         assert list(listener.notifies(timeout=0)) == []
-        from tests.worker.tasks import gates
-
         gates["busy"].set()
         worker.wait("job_ended", count=7)
 
@@ -108,15 +107,9 @@ def test_prepared_statements_that_vanish_are_done_without(pg: Database, jobs: Jo
     with Inside(app, pg.dsn, listen=False, poll_interval=0.05) as worker:
         jobs.until(jobs.add("add", {"a": 1, "b": 1}), "succeeded")
 
-        def forget(worker: Inside = worker) -> None:
-            async def deallocate() -> None:
-                await worker.worker._link.fetch("do $$ begin execute 'deallocate all'; end $$")
-
-            import asyncio
-
-            worker.task: Any = asyncio.ensure_future(deallocate())  # type: ignore[attr-defined]
-
-        worker.call(forget)
+        forgotten: list[asyncio.Future[Any]] = []
+        forget = "do $$ begin execute 'deallocate all'; end $$"
+        worker.call(lambda: forgotten.append(asyncio.ensure_future(worker.worker._link.fetch(forget))))
         for _ in range(3):
             jobs.until(jobs.add("add", {"a": 1, "b": 1}), "succeeded")
         assert worker.worker._link.prepare is False

@@ -95,7 +95,9 @@ class Executors:
             threads.wake(count)
 
     def turn_soon(self) -> None:
-        """Called before an async handler runs: should it wait for something, others get to work at the event loop's next turn."""
+        """Called before an async handler runs: should it wait for something, others get to work at the event loop's
+        next turn.
+        """
         self.is_turning = True
         self._loop.call_soon(self._between)
 
@@ -130,8 +132,7 @@ class Executors:
     def end(self, job: Job, settlement: Settlement, error: BaseException | None = None) -> None:
         """The job has its outcome."""
         self.hands.end(job, settlement)
-        if settlement.outcome != "succeeded" or self.reporter.is_verbose:
-            self.reporter.ended(job, error)
+        self.reporter.ended(job, error)
 
     def stop(self, job: Job, why: StopReason) -> None:
         """Make an unfinished job end: at once when it is not started, else as soon as its handler lets us."""

@@ -1,9 +1,10 @@
 """Async handlers: a few long-lived runners instead of a task per job.
 
-A runner is a task that takes jobs from the deque and awaits their handlers one after another. A handler that never really waits costs little
-more than its call. One that does wait keeps its runner until it ends; meanwhile `Executors.between` gives what is left to other runners.
-`asyncio.current_task()` inside a handler is its runner's task, which belongs to it for as long as it runs: `asyncio.timeout`, task groups and
-cancellation behave as in a task of the handler's own.
+A runner is a task that takes jobs from the deque and awaits their handlers one after another. A handler that never
+really waits costs little more than its call. One that does wait keeps its runner until it ends; meanwhile
+`Executors.between` gives what is left to other runners. `asyncio.current_task()` inside a handler is its runner's
+task, which belongs to it for as long as it runs: `asyncio.timeout`, task groups and cancellation behave as in a task
+of the handler's own.
 
 Jobs share no context variables either: a runner whose context a handler has changed is replaced by a fresh one.
 """

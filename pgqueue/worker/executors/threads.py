@@ -20,12 +20,19 @@ from collections.abc import Callable
 from contextvars import copy_context
 from queue import SimpleQueue
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
+from pgqueue._json import JsonText
 from pgqueue.context import ContextHooks
-from pgqueue.outcomes import Settlement
-from pgqueue.worker.executors.handlers import Handler, running_job, settlement_of_exception, settlement_of_value
-from pgqueue.worker.job import RUNNING, Job
+from pgqueue.outcomes import Settlement, settlement_of_error
+from pgqueue.worker.executors.handlers import (
+    OUTCOMES,
+    Handler,
+    running_job,
+    settlement_of_exception,
+    settlement_of_value,
+)
+from pgqueue.worker.job import DONE, RUNNING, Job
 
 if TYPE_CHECKING:
     from pgqueue.worker.executors import Executors
@@ -121,7 +128,9 @@ class Threads:
     # -- in the threads -------------------------------------------------------------------------------------------
 
     def _work(self, worker: Thread) -> None:
-        """The life of a thread. Jobs share no context variables: a context that a handler has changed is not used again."""
+        """The life of a thread. Jobs share no context variables: a context that a handler has changed is not used
+        again.
+        """
         while (step := self._context.copy().run(self._take_jobs, worker)) != "end":
             if step == "rest":
                 self._hand_back(worker)
@@ -139,34 +148,43 @@ class Threads:
                 return "rest"
             current.append(job)
             job.runner = worker
-            job.started = monotonic()
             job.state = RUNNING
+            job.started = monotonic()
             running_job.set(job)
             if reporter.has_hook:
                 self._on_loop(reporter.started, job)
             before = copy_context()
-            job.ended = self._run(job)
+            settlement, result, job.cause = self._run(job)
+            job.took = monotonic() - job.started
             try:
                 current.pop()
             except IndexError:
                 self._on_loop(self._came_back, worker, job)
                 return "end"
+            job.ended = settlement
+            if settlement is None:
+                job.outcome = "succeeded"
+                job.result = result
+                job.error = job.delay = None
             self._hand_back(job)
             if copy_context() != before:
                 return "renew"
 
-    def _run(self, job: Job) -> tuple[Settlement, BaseException | None, float]:
+    def _run(self, job: Job) -> tuple[Settlement | None, JsonText | None, BaseException | None]:
+        """The job's settlement and its cause; None for a plain success, which has a result."""
         handler: Handler | None = self._executors.handlers[job.kind]
-        error: BaseException | None = None
+        if handler is None:
+            return self._executors.handlers.unknown(job), None, None
         try:
-            if handler is None:
-                settlement = self._executors.handlers.unknown(job)
-            else:
-                settlement = settlement_of_value(job, handler.run(job), handler)
-        except BaseException as raised:
-            error = raised
-            settlement = settlement_of_exception(job, raised)
-        return settlement, error, monotonic() - job.started
+            value = handler.run(job)
+        except BaseException as error:
+            return settlement_of_exception(job, error), None, error
+        if job.stop is not None or type(value) in OUTCOMES:
+            return settlement_of_value(job, value, handler), None, None
+        try:
+            return None, None if value is None else handler.encode(value), None
+        except Exception as error:
+            return settlement_of_error(error, "discard"), None, error
 
     def _hand_back(self, item: Job | Thread) -> None:
         self._ended.append(item)
@@ -188,18 +206,28 @@ class Threads:
         ended = self._ended
         hands = executors.hands
         hands.is_sorted = False
+        finished = hands.finished
+        verbose = executors.reporter.is_verbose
         while ended:
             item = ended.popleft()
-            if isinstance(item, Thread):
+            if type(item) is Thread:
                 self._idle += 1
                 executors.active -= 1
                 continue
-            if item.ended is None:
+            job = cast("Job", item)
+            hands.run_time += job.took
+            if job.state != RUNNING or job.stop == "lost":
                 continue
-            settlement, error, seconds = item.ended
-            hands.run_time += seconds
-            if item.state == RUNNING and item.stop != "lost":
-                executors.end(item, settlement, error)
+            if job.ended is not None:
+                executors.end(job, job.ended, job.cause)
+                continue
+            job.state = DONE
+            finished.append(job)
+            if job.timer is not None:
+                job.timer.cancel()
+                job.timer = None
+            if verbose:
+                executors.reporter.ended(job)
         executors.kick()
         executors.on_ended()
 
