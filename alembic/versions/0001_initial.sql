@@ -1900,9 +1900,9 @@ end $$;
 
 -- source: sql/functions/private/_wake.sql
 -- Tells workers that sleep on a queue that it has work. A commit with a NOTIFY takes a cluster-wide lock, so under load nothing is sent:
--- a sleeper holds two shared advisory locks on its listening connection, and whoever can have one of them exclusively, for a moment, knows that
--- nobody sleeps. Who cannot have the first may have met another enqueue there; that one is told from a sleeper by not letting the lock be shared,
--- and by not being at the second lock too. A hint too many is harmless all the same.
+-- a sleeper holds two shared advisory locks on its listening connection, and whoever can have the first exclusively, for a moment, knows that
+-- nobody sleeps. Who cannot may have met another enqueue there: that one cannot be shared with either, or has just left; so the rare rest is settled
+-- by looking the second lock up, which only sleepers ever hold, in the list of locks: exact, and fifty microseconds dear.
 -- A full notification queue would make the caller's commit fail: then better no hint; the workers' poll finds the job.
 create function pgqueue._wake(queue text) returns void
 language plpgsql
@@ -1919,13 +1919,13 @@ begin
     return;
   end if;
   perform pg_advisory_unlock_shared(v_class, v_key);
-  v_class := pgqueue._lock_class('asleep');
-  for v_look in 1..2 loop
-    if pg_try_advisory_lock(v_class, v_key) then
-      perform pg_advisory_unlock(v_class, v_key);
-      return;
-    end if;
-  end loop;
+  if not exists (
+    select from pg_catalog.pg_locks l
+    where l.locktype = 'advisory' and l.granted and l.classid::bigint::bit(32)::integer = pgqueue._lock_class('asleep')
+      and l.objid::bigint::bit(32)::integer = v_key and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database()))
+  then
+    return;
+  end if;
   if pg_notification_queue_usage() < 0.5 then
     perform pg_notify('pgqueue_wake', _wake.queue);
   end if;
