@@ -5,8 +5,7 @@
 
 From the command line: `pgqueue worker module:app`. The parts, each a small loop that starts, stops and does one thing:
 
-    worker        the parts together, starting and stopping    loop, idle    claims and settlements, in lanes; when to
-    ask
+    worker        the parts together, starting and stopping    loop, idle    claims and settlements; when to ask
     hands, job    what is in hand, how much more to ask for    executors/    runners (async) and threads (sync)
     heartbeat     liveness, the watchdog of the event loop     orders        what the server wants of jobs in hand
     notify        LISTEN, sleeping, session locks              upkeep        the leader's duties
