@@ -65,3 +65,14 @@ create type pgqueue.new_job as (
   backoff jsonb,
   headers jsonb,
   traits integer);
+
+-- A lane as a claim looks at it, with its queue's settings and this session's cursor.
+create type pgqueue.lane_in_view as (
+  queue text,
+  priority smallint,
+  grouped boolean,
+  max_running integer,
+  forget smallint,
+  special boolean,
+  floor bigint,
+  expires float8);

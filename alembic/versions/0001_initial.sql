@@ -122,6 +122,17 @@ create type pgqueue.new_job as (
   headers jsonb,
   traits integer);
 
+-- A lane as a claim looks at it, with its queue's settings and this session's cursor.
+create type pgqueue.lane_in_view as (
+  queue text,
+  priority smallint,
+  grouped boolean,
+  max_running integer,
+  forget smallint,
+  special boolean,
+  floor bigint,
+  expires float8);
+
 -- source: sql/tables/config.sql
 -- One row: what holds for this whole installation. `pgqueue.configure` writes it.
 create table pgqueue.config (
@@ -280,8 +291,10 @@ create table pgqueue.ready (
   attempt smallint not null,
   queue text collate "C" not null)
   with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
-create index ready_turn on pgqueue.ready (queue, priority desc, seq);
-create unique index ready_job on pgqueue.ready (job_id);
+create unique index ready_turn on pgqueue.ready (queue, priority desc, seq);
+-- A job's first turn is its id, so a row of a first turn is found by the lane and number its job row says; only later turns need an index of their own,
+-- which most jobs never enter. See _in_ready.
+create unique index ready_job on pgqueue.ready (job_id) where seq <> job_id;
 
 -- One row per claim call and queue. Running = in a lease. `traits` is null when no job of the lease has any.
 -- `forget`: 0 keep every outcome, 1 only unsuccessful ones, 2 none.
@@ -293,9 +306,11 @@ create table pgqueue.lease (
   claimed_at timestamptz not null,
   forget smallint not null,
   queue text collate "C" not null,
-  job_ids bigint[] not null check (cardinality(job_ids) > 0),
-  attempts smallint[] not null check (cardinality(attempts) = cardinality(job_ids)),
-  traits integer[] check (cardinality(traits) = cardinality(job_ids)))
+  job_ids bigint[] not null,
+  attempts smallint[] not null,
+  traits integer[],
+  constraint lease_parallel check (cardinality(job_ids) > 0 and cardinality(attempts) = cardinality(job_ids)
+    and coalesce(cardinality(traits) = cardinality(job_ids), true)))
   with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 create index lease_worker on pgqueue.lease (worker_id);
 
@@ -416,89 +431,109 @@ begin
 end $$;
 
 -- source: sql/functions/private/_admit.sql
--- Admits what has arrived in a queue: looks at up to `most` rows of the inbox from this session's cursor on, and once at each group among them.
--- Groups are taken in order, though their locks are only tried, so that two admitters do not keep taking turns in each other's way.
+-- Admits what has arrived in a queue: looks at up to `most` rows of the inbox from this session's cursor on, and once at each group among them. When they
+-- are all of groups that are full, they are out of the way now, and it looks further, a few times.
 create function pgqueue._admit(queue text, most integer) returns integer
 language plpgsql
 as $$
 declare
-  v_start float8 := extract(epoch from clock_timestamp());
+  v_start float8;
   v_cursor record;
   v_sweep boolean;
   v_groups text[];
   v_first bigint;
-  v_done integer;
+  v_rows integer;
+  v_admitted integer;
 begin
-  select * into v_cursor from pgqueue._cursor('arrival', _admit.queue, 0);
-  v_sweep := v_start >= v_cursor.expires;
-  select array_agg(distinct a.group_key), min(a.seq) into v_groups, v_first
-  from (
-    select a.group_key, a.seq from pgqueue.arrival a
-    where a.queue = _admit.queue and a.seq >= case when v_sweep then 0 else v_cursor.floor end
-    order by a.seq limit most) a;
-  if v_first is not null or v_sweep then
-    perform pgqueue._set_cursor('arrival', _admit.queue, 0, v_first, case when v_sweep then v_start end, v_cursor.expires);
-  end if;
-  select coalesce(sum(pgqueue._admit_group(_admit.queue, g)), 0) into v_done
-  from (select g from unnest(v_groups) g order by g) g;
-  return v_done;
+  for v_round in 1..10 loop
+    v_start := date_part('epoch', clock_timestamp());
+    select * into v_cursor from pgqueue._cursor('arrival', _admit.queue, 0);
+    v_sweep := v_start >= v_cursor.expires;
+    select array_agg(distinct a.group_key), min(a.seq), count(*) into v_groups, v_first, v_rows
+    from (
+      select a.group_key, a.seq from pgqueue.arrival a
+      where a.queue = _admit.queue and a.seq >= case when v_sweep then 0 else v_cursor.floor end
+      order by a.seq limit most) a;
+    if v_first is not null or v_sweep then
+      perform pgqueue._set_cursor('arrival', _admit.queue, 0, v_first, case when v_sweep then v_start end, v_cursor.expires);
+    end if;
+    exit when v_rows = 0;
+    v_admitted := (pgqueue._admit_groups(_admit.queue, v_groups, greatest(most / cardinality(v_groups), 1))).admitted;
+    exit when v_admitted > 0 or v_rows < most;
+  end loop;
+  return coalesce(v_admitted, 0);
 end $$;
 
--- source: sql/functions/private/_admit_group.sql
--- Admission to one group: freed slots go to whoever is first by priority and turn among the blocked and the newly arrived. Exact because
--- it happens under the group's advisory lock, which is only ever tried: a holder somewhere else will do the same work.
--- Returns the number of jobs that became ready; null when another session is at it.
-create function pgqueue._admit_group(queue text, group_key text) returns integer
+-- source: sql/functions/private/_admit_groups.sql
+-- Admission to groups, all of them in one statement: free slots go to whoever is first by priority and turn among the blocked and the first `per` arrivals of
+-- each group. Exact because it happens under the groups' advisory locks, which are only ever tried, in order: another session that holds one will
+-- do the same work, and the group is among those `passed` over. Without a limit there is nothing to be exact about, and nothing is locked.
+create function pgqueue._admit_groups(
+  in queue text,
+  in groups text[],
+  in per integer,
+  out admitted integer,
+  out passed text[])
 language plpgsql
 as $$
 declare
   v_limit integer;
-  v_free integer;
+  v_mine text[] := groups;
   v_jobs bigint[];
   v_priorities smallint[];
   v_attempts smallint[];
   v_traits integer[];
 begin
-  if not pg_try_advisory_xact_lock(
-    pgqueue._lock_class('group'), hashtext(_admit_group.queue || E'\x1f' || _admit_group.group_key)) then
-    return null;
+  select q.group_limit into v_limit from pgqueue.queue q where q.name = _admit_groups.queue;
+  if v_limit is not null then
+    v_mine := array(
+      select g.key from (select g.key from unnest(groups) g(key) order by g.key) g
+      where pg_try_advisory_xact_lock(pgqueue._lock_class('group'), hashtext(_admit_groups.queue || E'\x1f' || g.key)));
+    passed := array(select g.key from unnest(groups) g(key) where g.key <> all(v_mine));
   end if;
-  select q.group_limit into v_limit from pgqueue.queue q where q.name = _admit_group.queue;
-  -- `arrival` keeps what cannot be admitted now out of the way of the next look at the inbox: it moves to `blocked`.
-  with arrived as (
+
+  with free as materialized (
+    select g.key, case when v_limit is null then 2147483647 else greatest(v_limit - (
+      select count(*) from pgqueue.slot s where s.queue = _admit_groups.queue and s.group_key = g.key), 0) end as slots
+    from unnest(v_mine) g(key)),
+  arrived as (
     delete from pgqueue.arrival a
     where a.ctid = any(array(
-      select a.ctid from pgqueue.arrival a
-      where a.queue = _admit_group.queue and a.group_key = _admit_group.group_key
-      order by a.seq limit 1000 for update skip locked))
-    returning a.seq, a.job_id, a.traits, a.priority, a.attempt, a.queue, a.group_key)
-  insert into pgqueue.blocked (seq, job_id, traits, priority, attempt, queue, group_key)
-  select a.seq, a.job_id, a.traits, a.priority, a.attempt, a.queue, a.group_key from arrived a where a.job_id is not null;
-
-  if v_limit is not null then
-    select v_limit - count(*) into v_free
-    from pgqueue.slot s where s.queue = _admit_group.queue and s.group_key = _admit_group.group_key;
-    if v_free <= 0 then
-      return 0;
-    end if;
-  end if;
-  with admitted as (
+      select a.ctid
+      from free f
+      cross join lateral (
+        select a.ctid from pgqueue.arrival a
+        where a.queue = _admit_groups.queue and a.group_key = f.key
+        order by a.seq limit per for update skip locked) a))
+    returning a.seq, a.job_id, a.traits, a.priority, a.attempt, a.group_key),
+  standing as (
     delete from pgqueue.blocked b
     where b.ctid = any(array(
-      select b.ctid from pgqueue.blocked b
-      where b.queue = _admit_group.queue and b.group_key = _admit_group.group_key
-      order by b.priority desc, b.seq limit coalesce(v_free, 1000) for update skip locked))
-    returning b.job_id, b.priority, b.attempt, b.traits, b.seq)
-  select array_agg(a.job_id), array_agg(a.priority), array_agg(a.attempt), array_agg(a.traits)
+      select b.ctid
+      from free f
+      cross join lateral (
+        select b.ctid from pgqueue.blocked b
+        where b.queue = _admit_groups.queue and b.group_key = f.key
+        order by b.priority desc, b.seq limit least(f.slots, per) for update skip locked) b))
+    returning b.seq, b.job_id, b.traits, b.priority, b.attempt, b.group_key),
+  ranked as materialized (
+    select w.*, row_number() over (partition by w.group_key order by w.priority desc, w.seq) <= f.slots as fits
+    from (select * from arrived where job_id is not null union all select * from standing) w
+    join free f on f.key = w.group_key),
+  kept as (
+    insert into pgqueue.blocked (seq, job_id, traits, priority, attempt, queue, group_key)
+    select r.seq, r.job_id, r.traits, r.priority, r.attempt, _admit_groups.queue, r.group_key from ranked r where not r.fits),
+  taken as (
+    insert into pgqueue.slot (job_id, queue, group_key)
+    select r.job_id, _admit_groups.queue, r.group_key from ranked r where r.fits)
+  select array_agg(r.job_id), array_agg(r.priority), array_agg(r.attempt), array_agg(r.traits)
   into v_jobs, v_priorities, v_attempts, v_traits
-  from (select * from admitted order by priority desc, seq) a;
-  if v_jobs is null then
-    return 0;
+  from (select * from ranked where fits order by priority desc, seq) r;
+
+  admitted := coalesce(cardinality(v_jobs), 0);
+  if admitted > 0 then
+    perform pgqueue._enter(v_jobs, array_fill(_admit_groups.queue, array[admitted]), v_priorities, v_attempts, v_traits, true);
   end if;
-  insert into pgqueue.slot (job_id, queue, group_key)
-  select j, _admit_group.queue, _admit_group.group_key from unnest(v_jobs) j;
-  perform pgqueue._enter(v_jobs, array_fill(_admit_group.queue, array[cardinality(v_jobs)]), v_priorities, v_attempts, v_traits, true);
-  return cardinality(v_jobs);
 end $$;
 
 -- source: sql/functions/private/_announce.sql
@@ -506,11 +541,8 @@ end $$;
 create function pgqueue._announce(jobs bigint[]) returns void
 language plpgsql
 as $$
-declare
-  v_class integer := pgqueue._lock_class('wait');
 begin
-  if pg_try_advisory_lock(v_class, 0) then
-    perform pg_advisory_unlock(v_class, 0);
+  if pgqueue._nobody_waits() then
     return;
   end if;
   if pg_notification_queue_usage() < 0.5 then
@@ -524,7 +556,11 @@ end $$;
 create function pgqueue._any_live(low bigint, high bigint) returns boolean
 language sql
 as $$
-  select exists (select from pgqueue.ready w where w.job_id >= low and w.job_id < high)
+  select exists (
+      select from pgqueue.lane l
+      cross join lateral (
+        select from pgqueue.ready w where w.queue = l.queue and w.priority = l.priority and w.seq >= low and w.seq < high and w.seq = w.job_id limit 1) w)
+    or exists (select from pgqueue.ready w where w.job_id >= low and w.job_id < high and w.seq <> w.job_id)
     or exists (select from pgqueue.scheduled w where w.job_id >= low and w.job_id < high)
     or exists (select from pgqueue.arrival w where w.job_id >= low and w.job_id < high)
     or exists (select from pgqueue.blocked w where w.job_id >= low and w.job_id < high)
@@ -811,7 +847,7 @@ begin
     continue when pgqueue._room(v_job.queue, v_job.max_running) <= 0;
     delete from pgqueue.suspect s where s.ctid = v_job.ctid;
     insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
-    values (nextval('pgqueue.lease_id'), _claim_suspect.worker, pgqueue._now(), pgqueue._forget(v_job.history), v_job.queue,
+    values (pgqueue._lease_number(), _claim_suspect.worker, pgqueue._now(), pgqueue._forget(v_job.history), v_job.queue,
       array[v_job.job_id], array[v_job.attempt + 1]::smallint[], array[v_job.traits])
     returning id into v_lease;
     return v_lease;
@@ -833,54 +869,51 @@ create function pgqueue._cursor(
   in priority integer,
   out floor bigint,
   out expires float8)
-language plpgsql
+language sql volatile
 as $$
-declare
-  v_hint text[] := string_to_array(
-    current_setting('pgqueue.cursor_' || (hashtextextended(_cursor.queue, priority + length(purpose)) & 255), true), E'\x1f');
-begin
-  if v_hint[1] = _cursor.queue and v_hint[2] = priority::text and v_hint[3] = purpose then
-    floor := v_hint[4]::bigint;
-    expires := v_hint[5]::float8;
-  else
-    floor := 0;
-    expires := 0;
-  end if;
-end $$;
+  select pgqueue._floor_of(c.text, c.owner), pgqueue._expiry_of(c.text, c.owner)
+  from (
+    select current_setting(pgqueue._cursor_name(purpose, queue, priority), true) as text, pgqueue._cursor_owner(purpose, queue, priority) as owner) c;
+$$;
+
+-- source: sql/functions/private/_cursor_name.sql
+-- The setting that holds the cursor of a purpose and lane. Inlined: keep it one expression.
+create function pgqueue._cursor_name(purpose text, queue text, priority integer) returns text
+language sql immutable
+return 'pgqueue.cursor_' || (hashtextextended(queue, (priority + length(purpose))::bigint) & 255)::text;
+
+-- source: sql/functions/private/_cursor_owner.sql
+-- How the text of a cursor begins: whose it is. Inlined: keep it one expression, and its casts, without which it would not be immutable.
+create function pgqueue._cursor_owner(purpose text, queue text, priority integer) returns text
+language sql immutable
+return queue || E'\x1f' || priority::text || E'\x1f' || purpose || E'\x1f';
+
+-- source: sql/functions/private/_cursor_text.sql
+-- What the setting of a cursor holds: whose cursor it is, the turn to start from, when it expires. The margin finds what neighbours in time commit a
+-- moment late without a sweep. Inlined: keep it one expression.
+create function pgqueue._cursor_text(purpose text, queue text, priority integer, seen bigint, expires float8) returns text
+language sql immutable
+return pgqueue._cursor_owner(purpose, queue, priority) || (greatest(seen - 100, 0))::text || E'\x1f' || expires::text;
 
 -- source: sql/functions/private/_drop_expired.sql
--- Of jobs just taken from ready: those whose queue timeout has passed before they ever started fail now instead of being handed out. Returns the rest.
-create function pgqueue._drop_expired(
-  inout jobs bigint[],
-  inout attempts smallint[],
-  inout traits integer[],
-  inout queues text[])
+-- Of jobs just leased: those whose queue timeout has passed before they ever started fail now instead of being handed out. Returns the leases that are left.
+create function pgqueue._drop_expired(leases bigint[]) returns bigint[]
 language plpgsql
 as $$
 declare
+  v_lease pgqueue.lease;
   v_new bigint[];
   v_late bigint[];
-  v_job record;
 begin
-  v_new := array(select e.id from unnest(jobs, _drop_expired.traits) e(id, traits) where e.traits & 16 <> 0);
-  v_late := array(select j.id from pgqueue.job j where j.id = any(v_new) and j.expires_at <= pgqueue._now());
-  if cardinality(v_late) = 0 then
-    return;
-  end if;
-  for v_job in
-    select e.id, e.attempt, e.traits, (
-      select q.history from pgqueue.queue q where q.name = (select j.queue from pgqueue.job j where j.id = e.id)) as history
-    from unnest(jobs, attempts, _drop_expired.traits) e(id, attempt, traits)
-    where e.id = any(v_late)
-  loop
-    perform pgqueue._finish(array[v_job.id], array['failed'], array['queue_timeout'], array[v_job.attempt - 1]::smallint[], array[v_job.traits], null,
-      null, null, pgqueue._forget(v_job.history));
+  for v_lease in select * from pgqueue.lease l where l.id = any(leases) and l.traits is not null loop
+    v_new := array(select e.id from unnest(v_lease.job_ids, v_lease.traits) e(id, traits) where e.traits & 16 <> 0);
+    v_late := array(select j.id from pgqueue.job j where j.id = any(v_new) and j.expires_at <= pgqueue._now());
+    continue when cardinality(v_late) = 0;
+    perform pgqueue._unlease(v_lease, v_late);
+    perform pgqueue._finish(array[e.id], array['failed'], array['queue_timeout'], array[e.attempt - 1]::smallint[], array[e.traits], null, null, null, v_lease.forget)
+    from unnest(v_lease.job_ids, v_lease.attempts, v_lease.traits) e(id, attempt, traits) where e.id = any(v_late);
   end loop;
-  select array_agg(e.id order by e.ord), array_agg(e.attempt order by e.ord), array_agg(e.traits order by e.ord),
-    case when queues is not null then array_agg(e.queue order by e.ord) end
-  into jobs, attempts, traits, queues
-  from unnest(jobs, attempts, _drop_expired.traits, queues) with ordinality e(id, attempt, traits, queue, ord)
-  where e.id <> all(v_late);
+  return array(select l.id from pgqueue.lease l where l.id = any(leases) order by l.id);
 end $$;
 
 -- source: sql/functions/private/_due_cursor.sql
@@ -983,7 +1016,7 @@ begin
     select due.job_id from due order by due.job_id
   loop
     continue when not exists (
-      select from pgqueue.ready w where w.job_id = v_job and w.traits & 16 <> 0
+      select from pgqueue._in_ready(v_job) w where w.traits & 16 <> 0
       union all select from pgqueue.scheduled w where w.job_id = v_job and w.traits & 16 <> 0
       union all select from pgqueue.arrival w where w.job_id = v_job and w.traits & 16 <> 0
       union all select from pgqueue.blocked w where w.job_id = v_job and w.traits & 16 <> 0
@@ -1243,6 +1276,12 @@ begin
   end loop;
 end $$;
 
+-- source: sql/functions/private/_expiry_of.sql
+-- When it expires, in seconds since the epoch. Inlined: keep it one expression.
+create function pgqueue._expiry_of(cursor text, owner text) returns float8
+language sql immutable
+return case when starts_with(cursor, owner) then split_part(cursor, E'\x1f', 5)::float8 else 0 end;
+
 -- source: sql/functions/private/_finish.sql
 -- The final transition: every job that ends, ends here, whether settled, cancelled, expired or lost. Writes the outcomes and lets go of what
 -- the jobs held; takes them from nowhere, that is the caller's part. The arrays are parallel; `states` null means all succeeded,
@@ -1303,6 +1342,12 @@ begin
   perform pgqueue._announce(jobs);
 end $$;
 
+-- source: sql/functions/private/_floor_of.sql
+-- The turn that the text of a cursor says to start from, if it is its owner's. Inlined: keep it one expression.
+create function pgqueue._floor_of(cursor text, owner text) returns bigint
+language sql immutable
+return case when starts_with(cursor, owner) then split_part(cursor, E'\x1f', 4)::bigint else 0 end;
+
 -- source: sql/functions/private/_forget.sql
 -- What a queue's history setting means for _finish and the lease: 0 keep every outcome, 1 only unsuccessful ones, 2 none.
 create function pgqueue._forget(history text) returns smallint
@@ -1310,25 +1355,23 @@ language sql immutable
 return case history when 'none' then 2 when 'failed' then 1 else 0 end;
 
 -- source: sql/functions/private/_free_slots.sql
--- Takes the slots of these jobs away and hands them on at once, group by group in order. The lock of a group is only tried: where another session
--- is at work on it, a row in the group's inbox says "look again", and the next claim of the queue does. A group without a limit has nobody
--- waiting.
+-- Takes the slots of these jobs away and hands them on at once. The lock of a group is only tried: where another session is at work on it, a row in the
+-- group's inbox says "look again", and the next claim of the queue does. A group without a limit has nobody waiting.
 create function pgqueue._free_slots(jobs bigint[]) returns void
 language plpgsql
 as $$
 declare
-  v_group record;
+  v_queue record;
 begin
-  for v_group in
+  for v_queue in
     with gone as (delete from pgqueue.slot s where s.job_id = any(jobs) returning s.queue, s.group_key)
-    select distinct gone.queue, gone.group_key
+    select gone.queue, array_agg(distinct gone.group_key) as groups
     from gone join pgqueue.queue q on q.name = gone.queue and q.group_limit is not null
-    order by 1, 2
+    group by gone.queue order by gone.queue
   loop
-    if pgqueue._admit_group(v_group.queue, v_group.group_key) is null then
-      insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
-      values (nextval('pgqueue.job_id'), 0, 0, 0, v_group.queue, v_group.group_key);
-    end if;
+    insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
+    select nextval('pgqueue.job_id'), 0, 0, 0, v_queue.queue, g.key
+    from unnest((pgqueue._admit_groups(v_queue.queue, v_queue.groups, cardinality(jobs))).passed) g(key);
   end loop;
 end $$;
 
@@ -1343,6 +1386,21 @@ begin
     coalesce((lease).traits, array_fill(0, array[cardinality((lease).job_ids)])), null, null);
   return cardinality((lease).job_ids);
 end $$;
+
+-- source: sql/functions/private/_in_ready.sql
+-- The row of a job in ready, if it is there: at its first turn it stands in the lane and at the number its job row says, later under its id. Inlined, so
+-- that it sees what its caller's statement sees: keep it one plain query.
+create function pgqueue._in_ready(job bigint)
+returns table (place tid, job_id bigint, queue text, priority smallint, attempt smallint, traits integer, seq bigint)
+language sql stable
+as $$
+  select r.ctid, r.job_id, r.queue::text, r.priority, r.attempt, r.traits, r.seq
+  from pgqueue.job j join pgqueue.ready r on r.queue = j.queue and r.priority = j.priority and r.seq = j.id
+  where j.id = $1
+  union all
+  select r.ctid, r.job_id, r.queue::text, r.priority, r.attempt, r.traits, r.seq
+  from pgqueue.ready r where r.job_id = $1 and r.seq <> r.job_id;
+$$;
 
 -- source: sql/functions/private/_interval.sql
 -- An interval inside a JSON document: a number of seconds, or text as Postgres reads it.
@@ -1375,7 +1433,9 @@ as $$
   from pgqueue.job j
   left join pgqueue.outcome o on o.job_id = j.id
   left join lateral (
-    select s.job_id, 'queued' as state, s.priority, s.attempt, null::timestamptz as run_at from pgqueue.ready s where s.job_id = j.id
+    select s.job_id, 'queued' as state, s.priority, s.attempt, null::timestamptz as run_at
+    from pgqueue.ready s where s.queue = j.queue and s.priority = j.priority and s.seq = j.id
+    union all select s.job_id, 'queued', s.priority, s.attempt, null from pgqueue.ready s where s.job_id = j.id and s.seq <> s.job_id
     union all select s.job_id, 'scheduled', s.priority, s.attempt, s.run_at from pgqueue.scheduled s where s.job_id = j.id
     union all select s.job_id, 'queued', s.priority, s.attempt, null from pgqueue.arrival s where s.job_id = j.id
     union all select s.job_id, 'held', s.priority, s.attempt, null from pgqueue.blocked s where s.job_id = j.id
@@ -1391,11 +1451,114 @@ as $$
   where j.id = $1;
 $$;
 
+-- source: sql/functions/private/_lane_known.sql
+-- Whether this session has seen that the lane is there, which it then is for good: upkeep removes doubles, never the last. Remembered in 256 settings,
+-- direct-mapped as cursors are (see _cursor); a rolled-back lane is forgotten with its transaction, as settings are. The table's file tells
+-- it from a later table of that name and from what it was before a truncate. Inlined: keep it one expression.
+create function pgqueue._lane_known(queue text, priority integer) returns boolean
+language sql stable
+return coalesce(current_setting('pgqueue.lane_' || (hashtextextended(queue, priority::bigint) & 255)::text, true), '')
+  = priority::text || E'\x1f' || pg_relation_filenode('pgqueue.lane')::text || E'\x1f' || queue;
+
+-- source: sql/functions/private/_lanes.sql
+-- The lanes of these queues, in the order in which a claim takes from them; not those of paused queues. Doubles, which wait for upkeep, are one lane.
+-- For a few queues: their rank is looked up by walking the array. Inlined: keep it one plain query.
+create function pgqueue._lanes(queues text[]) returns setof pgqueue.lane_in_view
+language sql stable
+as $$
+  select l.queue::text, l.priority, l.grouped, l.max_running, pgqueue._forget(l.history), l.special,
+    pgqueue._floor_of(l.cursor, l.owner), pgqueue._expiry_of(l.cursor, l.owner)
+  from (
+    select distinct on (l.priority, array_position($1, l.queue), l.queue) l.queue, l.priority, l.grouped, q.max_running, q.history,
+      q.timeout is not null or q.max_attempts is not null as special,
+      current_setting(pgqueue._cursor_name('ready', l.queue, l.priority), true) as cursor,
+      pgqueue._cursor_owner('ready', l.queue, l.priority) as owner
+    from pgqueue.lane l left join pgqueue.queue q on q.name = l.queue
+    where l.queue = any($1) and q.paused_at is null
+    order by l.priority desc, array_position($1, l.queue), l.queue, l.grouped desc) l;
+$$;
+
+-- source: sql/functions/private/_lanes_ranked.sql
+-- As _lanes, for many queues.
+create function pgqueue._lanes_ranked(queues text[]) returns setof pgqueue.lane_in_view
+language sql stable
+as $$
+  select l.queue::text, l.priority, l.grouped, l.max_running, pgqueue._forget(l.history), l.special,
+    pgqueue._floor_of(l.cursor, l.owner), pgqueue._expiry_of(l.cursor, l.owner)
+  from (
+    select l.queue, l.priority, l.grouped, q.max_running, q.history, q.timeout is not null or q.max_attempts is not null as special,
+      current_setting(pgqueue._cursor_name('ready', l.queue, l.priority), true) as cursor,
+      pgqueue._cursor_owner('ready', l.queue, l.priority) as owner, r.rank
+    from (
+      select l.queue, l.priority, bool_or(l.grouped) as grouped from pgqueue.lane l where l.queue = any($1) group by l.queue, l.priority) l
+    join (select u.queue, min(u.ord) as rank from unnest($1) with ordinality u(queue, ord) group by u.queue) r on r.queue = l.queue
+    left join pgqueue.queue q on q.name = l.queue
+    where q.paused_at is null) l
+  order by l.priority desc, l.rank;
+$$;
+
+-- source: sql/functions/private/_lease_number.sql
+-- Ids of leases must never come again, and a worker's claim may commit asynchronously: after a crash of the server the sequence may repeat its last
+-- numbers, while a worker still holds a lease of that number from before. Sixteen random bits tell them apart; the order stays that of claims.
+create function pgqueue._lease_number() returns bigint
+language sql volatile
+return (nextval('pgqueue.lease_id') << 16) | (65536 * random())::bigint % 65536;
+
 -- source: sql/functions/private/_lease_of.sql
 -- The lease that holds a job, if one does. Leases are few, and nothing on the hot path asks.
 create function pgqueue._lease_of(job bigint) returns pgqueue.lease
 language sql stable
 return (select l from pgqueue.lease l where l.job_ids @> array[job] limit 1);
+
+-- source: sql/functions/private/_leased.sql
+-- What claim returns of these leases, with everything that may be special about a job. Job rows are read by array, materialised: joined directly they would be
+-- read through an ordered walk of the whole index.
+create function pgqueue._leased(leases bigint[])
+returns table (
+  lease bigint,
+  id bigint,
+  queue text,
+  kind text,
+  args jsonb,
+  attempt integer,
+  max_attempts integer,
+  priority integer,
+  timeout interval,
+  heartbeat interval,
+  headers jsonb,
+  group_key text,
+  unique_key text,
+  crashes integer,
+  created_at timestamptz)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_jobs bigint[];
+  v_any integer;
+  v_low bigint;
+  v_high bigint;
+begin
+  select array_agg(e.id), min(e.id), max(e.id), coalesce(bit_or(e.traits), 0) into v_jobs, v_low, v_high, v_any
+  from pgqueue.lease l cross join unnest(l.job_ids, l.traits) e(id, traits) where l.id = any(leases);
+  return query
+  with job as materialized (
+    select * from pgqueue.job j where j.id between v_low and v_high and j.id = any(v_jobs)),
+  held as materialized (
+    select l.id as lease, q.max_attempts, q.timeout, e.id, e.attempt, e.ord
+    from pgqueue.lease l
+    cross join unnest(l.job_ids, l.attempts) with ordinality e(id, attempt, ord)
+    left join pgqueue.queue q on q.name = l.queue
+    where l.id = any(leases))
+  select h.lease, j.id, j.queue, j.kind, j.args, h.attempt::integer, coalesce(j.max_attempts, h.max_attempts, 5::smallint)::integer,
+    coalesce(p.priority, j.priority)::integer, coalesce(j.timeout, h.timeout),
+    j.heartbeat, j.headers, j.group_key, j.unique_key, coalesce(c.crashes, 0)::integer, j.created_at
+  from held h
+  join job j on j.id = h.id
+  left join lateral (select c.crashes from pgqueue.crash c where v_any & 32 <> 0 and c.job_id = h.id) c on true
+  left join lateral (select p.priority from pgqueue.changed_priority p where v_any & 64 <> 0 and p.job_id = h.id) p on true
+  order by coalesce(p.priority, j.priority) desc, h.lease, h.ord;
+end $$;
 
 -- source: sql/functions/private/_lock_class.sql
 -- First key of our two-key advisory locks: 'sleep' and 'asleep' (a worker sleeps on a queue), 'wait' (somebody listens for outcomes), 'group'
@@ -1482,6 +1645,20 @@ begin
   return v_new;
 end $$;
 
+-- source: sql/functions/private/_nobody_sleeps.sql
+-- Whether no worker sleeps on a queue: the first probe of _wake, for those who go on without calling it. Inlined: keep it one expression.
+create function pgqueue._nobody_sleeps(queue text) returns boolean
+language sql volatile
+return pg_try_advisory_lock(pgqueue._lock_class('sleep'), hashtext(queue))
+  and pg_advisory_unlock(pgqueue._lock_class('sleep'), hashtext(queue));
+
+-- source: sql/functions/private/_nobody_waits.sql
+-- Whether no session listens for outcomes: one probe of a lock that listeners share. Two calls at once may take each other for a listener, which costs the
+-- second a look. Inlined: keep it one expression.
+create function pgqueue._nobody_waits() returns boolean
+language sql volatile
+return pg_try_advisory_lock(pgqueue._lock_class('wait'), 0) and pg_advisory_unlock(pgqueue._lock_class('wait'), 0);
+
 -- source: sql/functions/private/_now.sql
 -- The one clock. A test may set `pgqueue.now` in its session and every function believes it. Inlined by the planner: keep it one
 -- expression, without options that prevent that.
@@ -1491,7 +1668,7 @@ return coalesce(nullif(current_setting('pgqueue.now', true), '')::timestamptz, c
 
 -- source: sql/functions/private/_open_lane.sql
 -- Makes a lane known to claims. Written only when it is not seen, and without a unique constraint: were there one, an uncommitted first
--- enqueue into a lane would make every other enqueue into it wait for that transaction's end.
+-- enqueue into a lane would make every other enqueue into it wait for that transaction's end. Remembers for _lane_known that it is there.
 create function pgqueue._open_lane(queue text, priority smallint, grouped boolean) returns void
 language plpgsql
 as $$
@@ -1501,6 +1678,172 @@ begin
     where l.queue = _open_lane.queue and l.priority = _open_lane.priority and l.grouped >= _open_lane.grouped) then
     insert into pgqueue.lane (queue, priority, grouped) values (_open_lane.queue, _open_lane.priority, _open_lane.grouped);
   end if;
+  perform set_config('pgqueue.lane_' || (hashtextextended(queue, priority::bigint) & 255)::text,
+    priority::text || E'\x1f' || pg_relation_filenode('pgqueue.lane')::text || E'\x1f' || queue, false);
+end $$;
+
+-- source: sql/functions/private/_pick.sql
+-- Addresses of up to n rows of ready from these lanes, taken in their order, and locked. All the lanes in one statement, each from its cursor: the
+-- limit ends it at the lane that fills it. Sweeps are those of claim, lane by lane. Lanes with limits or groups go one by one.
+create function pgqueue._pick(lanes pgqueue.lane_in_view[], n integer, urgent boolean) returns tid[]
+language plpgsql
+as $$
+declare
+  v_clock float8 := date_part('epoch', clock_timestamp());
+  v_picked tid[];
+  v_older tid[];
+  v_seen bigint[];
+  v_at bigint[];
+  v_last bigint;
+  v_back boolean := false;
+begin
+  if exists (select from unnest(lanes) l where l.grouped or l.max_running is not null) then
+    return pgqueue._pick_limited(lanes, n, urgent);
+  end if;
+  select array_agg(p.ctid), array_agg(p.seq), array_agg(p.ord) into v_picked, v_seen, v_at
+  from (
+    select r.ctid, r.seq, l.ord
+    from unnest(lanes) with ordinality l(queue, priority, grouped, max_running, forget, special, floor, expires, ord)
+    cross join lateral (
+      select r.ctid, r.seq from pgqueue.ready r
+      where r.queue = l.queue and r.priority = l.priority and r.seq >= case when v_clock > l.expires + 1 and not urgent then 0 else l.floor end
+      order by r.seq limit n for update skip locked) r
+    limit n) p;
+  v_last := case when cardinality(v_at) = n then v_at[n] else cardinality(lanes) end;
+
+  if coalesce(cardinality(v_picked), 0) < n and not (urgent and v_picked is not null) then
+    v_older := array(
+      select r.ctid
+      from unnest(lanes) l
+      cross join lateral (
+        select r.ctid from pgqueue.ready r
+        where r.queue = l.queue and r.priority = l.priority and r.seq < l.floor
+        order by r.seq limit n for update skip locked) r
+      where l.floor > 0 and (urgent or v_clock between l.expires and l.expires + 1)
+      limit n - coalesce(cardinality(v_picked), 0));
+    v_picked := v_older || v_picked;
+    v_back := coalesce(cardinality(v_picked), 0) < n;
+  end if;
+
+  perform set_config(pgqueue._cursor_name('ready', l.queue, l.priority),
+    pgqueue._cursor_text('ready', l.queue, l.priority, coalesce(l.seen, (select s.last_value from pgqueue.job_id s)),
+      case when l.swept then pgqueue._sweep_again(v_clock) else l.expires end), false)
+  from (
+    select l.queue, l.priority, l.expires, s.seen, v_back and (urgent or v_clock > l.expires) or not urgent and v_clock > l.expires + 1 as swept
+    from unnest(lanes) with ordinality l(queue, priority, grouped, max_running, forget, special, floor, expires, ord)
+    left join (select e.at, min(e.seq) as seen from unnest(v_at, v_seen) e(at, seq) group by e.at) s on s.at = l.ord
+    where l.ord <= v_last) l
+  where l.seen is not null or l.swept;
+  return v_picked;
+end $$;
+
+-- source: sql/functions/private/_pick_limited.sql
+-- As _pick, where some of the lanes have groups, which are admitted first, or belong to queues with max_running, whose room is counted under the
+-- queue's limiter. All limiters now and in one order: claims that see other lanes would meet them in another, and deadlock.
+create function pgqueue._pick_limited(lanes pgqueue.lane_in_view[], n integer, urgent boolean) returns tid[]
+language plpgsql
+as $$
+declare
+  v_lane pgqueue.lane_in_view;
+  v_picked tid[];
+  v_more tid[];
+  v_room jsonb := jsonb_build_object();
+  v_need integer;
+  v_left integer := n;
+  v_admitted text[] := array[]::text[];
+begin
+  perform from pgqueue.limiter l
+  where l.queue = any(array(select v.queue from unnest(lanes) v where v.max_running is not null))
+  order by l.queue for no key update;
+  foreach v_lane in array lanes loop
+    v_need := v_left;
+    if v_lane.max_running is not null then
+      if not v_room ? v_lane.queue then
+        v_room := v_room || jsonb_build_object(v_lane.queue, pgqueue._room(v_lane.queue, v_lane.max_running));
+      end if;
+      v_need := least(v_need, (v_room ->> v_lane.queue)::integer);
+      continue when v_need <= 0;
+    end if;
+    if v_lane.grouped and v_lane.queue <> all(v_admitted) then
+      perform pgqueue._admit(v_lane.queue, least(greatest(2 * v_need, 100), 1000));
+      v_admitted := v_admitted || v_lane.queue;
+    end if;
+    v_lane.grouped := false;
+    v_lane.max_running := null;
+    v_more := pgqueue._pick(array[v_lane], v_need, urgent);
+    v_picked := v_picked || v_more;
+    v_left := v_left - coalesce(cardinality(v_more), 0);
+    if v_room ? v_lane.queue then
+      v_room := v_room || jsonb_build_object(v_lane.queue, (v_room ->> v_lane.queue)::integer - coalesce(cardinality(v_more), 0));
+    end if;
+    exit when v_left <= 0;
+  end loop;
+  return v_picked;
+end $$;
+
+-- source: sql/functions/private/_pick_wide.sql
+-- As _pick, for many queues or lanes. Listing and probing thousands of lanes at every claim would cost more than the jobs: so the session remembers
+-- a window, the first lanes that had work and those after them, and looks no further while it has some. It expires as cursors do: by then a lane outside of it
+-- that has better work is found. A claim that finds nothing in the window, or is urgent, lists everything. Where anything has limits
+-- there is no window, since limiters must be met in one order.
+create function pgqueue._pick_wide(queues text[], n integer, urgent boolean) returns tid[]
+language plpgsql
+as $$
+declare
+  c_size constant integer := 32;
+  v_clock float8 := date_part('epoch', clock_timestamp());
+  v_hint text[] := string_to_array(current_setting('pgqueue.view', true), E'\x1e');
+  v_whose text := hashtextextended(array_to_string(queues, E'\x1f'), 0)::text;
+  v_lanes pgqueue.lane_in_view[];
+  v_picked tid[];
+  v_first bigint;
+begin
+  if v_hint[1] = v_whose and v_hint[2]::float8 > v_clock and not urgent then
+    v_lanes := array(
+      with window_ as materialized (
+        select w.parts[1] as queue, w.parts[2]::smallint as priority, w.ord,
+          current_setting(pgqueue._cursor_name('ready', w.parts[1], w.parts[2]::smallint), true) as cursor,
+          pgqueue._cursor_owner('ready', w.parts[1], w.parts[2]::smallint) as owner
+        from (select string_to_array(e.lane, E'\x1f') as parts, e.ord from unnest(v_hint[3:]) with ordinality e(lane, ord) offset 0) w)
+      select (l.queue, l.priority, false, q.max_running, pgqueue._forget(q.history), q.timeout is not null or q.max_attempts is not null,
+        pgqueue._floor_of(l.cursor, l.owner), pgqueue._expiry_of(l.cursor, l.owner))::pgqueue.lane_in_view
+      from window_ l
+      left join pgqueue.queue q on q.name = l.queue
+      where q.paused_at is null
+      order by l.ord);
+    if cardinality(v_lanes) > 0 and not exists (select from unnest(v_lanes) l where l.max_running is not null) then
+      v_picked := pgqueue._pick(v_lanes, n, urgent);
+      if cardinality(v_picked) > 0 then
+        if cardinality(v_picked) < n then
+          perform set_config('pgqueue.view', '-', false);
+        end if;
+        return v_picked;
+      end if;
+    end if;
+  end if;
+
+  v_lanes := array(
+    select (l.queue, l.priority, l.grouped, l.max_running, l.forget, l.special, l.floor, l.expires)::pgqueue.lane_in_view
+    from pgqueue._lanes_ranked(queues) l);
+  if cardinality(v_lanes) = 0 then
+    return null;
+  end if;
+  v_picked := pgqueue._pick(v_lanes, n, urgent);
+  if cardinality(v_lanes) <= c_size or exists (select from unnest(v_lanes) l where l.grouped or l.max_running is not null) then
+    perform set_config('pgqueue.view', '', false);
+  elsif v_picked is null or urgent then
+    perform set_config('pgqueue.view', '-', false);
+  else
+    select l.ord into v_first
+    from pgqueue.ready r
+    join unnest(v_lanes) with ordinality l(queue, priority, grouped, max_running, forget, special, floor, expires, ord)
+      on l.queue = r.queue and l.priority = r.priority
+    where r.ctid = v_picked[1];
+    perform set_config('pgqueue.view', array_to_string(
+      array[v_whose, (pgqueue._sweep_again(v_clock) - 0.15)::text]
+        || array(select l.queue || E'\x1f' || l.priority::text from unnest(v_lanes[v_first:v_first + c_size - 1]) l), E'\x1e'), false);
+  end if;
+  return v_picked;
 end $$;
 
 -- source: sql/functions/private/_queue_settings.sql
@@ -1614,8 +1957,7 @@ begin
 end $$;
 
 -- source: sql/functions/private/_set_cursor.sql
--- Remembers where the next scan of this lane starts (see _cursor). `seen` is the lowest turn the scan found, null when it found none. A margin
--- below it is kept: enqueues that commit a moment later than their neighbours are then found without a sweep.
+-- Remembers where the next scan of this lane starts (see _cursor). `seen` is the lowest turn the scan found, null when it found none.
 -- `sweep_started` is null when the scan was not a sweep; then the old expiry stands.
 create function pgqueue._set_cursor(
   purpose text,
@@ -1626,19 +1968,14 @@ create function pgqueue._set_cursor(
   expires float8) returns void
 language plpgsql
 as $$
-declare
-  v_now float8;
 begin
   if seen is null then
     select s.last_value into seen from pgqueue.job_id s;
   end if;
   if sweep_started is not null then
-    v_now := extract(epoch from clock_timestamp());
-    expires := v_now + greatest(0.2, 10 * (v_now - sweep_started));
+    expires := pgqueue._sweep_again(sweep_started);
   end if;
-  perform set_config(
-    'pgqueue.cursor_' || (hashtextextended(_set_cursor.queue, priority + length(purpose)) & 255),
-    concat_ws(E'\x1f', _set_cursor.queue, priority, purpose, greatest(seen - 100, 0), _set_cursor.expires), false);
+  perform set_config(pgqueue._cursor_name(purpose, queue, priority), pgqueue._cursor_text(purpose, queue, priority, seen, expires), false);
 end $$;
 
 -- source: sql/functions/private/_set_due_cursor.sql
@@ -1655,6 +1992,20 @@ begin
   if seen is not null or sweep_started is not null then
     perform pgqueue._set_cursor(purpose, '', 0, (extract(epoch from coalesce(seen, until)) * 1000)::bigint, sweep_started, expires);
   end if;
+end $$;
+
+-- source: sql/functions/private/_settings_in_view.sql
+-- What a claim has to know of a queue when it has not looked at its lanes.
+create function pgqueue._settings_in_view(queue text) returns pgqueue.lane_in_view
+language plpgsql
+as $$
+declare
+  v_lane pgqueue.lane_in_view;
+begin
+  select _settings_in_view.queue, pgqueue._forget(q.history), q.timeout is not null or q.max_attempts is not null
+  into v_lane.queue, v_lane.forget, v_lane.special
+  from (select) one left join pgqueue.queue q on q.name = _settings_in_view.queue;
+  return v_lane;
 end $$;
 
 -- source: sql/functions/private/_settle_unsuccessful.sql
@@ -1785,7 +2136,7 @@ declare
 begin
   select coalesce(
     (select o.state::text from pgqueue.outcome o where o.job_id = job),
-    (select 'queued' from pgqueue.ready w where w.job_id = job),
+    (select 'queued' from pgqueue._in_ready(job)),
     (select 'scheduled' from pgqueue.scheduled w where w.job_id = job),
     (select 'queued' from pgqueue.arrival w where w.job_id = job),
     (select 'held' from pgqueue.blocked w where w.job_id = job),
@@ -1796,6 +2147,41 @@ begin
       'It was never enqueued, its transaction was rolled back, it is past its retention, or its queue keeps no history.');
   end if;
   return v_state;
+end $$;
+
+-- source: sql/functions/private/_sweep_again.sql
+-- When a sweep that has just ended is due again: a sweep that cost much is due less often. Seconds since the epoch. Inlined: keep it one expression.
+create function pgqueue._sweep_again(started float8) returns float8
+language sql volatile
+return date_part('epoch', clock_timestamp()) + greatest(0.2, 10 * (date_part('epoch', clock_timestamp()) - started));
+
+-- source: sql/functions/private/_take.sql
+-- Takes the picked rows out of ready and leases them, one lease per queue. Returns the leases. Who is at a first attempt starts in the order of enqueueing, though
+-- a group or a time may have kept it.
+create function pgqueue._take(worker bigint, picked tid[]) returns bigint[]
+language plpgsql
+as $$
+declare
+  v_leases bigint[];
+  v_any integer;
+begin
+  with taken as (
+    delete from pgqueue.ready r where r.ctid = any(picked)
+    returning r.seq, r.job_id, r.queue, r.priority, r.attempt, r.traits),
+  listed as materialized (
+    select t.queue, array_agg(t.job_id) as jobs, array_agg(t.attempt + 1) as attempts, array_agg(t.traits) as traits, bit_or(t.traits) as any
+    from (select * from taken order by priority desc, case when attempt = 0 then job_id else seq end) t group by t.queue),
+  held as (
+    insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
+    select pgqueue._lease_number(), _take.worker, pgqueue._now(), pgqueue._forget(q.history), l.queue, l.jobs, l.attempts,
+      case when l.any <> 0 then l.traits end
+    from listed l left join pgqueue.queue q on q.name = l.queue
+    returning id)
+  select array_agg(h.id), (select bit_or(l.any) from listed l) into v_leases, v_any from held h;
+  if v_any & 16 <> 0 then
+    return pgqueue._drop_expired(v_leases);
+  end if;
+  return v_leases;
 end $$;
 
 -- source: sql/functions/private/_take_keys.sql
@@ -1911,8 +2297,7 @@ declare
   v_class integer := pgqueue._lock_class('sleep');
   v_key integer := hashtext(_wake.queue);
 begin
-  if pg_try_advisory_lock(v_class, v_key) then
-    perform pg_advisory_unlock(v_class, v_key);
+  if pgqueue._nobody_sleeps(queue) then
     return;
   end if;
   if not pg_try_advisory_lock_shared(v_class, v_key) then
@@ -1945,7 +2330,7 @@ language plpgsql
 as $$
 #variable_conflict use_column
 begin
-  delete from pgqueue.ready w where w.job_id = job
+  delete from pgqueue.ready w where w.ctid = (select r.place from pgqueue._in_ready(job) r)
     returning 'ready', w.queue, w.priority, w.attempt, w.traits into place, queue, priority, attempt, traits;
   if found then return; end if;
   delete from pgqueue.scheduled w where w.job_id = job
@@ -2041,6 +2426,9 @@ first time); it ends cancelled unless it finishes first. Final: nothing changes.
 -- many jobs. The plans are pinned for the same reason: no sequential or bitmap scan of a table whose dead rows nobody may remove,
 -- no nested loop over arrays.
 --
+-- One plain lane, the usual case, is served in four statements here. plpgsql starts the executor anew for every statement and prepares every
+-- expression anew in every transaction, which is most of what a claim costs: so fewer and larger ones are the faster.
+--
 -- Locks: the jobs taken (skip locked), groups (only tried), and, for queues with max_running, the queue's limiter.
 create function pgqueue.claim(
   worker bigint,
@@ -2073,183 +2461,117 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-  v_now timestamptz := pgqueue._now();
-  v_clock float8 := extract(epoch from clock_timestamp());
-  v_lane record;
-  v_cursor record;
-  v_start float8;
-  v_need integer;
-  v_left integer := n;
+  v_clock float8 := date_part('epoch', clock_timestamp());
+  v_known boolean;
+  v_suspects boolean;
+  v_lanes pgqueue.lane_in_view[];
+  v_lane pgqueue.lane_in_view;
+  v_wide boolean;
+  v_cursor text;
+  v_swept float8;
   v_picked tid[];
-  v_more tid[];
   v_older tid[];
   v_first bigint;
-  v_room jsonb := jsonb_build_object();
-  v_admitted text[];
-  v_settings boolean := false;
-  v_forget smallint;
-  v_jobs bigint[];
-  v_queues text[];
-  v_spent smallint;
-  v_lanes integer := 0;
-  v_queue text;
-  v_mixed boolean := false;
-  v_attempts smallint[];
-  v_traits integer[];
-  v_any integer;
   v_leases bigint[];
+  v_jobs bigint[];
+  v_any integer;
   v_low bigint;
   v_high bigint;
+  v_spent smallint;
 begin
-  perform pgqueue._check_claim(worker, queues, n);
-  -- All of them now and in one order: claims that see other lanes would meet them in another, and deadlock.
-  perform from pgqueue.limiter l where l.queue = any(queues) order by l.queue for no key update;
-  if exists (select from pgqueue.suspect s where s.queue = any(queues)) then
-    v_leases := array[pgqueue._claim_suspect(worker, queues)];
+  v_wide := cardinality(queues) > 8 or current_setting('pgqueue.view', true) <> '';
+  select exists (select from pgqueue.worker w where w.id = claim.worker),
+    exists (select from pgqueue.suspect s where s.queue = any(queues)),
+    case when v_wide is not true then array(select l from pgqueue._lanes(queues) l) end
+  into v_known, v_suspects, v_lanes;
+  if not coalesce(v_known and n between 1 and 10000 and array_ndims(queues) = 1 and array_position(queues, null) is null, false) then
+    perform pgqueue._check_claim(worker, queues, n);
   end if;
 
-  if v_leases[1] is null then
-    for v_lane in
-      select l.queue, l.priority, bool_or(l.grouped) as grouped, q.paused_at, q.max_running, q.history,
-        q.timeout is not null or q.max_attempts is not null as special
-      from pgqueue.lane l left join pgqueue.queue q on q.name = l.queue
-      where l.queue = any(queues)
-      group by l.queue, l.priority, q.name
-      order by l.priority desc, array_position(queues, l.queue)
-    loop
-      continue when v_lane.paused_at is not null;
-      v_settings := v_settings or coalesce(v_lane.special, false);
-      v_need := v_left;
-      if v_lane.max_running is not null then
-        if not v_room ? v_lane.queue then
-          v_room := v_room || jsonb_build_object(v_lane.queue, pgqueue._room(v_lane.queue, v_lane.max_running));
-        end if;
-        v_need := least(v_need, (v_room ->> v_lane.queue)::integer);
-        continue when v_need <= 0;
+  if v_suspects then
+    v_leases := array[pgqueue._claim_suspect(worker, queues)];
+    if v_leases[1] is not null then
+      return query select * from pgqueue._leased(v_leases);
+      return;
+    end if;
+  end if;
+  v_lane := v_lanes[1];
+  if v_wide or cardinality(v_lanes) <> 1 or v_lane.grouped or v_lane.max_running is not null then
+    if v_wide or cardinality(v_lanes) > 32 then
+      v_picked := pgqueue._pick_wide(queues, n, urgent);
+    elsif cardinality(v_lanes) > 0 then
+      v_picked := pgqueue._pick(v_lanes, n, urgent);
+    end if;
+    if coalesce(cardinality(v_picked), 0) = 0 then
+      return;
+    elsif cardinality(queues) > 1 then
+      return query select * from pgqueue._leased(pgqueue._take(worker, v_picked));
+      return;
+    elsif v_wide then
+      v_lane := pgqueue._settings_in_view(queues[1]);
+    end if;
+  else
+    -- From the cursor first. A sweep from the start follows when the cursor has expired, so that what was committed late with an earlier turn is
+    -- found, and goes first when full scans from the cursor would put it off for ever. Who is urgent sweeps only for want of anything else.
+    if v_clock > v_lane.expires + 1 and not urgent then
+      v_swept := v_clock;
+      v_lane.floor := 0;
+    end if;
+    select array_agg(r.ctid), min(r.seq) into v_picked, v_first
+    from (
+      select r.ctid, r.seq from pgqueue.ready r
+      where r.queue = v_lane.queue and r.priority = v_lane.priority and r.seq >= v_lane.floor
+      order by r.seq limit n for update skip locked) r;
+    if v_lane.floor > 0 and coalesce(cardinality(v_picked), 0) < n and (urgent and v_picked is null or not urgent and v_clock > v_lane.expires) then
+      v_swept := date_part('epoch', clock_timestamp());
+      v_older := array(
+        select r.ctid from pgqueue.ready r
+        where r.queue = v_lane.queue and r.priority = v_lane.priority and r.seq < v_lane.floor
+        order by r.seq limit n - coalesce(cardinality(v_picked), 0) for update skip locked);
+      v_picked := v_older || v_picked;
+    end if;
+    if v_first is null and v_swept is not null then
+      select s.last_value into v_first from pgqueue.job_id s;
+    end if;
+    if v_first is not null then
+      if v_swept is not null then
+        v_lane.expires := pgqueue._sweep_again(v_swept);
       end if;
-      if v_lane.grouped and v_lane.queue <> all(coalesce(v_admitted, '{}')) then
-        perform pgqueue._admit(v_lane.queue, least(greatest(2 * v_need, 100), 1000));
-        v_admitted := v_admitted || v_lane.queue;
-      end if;
-
-      -- From the cursor first. A sweep from the start follows when the cursor has expired, so that what was committed late with an earlier turn is
-      -- found, and goes first when full scans from the cursor would put it off for ever. Who is urgent sweeps only for want of anything else.
-      select * into v_cursor from pgqueue._cursor('ready', v_lane.queue, v_lane.priority);
-      v_older := null;
-      v_more := null;
-      v_start := null;
-      if not urgent and v_clock > v_cursor.expires + 1 then
-        v_start := extract(epoch from clock_timestamp());
-        v_more := array(
-          select r.ctid from pgqueue.ready r
-          where r.queue = v_lane.queue and r.priority = v_lane.priority
-          order by r.seq limit v_need for update skip locked);
-      else
-        v_more := array(
-          select r.ctid from pgqueue.ready r
-          where r.queue = v_lane.queue and r.priority = v_lane.priority and r.seq >= v_cursor.floor
-          order by r.seq limit v_need for update skip locked);
-        if v_cursor.floor > 0 and cardinality(v_more) < v_need and (
-          cardinality(v_more) = 0 and urgent or not urgent and v_clock > v_cursor.expires) then
-          v_start := extract(epoch from clock_timestamp());
-          v_older := array(
-            select r.ctid from pgqueue.ready r
-            where r.queue = v_lane.queue and r.priority = v_lane.priority and r.seq < v_cursor.floor
-            order by r.seq limit v_need - cardinality(v_more) for update skip locked);
-        end if;
-      end if;
-      v_first := null;
-      if cardinality(v_more) > 0 then
-        select r.seq into v_first from pgqueue.ready r where r.ctid = v_more[1];
-      end if;
-      if v_first is not null or v_start is not null then
-        perform pgqueue._set_cursor('ready', v_lane.queue, v_lane.priority, v_first, v_start, v_cursor.expires);
-      end if;
-      if v_older is not null then
-        v_more := v_older || v_more;
-      end if;
-      if cardinality(v_more) > 0 then
-        v_mixed := v_mixed or coalesce(v_lane.queue <> v_queue, false);
-        v_lanes := v_lanes + 1;
-        v_queue := v_lane.queue;
-        v_forget := pgqueue._forget(v_lane.history);
-      end if;
-      v_picked := v_picked || v_more;
-      v_left := v_left - cardinality(v_more);
-      if v_lane.max_running is not null then
-        v_room := v_room || jsonb_build_object(v_lane.queue, (v_room ->> v_lane.queue)::integer - cardinality(v_more));
-      end if;
-      exit when v_left <= 0;
-    end loop;
+      v_cursor := set_config(pgqueue._cursor_name('ready', v_lane.queue, v_lane.priority),
+        pgqueue._cursor_text('ready', v_lane.queue, v_lane.priority, v_first, v_lane.expires), false);
+    end if;
     if coalesce(cardinality(v_picked), 0) = 0 then
       return;
     end if;
+  end if;
 
-    with taken as (
-      delete from pgqueue.ready r where r.ctid = any(v_picked)
-      returning r.seq, r.job_id, r.queue, r.priority, r.attempt, r.traits)
-    select array_agg(t.job_id), array_agg(t.attempt + 1), array_agg(t.traits), bit_or(t.traits), min(t.job_id), max(t.job_id), max(t.attempt),
-      array_agg(t.queue) filter (where v_mixed)
-    into v_jobs, v_attempts, v_traits, v_any, v_low, v_high, v_spent, v_queues
-    from (select * from taken order by priority desc, seq) t;
+  with taken as (
+    delete from pgqueue.ready r where r.ctid = any(v_picked)
+    returning r.seq, r.job_id, r.priority, r.attempt, r.traits),
+  listed as materialized (
+    select array_agg(t.job_id) as jobs, array_agg(t.attempt + 1) as attempts, array_agg(t.traits) as traits, bit_or(t.traits) as any,
+      min(t.job_id) as low, max(t.job_id) as high, max(t.attempt) as spent
+    from (select * from taken order by priority desc, case when attempt = 0 then job_id else seq end) t),
+  held as (
+    insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
+    select pgqueue._lease_number(), claim.worker, pgqueue._now(), v_lane.forget, v_lane.queue, l.jobs, l.attempts, case when l.any <> 0 then l.traits end
+    from listed l
+    returning id)
+  select array[h.id], l.jobs, l.any, l.low, l.high, l.spent into v_leases, v_jobs, v_any, v_low, v_high, v_spent
+  from listed l cross join held h;
+  if v_spent > 0 or v_lane.special or v_any & 112 <> 0 then
     if v_any & 16 <> 0 then
-      select * into v_jobs, v_attempts, v_traits, v_queues from pgqueue._drop_expired(v_jobs, v_attempts, v_traits, v_queues);
-      if v_jobs is null then
-        return;
-      end if;
+      v_leases := pgqueue._drop_expired(v_leases);
     end if;
-
-    if not v_mixed then
-      insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
-      values (nextval('pgqueue.lease_id'), claim.worker, v_now, v_forget, v_queue, v_jobs, v_attempts, case when v_any <> 0 then v_traits end)
-      returning array[id] into v_leases;
-    else
-      with made as (
-        insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
-        select nextval('pgqueue.lease_id'), claim.worker, v_now, pgqueue._forget(q.history), t.queue, t.ids, t.attempts,
-          case when v_any <> 0 then t.traits end
-        from (
-          select e.queue, array_agg(e.id order by e.ord) as ids, array_agg(e.attempt order by e.ord) as attempts,
-            array_agg(e.traits order by e.ord) as traits
-          from unnest(v_jobs, v_queues, v_attempts, v_traits) with ordinality e(id, queue, attempt, traits, ord) group by e.queue) t
-        left join pgqueue.queue q on q.name = t.queue
-        returning id)
-      select array_agg(m.id) into v_leases from made m;
-    end if;
-  else
-    -- A suspect: its lease says the rest.
-    select l.job_ids, l.job_ids[1], l.job_ids[1], 32, true into v_jobs, v_low, v_high, v_any, v_settings
-    from pgqueue.lease l where l.id = v_leases[1];
+    return query select * from pgqueue._leased(v_leases);
+    return;
   end if;
-
-  -- Job rows by array, materialised: joined directly they would be read through an ordered walk of the whole index.
-  if v_lanes = 1 and v_spent = 0 and not v_settings and v_any & 96 = 0 then
-    -- Jobs of one lane at their first attempt, the plain case: the order of ids is that of turns, but for what was scheduled or given back.
-    return query
-    select v_leases[1], j.id, j.queue, j.kind, j.args, 1, coalesce(j.max_attempts, 5::smallint)::integer, j.priority::integer, j.timeout,
-      j.heartbeat, j.headers, j.group_key, j.unique_key, 0, j.created_at
-    from pgqueue.job j
-    where j.id between v_low and v_high and j.id = any(v_jobs)
-    order by j.id;
-  else
-    return query
-    with job as materialized (
-      select * from pgqueue.job j where j.id between v_low and v_high and j.id = any(v_jobs)),
-    held as materialized (
-      select l.id as lease, q.max_attempts, q.timeout, e.id, e.attempt, e.ord
-      from pgqueue.lease l
-      cross join unnest(l.job_ids, l.attempts) with ordinality e(id, attempt, ord)
-      left join pgqueue.queue q on q.name = l.queue
-      where l.id = any(v_leases))
-    select h.lease, j.id, j.queue, j.kind, j.args, h.attempt::integer, coalesce(j.max_attempts, h.max_attempts, 5::smallint)::integer,
-      coalesce(p.priority, j.priority)::integer, coalesce(j.timeout, h.timeout),
-      j.heartbeat, j.headers, j.group_key, j.unique_key, coalesce(c.crashes, 0)::integer, j.created_at
-    from held h
-    join job j on j.id = h.id
-    left join lateral (select c.crashes from pgqueue.crash c where v_any & 32 <> 0 and c.job_id = h.id) c on true
-    left join lateral (select p.priority from pgqueue.changed_priority p where v_any & 64 <> 0 and p.job_id = h.id) p on true
-    order by coalesce(p.priority, j.priority) desc, h.lease, h.ord;
-  end if;
+  return query
+  select v_leases[1], j.id, j.queue, j.kind, j.args, 1, coalesce(j.max_attempts, 5::smallint)::integer, j.priority::integer, j.timeout,
+    j.heartbeat, j.headers, j.group_key, j.unique_key, 0, j.created_at
+  from pgqueue.job j
+  where j.id between v_low and v_high and j.id = any(v_jobs)
+  order by j.priority desc, j.id;
 end $$;
 
 comment on function pgqueue.claim is
@@ -2416,22 +2738,35 @@ declare
   v_now timestamptz := pgqueue._now();
   v_due timestamptz;
   v_expires_at timestamptz;
-  v_traits integer := 0;
+  v_traits integer;
 begin
   -- In every transaction plpgsql prepares each expression anew that it comes across, which is most of what an enqueue costs: so a plain job, in
-  -- order and without options, passes in one of them.
-  if not coalesce(
-    length(kind) <= 200 and length(queue) <= 200 and kind ~ '^[^\x01-\x1f\x7f-\x9f]+$' and queue ~ '^[^\x01-\x1f\x7f-\x9f]+$'
-      and jsonb_typeof(args) = 'object' and priority between -32768 and 32767
-      and num_nonnulls(run_at, delay, unique_key, group_key, max_attempts, timeout, expires_in, heartbeat, backoff, headers) = 0,
-    false)
+  -- order and without options, passes in one of them and takes the short way.
+  if length(kind) <= 200 and length(queue) <= 200 and kind ~ '^[^\x01-\x1f\x7f-\x9f]+$' and queue ~ '^[^\x01-\x1f\x7f-\x9f]+$'
+    and jsonb_typeof(args) = 'object' and priority between -32768 and 32767
+    and num_nonnulls(run_at, delay, unique_key, group_key, max_attempts, timeout, expires_in, heartbeat, backoff, headers) = 0
   then
-    perform pgqueue._check_job(kind, args, queue, priority, run_at, delay, unique_key, group_key, max_attempts, timeout, expires_in,
-      heartbeat, backoff, headers);
-    v_due := coalesce(run_at, v_now + delay);
-    v_expires_at := v_now + expires_in;
-    v_traits := pgqueue._traits(unique_key, group_key, timeout, heartbeat, v_expires_at);
+    id := nextval('pgqueue.job_id');
+    created := true;
+    insert into pgqueue.job (id, created_at, priority, queue, kind, args)
+    values (enqueue.id, v_now, enqueue.priority, enqueue.queue, enqueue.kind, enqueue.args);
+    insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+    values (enqueue.id, enqueue.id, 0, enqueue.priority, 0, enqueue.queue);
+    if not pgqueue._lane_known(queue, priority) then
+      perform pgqueue._open_lane(queue, priority::smallint, false);
+    end if;
+    if not pgqueue._nobody_sleeps(queue) then
+      perform pgqueue._wake(queue);
+    end if;
+    return next;
+    return;
   end if;
+
+  perform pgqueue._check_job(kind, args, queue, priority, run_at, delay, unique_key, group_key, max_attempts, timeout, expires_in, heartbeat, backoff,
+    headers);
+  v_due := coalesce(run_at, v_now + delay);
+  v_expires_at := v_now + expires_in;
+  v_traits := pgqueue._traits(unique_key, group_key, timeout, heartbeat, v_expires_at);
   id := nextval('pgqueue.job_id');
   created := true;
 
@@ -2513,30 +2848,40 @@ declare
   v_now timestamptz := pgqueue._now();
   v_due timestamptz;
   v_expires_at timestamptz;
-  v_traits integer;
+  v_traits integer := 0;
   v_count integer := coalesce(cardinality(args), 0);
   v_bad record;
   v_ids bigint[];
+  v_objects boolean;
 begin
-  if args is null or array_ndims(args) > 1 then
-    perform pgqueue._refuse('PQ001', format('args is %s', case when args is null then 'null' else 'an array of arrays' end),
-      'Give an array of objects, one for each job; an empty array enqueues nothing.');
-  end if;
-  if cardinality(unique_keys) <> v_count or cardinality(group_keys) <> v_count then
-    perform pgqueue._refuse('PQ001', format('args has %s elements, unique_keys %s, group_keys %s', v_count,
-      coalesce(cardinality(unique_keys)::text, 'is null'), coalesce(cardinality(group_keys)::text, 'is null')),
-      'Give arrays of the same length, or null.');
-  end if;
-  perform pgqueue._check_job(kind, '{}', queue, priority, run_at, delay, null, null, max_attempts, timeout, expires_in, heartbeat, backoff, headers);
-  select e.ord, jsonb_typeof(e.args) as what into v_bad
-  from unnest(args) with ordinality e(args, ord)
-  where e.args is null or jsonb_typeof(e.args) <> 'object' order by e.ord limit 1;
-  if found then
-    perform pgqueue._refuse('PQ001', format('args of element %s is %s, not an object', v_bad.ord, coalesce(v_bad.what, 'null')),
-      'Give the arguments by name, such as {"user_id": 42}, or {} for none.');
-  end if;
-  if v_count = 0 then
-    return;
+  -- Plain jobs pass in one expression and one look at their arguments: as in enqueue.
+  select array_agg(nextval('pgqueue.job_id')), bool_and(coalesce(jsonb_typeof(e), 'null') = 'object') into v_ids, v_objects from unnest(args) e;
+  if not coalesce(
+    v_objects and array_ndims(args) = 1 and length(kind) <= 200 and length(queue) <= 200 and kind ~ '^[^\x01-\x1f\x7f-\x9f]+$'
+      and queue ~ '^[^\x01-\x1f\x7f-\x9f]+$' and priority between -32768 and 32767
+      and num_nonnulls(run_at, delay, unique_keys, group_keys, max_attempts, timeout, expires_in, heartbeat, backoff, headers) = 0,
+    false)
+  then
+    if args is null or array_ndims(args) > 1 then
+      perform pgqueue._refuse('PQ001', format('args is %s', case when args is null then 'null' else 'an array of arrays' end),
+        'Give an array of objects, one for each job; an empty array enqueues nothing.');
+    end if;
+    if cardinality(unique_keys) <> v_count or cardinality(group_keys) <> v_count then
+      perform pgqueue._refuse('PQ001', format('args has %s elements, unique_keys %s, group_keys %s', v_count,
+        coalesce(cardinality(unique_keys)::text, 'is null'), coalesce(cardinality(group_keys)::text, 'is null')),
+        'Give arrays of the same length, or null.');
+    end if;
+    perform pgqueue._check_job(kind, '{}', queue, priority, run_at, delay, null, null, max_attempts, timeout, expires_in, heartbeat, backoff, headers);
+    select e.ord, jsonb_typeof(e.args) as what into v_bad
+    from unnest(args) with ordinality e(args, ord)
+    where e.args is null or jsonb_typeof(e.args) <> 'object' order by e.ord limit 1;
+    if found then
+      perform pgqueue._refuse('PQ001', format('args of element %s is %s, not an object', v_bad.ord, coalesce(v_bad.what, 'null')),
+        'Give the arguments by name, such as {"user_id": 42}, or {} for none.');
+    end if;
+    if v_count = 0 then
+      return;
+    end if;
   end if;
 
   v_due := coalesce(run_at, v_now + delay);
@@ -2553,9 +2898,10 @@ begin
     return;
   end if;
 
-  v_expires_at := v_now + expires_in;
-  v_traits := pgqueue._traits(null, null, timeout, heartbeat, v_expires_at);
-  v_ids := array(select nextval('pgqueue.job_id') from generate_series(1, v_count));
+  if num_nonnulls(timeout, heartbeat, expires_in) > 0 then
+    v_expires_at := v_now + expires_in;
+    v_traits := pgqueue._traits(null, null, timeout, heartbeat, v_expires_at);
+  end if;
   insert into pgqueue.job (id, created_at, expires_at, timeout, heartbeat, priority, max_attempts, queue, kind, args, backoff, headers)
   select e.id, v_now, v_expires_at, enqueue_each.timeout, enqueue_each.heartbeat, enqueue_each.priority, enqueue_each.max_attempts,
     enqueue_each.queue, enqueue_each.kind, e.args, enqueue_each.backoff, enqueue_each.headers
@@ -2569,8 +2915,12 @@ begin
   else
     insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
     select e.id, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id);
-    perform pgqueue._open_lane(queue, priority::smallint, false);
-    perform pgqueue._wake(queue);
+    if not pgqueue._lane_known(queue, priority) then
+      perform pgqueue._open_lane(queue, priority::smallint, false);
+    end if;
+    if not pgqueue._nobody_sleeps(queue) then
+      perform pgqueue._wake(queue);
+    end if;
   end if;
   return query select e.id, true from unnest(v_ids) e(id);
 end $$;
@@ -2964,7 +3314,7 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-  v_easy boolean := 'succeeded' = all(outcomes);
+  v_easy boolean;
   v_id bigint;
   v_lease pgqueue.lease;
   v_named integer;
@@ -2979,7 +3329,30 @@ declare
   v_errors jsonb[];
   v_delays interval[];
 begin
+  -- The hot path: a whole lease without traits, every job succeeded, every outcome kept. In as few statements and expressions as it takes: each
+  -- is prepared anew in every transaction.
+  if leases[1] = all(leases) and 'succeeded' = all(outcomes) and array_ndims(jobs) = 1 and delays is null and errors is null
+    and cardinality(leases) = cardinality(jobs) and cardinality(outcomes) = cardinality(jobs)
+    and coalesce(cardinality(results) = cardinality(jobs), true) then
+    with whole as (
+      delete from pgqueue.lease l
+      where l.ctid = (
+        select l.ctid from pgqueue.lease l
+        where l.id = leases[1] and l.job_ids = jobs and l.traits is null and l.forget = 0 for update skip locked)
+      returning l.worker_id, l.claimed_at, l.attempts)
+    insert into pgqueue.outcome (job_id, finished_at, claimed_at, worker_id, state, attempt, result)
+    select e.id, pgqueue._now(), h.claimed_at, h.worker_id, 'succeeded', e.attempt, e.result
+    from whole h cross join lateral unnest(jobs, h.attempts, results) e(id, attempt, result);
+    if found then
+      if not pgqueue._nobody_waits() then
+        perform pgqueue._announce(jobs);
+      end if;
+      return;
+    end if;
+  end if;
+
   perform pgqueue._check_settle(leases, jobs, outcomes, results, errors, delays);
+  v_easy := 'succeeded' = all(outcomes);
   for v_id in select distinct i from unnest(leases) i order by i loop
     select * into v_lease from pgqueue.lease l where l.id = v_id for update skip locked;
     if not found then
@@ -3417,7 +3790,16 @@ begin
     v_ids := array(
       select j.id
       from (
-        select w.job_id from pgqueue.ready w where jobs.state = 'queued' and w.job_id < v_before and (jobs.queue is null or w.queue = jobs.queue)
+        select w.job_id
+        from (select distinct l.queue, l.priority from pgqueue.lane l where jobs.state = 'queued' and (jobs.queue is null or l.queue = jobs.queue)) l
+        cross join lateral (
+          select w.job_id from pgqueue.ready w
+          where w.queue = l.queue and w.priority = l.priority and w.seq < v_before and w.seq = w.job_id
+            and (jobs.kind is null or exists (select from pgqueue.job j where j.id = w.job_id and j.kind = jobs.kind))
+          order by w.seq desc limit jobs.max) w
+        union all
+        select w.job_id from pgqueue.ready w
+        where jobs.state = 'queued' and w.job_id < v_before and w.seq <> w.job_id and (jobs.queue is null or w.queue = jobs.queue)
         union all
         select w.job_id from pgqueue.arrival w where jobs.state = 'queued' and w.job_id < v_before and (jobs.queue is null or w.queue = jobs.queue)
         union all
@@ -3555,9 +3937,8 @@ begin
     return format('Job %s was in %s crashes and is given out alone, to a worker that holds no other such job.', id, v_job.crashes);
   end if;
   select count(*) into v_ahead
-  from pgqueue.ready m
-  join pgqueue.ready o on o.queue = m.queue and (o.priority > m.priority or (o.priority = m.priority and o.seq < m.seq))
-  where m.job_id = why.id;
+  from pgqueue._in_ready(why.id) m
+  join pgqueue.ready o on o.queue = m.queue and (o.priority > m.priority or (o.priority = m.priority and o.seq < m.seq));
   return format('Job %s is queued: %s ahead of it in queue %s, which %s.', id,
     case v_ahead when 0 then 'nothing is' when 1 then 'one job is' else v_ahead || ' jobs are' end, v_job.queue,
     case v_workers when 1 then 'one worker serves' else v_workers || ' workers serve' end);

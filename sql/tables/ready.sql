@@ -12,8 +12,10 @@ create table pgqueue.ready (
   attempt smallint not null,
   queue text collate "C" not null)
   with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
-create index ready_turn on pgqueue.ready (queue, priority desc, seq);
-create unique index ready_job on pgqueue.ready (job_id);
+create unique index ready_turn on pgqueue.ready (queue, priority desc, seq);
+-- A job's first turn is its id, so a row of a first turn is found by the lane and number its job row says; only later turns need an index of their own,
+-- which most jobs never enter. See _in_ready.
+create unique index ready_job on pgqueue.ready (job_id) where seq <> job_id;
 
 -- One row per claim call and queue. Running = in a lease. `traits` is null when no job of the lease has any.
 -- `forget`: 0 keep every outcome, 1 only unsuccessful ones, 2 none.
@@ -25,9 +27,11 @@ create table pgqueue.lease (
   claimed_at timestamptz not null,
   forget smallint not null,
   queue text collate "C" not null,
-  job_ids bigint[] not null check (cardinality(job_ids) > 0),
-  attempts smallint[] not null check (cardinality(attempts) = cardinality(job_ids)),
-  traits integer[] check (cardinality(traits) = cardinality(job_ids)))
+  job_ids bigint[] not null,
+  attempts smallint[] not null,
+  traits integer[],
+  constraint lease_parallel check (cardinality(job_ids) > 0 and cardinality(attempts) = cardinality(job_ids)
+    and coalesce(cardinality(traits) = cardinality(job_ids), true)))
   with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 create index lease_worker on pgqueue.lease (worker_id);
 

@@ -25,22 +25,35 @@ declare
   v_now timestamptz := pgqueue._now();
   v_due timestamptz;
   v_expires_at timestamptz;
-  v_traits integer := 0;
+  v_traits integer;
 begin
   -- In every transaction plpgsql prepares each expression anew that it comes across, which is most of what an enqueue costs: so a plain job, in
-  -- order and without options, passes in one of them.
-  if not coalesce(
-    length(kind) <= 200 and length(queue) <= 200 and kind ~ '^[^\x01-\x1f\x7f-\x9f]+$' and queue ~ '^[^\x01-\x1f\x7f-\x9f]+$'
-      and jsonb_typeof(args) = 'object' and priority between -32768 and 32767
-      and num_nonnulls(run_at, delay, unique_key, group_key, max_attempts, timeout, expires_in, heartbeat, backoff, headers) = 0,
-    false)
+  -- order and without options, passes in one of them and takes the short way.
+  if length(kind) <= 200 and length(queue) <= 200 and kind ~ '^[^\x01-\x1f\x7f-\x9f]+$' and queue ~ '^[^\x01-\x1f\x7f-\x9f]+$'
+    and jsonb_typeof(args) = 'object' and priority between -32768 and 32767
+    and num_nonnulls(run_at, delay, unique_key, group_key, max_attempts, timeout, expires_in, heartbeat, backoff, headers) = 0
   then
-    perform pgqueue._check_job(kind, args, queue, priority, run_at, delay, unique_key, group_key, max_attempts, timeout, expires_in,
-      heartbeat, backoff, headers);
-    v_due := coalesce(run_at, v_now + delay);
-    v_expires_at := v_now + expires_in;
-    v_traits := pgqueue._traits(unique_key, group_key, timeout, heartbeat, v_expires_at);
+    id := nextval('pgqueue.job_id');
+    created := true;
+    insert into pgqueue.job (id, created_at, priority, queue, kind, args)
+    values (enqueue.id, v_now, enqueue.priority, enqueue.queue, enqueue.kind, enqueue.args);
+    insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+    values (enqueue.id, enqueue.id, 0, enqueue.priority, 0, enqueue.queue);
+    if not pgqueue._lane_known(queue, priority) then
+      perform pgqueue._open_lane(queue, priority::smallint, false);
+    end if;
+    if not pgqueue._nobody_sleeps(queue) then
+      perform pgqueue._wake(queue);
+    end if;
+    return next;
+    return;
   end if;
+
+  perform pgqueue._check_job(kind, args, queue, priority, run_at, delay, unique_key, group_key, max_attempts, timeout, expires_in, heartbeat, backoff,
+    headers);
+  v_due := coalesce(run_at, v_now + delay);
+  v_expires_at := v_now + expires_in;
+  v_traits := pgqueue._traits(unique_key, group_key, timeout, heartbeat, v_expires_at);
   id := nextval('pgqueue.job_id');
   created := true;
 

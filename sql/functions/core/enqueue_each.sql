@@ -23,30 +23,40 @@ declare
   v_now timestamptz := pgqueue._now();
   v_due timestamptz;
   v_expires_at timestamptz;
-  v_traits integer;
+  v_traits integer := 0;
   v_count integer := coalesce(cardinality(args), 0);
   v_bad record;
   v_ids bigint[];
+  v_objects boolean;
 begin
-  if args is null or array_ndims(args) > 1 then
-    perform pgqueue._refuse('PQ001', format('args is %s', case when args is null then 'null' else 'an array of arrays' end),
-      'Give an array of objects, one for each job; an empty array enqueues nothing.');
-  end if;
-  if cardinality(unique_keys) <> v_count or cardinality(group_keys) <> v_count then
-    perform pgqueue._refuse('PQ001', format('args has %s elements, unique_keys %s, group_keys %s', v_count,
-      coalesce(cardinality(unique_keys)::text, 'is null'), coalesce(cardinality(group_keys)::text, 'is null')),
-      'Give arrays of the same length, or null.');
-  end if;
-  perform pgqueue._check_job(kind, '{}', queue, priority, run_at, delay, null, null, max_attempts, timeout, expires_in, heartbeat, backoff, headers);
-  select e.ord, jsonb_typeof(e.args) as what into v_bad
-  from unnest(args) with ordinality e(args, ord)
-  where e.args is null or jsonb_typeof(e.args) <> 'object' order by e.ord limit 1;
-  if found then
-    perform pgqueue._refuse('PQ001', format('args of element %s is %s, not an object', v_bad.ord, coalesce(v_bad.what, 'null')),
-      'Give the arguments by name, such as {"user_id": 42}, or {} for none.');
-  end if;
-  if v_count = 0 then
-    return;
+  -- Plain jobs pass in one expression and one look at their arguments: as in enqueue.
+  select array_agg(nextval('pgqueue.job_id')), bool_and(coalesce(jsonb_typeof(e), 'null') = 'object') into v_ids, v_objects from unnest(args) e;
+  if not coalesce(
+    v_objects and array_ndims(args) = 1 and length(kind) <= 200 and length(queue) <= 200 and kind ~ '^[^\x01-\x1f\x7f-\x9f]+$'
+      and queue ~ '^[^\x01-\x1f\x7f-\x9f]+$' and priority between -32768 and 32767
+      and num_nonnulls(run_at, delay, unique_keys, group_keys, max_attempts, timeout, expires_in, heartbeat, backoff, headers) = 0,
+    false)
+  then
+    if args is null or array_ndims(args) > 1 then
+      perform pgqueue._refuse('PQ001', format('args is %s', case when args is null then 'null' else 'an array of arrays' end),
+        'Give an array of objects, one for each job; an empty array enqueues nothing.');
+    end if;
+    if cardinality(unique_keys) <> v_count or cardinality(group_keys) <> v_count then
+      perform pgqueue._refuse('PQ001', format('args has %s elements, unique_keys %s, group_keys %s', v_count,
+        coalesce(cardinality(unique_keys)::text, 'is null'), coalesce(cardinality(group_keys)::text, 'is null')),
+        'Give arrays of the same length, or null.');
+    end if;
+    perform pgqueue._check_job(kind, '{}', queue, priority, run_at, delay, null, null, max_attempts, timeout, expires_in, heartbeat, backoff, headers);
+    select e.ord, jsonb_typeof(e.args) as what into v_bad
+    from unnest(args) with ordinality e(args, ord)
+    where e.args is null or jsonb_typeof(e.args) <> 'object' order by e.ord limit 1;
+    if found then
+      perform pgqueue._refuse('PQ001', format('args of element %s is %s, not an object', v_bad.ord, coalesce(v_bad.what, 'null')),
+        'Give the arguments by name, such as {"user_id": 42}, or {} for none.');
+    end if;
+    if v_count = 0 then
+      return;
+    end if;
   end if;
 
   v_due := coalesce(run_at, v_now + delay);
@@ -63,9 +73,10 @@ begin
     return;
   end if;
 
-  v_expires_at := v_now + expires_in;
-  v_traits := pgqueue._traits(null, null, timeout, heartbeat, v_expires_at);
-  v_ids := array(select nextval('pgqueue.job_id') from generate_series(1, v_count));
+  if num_nonnulls(timeout, heartbeat, expires_in) > 0 then
+    v_expires_at := v_now + expires_in;
+    v_traits := pgqueue._traits(null, null, timeout, heartbeat, v_expires_at);
+  end if;
   insert into pgqueue.job (id, created_at, expires_at, timeout, heartbeat, priority, max_attempts, queue, kind, args, backoff, headers)
   select e.id, v_now, v_expires_at, enqueue_each.timeout, enqueue_each.heartbeat, enqueue_each.priority, enqueue_each.max_attempts,
     enqueue_each.queue, enqueue_each.kind, e.args, enqueue_each.backoff, enqueue_each.headers
@@ -79,8 +90,12 @@ begin
   else
     insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
     select e.id, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id);
-    perform pgqueue._open_lane(queue, priority::smallint, false);
-    perform pgqueue._wake(queue);
+    if not pgqueue._lane_known(queue, priority) then
+      perform pgqueue._open_lane(queue, priority::smallint, false);
+    end if;
+    if not pgqueue._nobody_sleeps(queue) then
+      perform pgqueue._wake(queue);
+    end if;
   end if;
   return query select e.id, true from unnest(v_ids) e(id);
 end $$;

@@ -17,7 +17,7 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-  v_easy boolean := 'succeeded' = all(outcomes);
+  v_easy boolean;
   v_id bigint;
   v_lease pgqueue.lease;
   v_named integer;
@@ -32,7 +32,30 @@ declare
   v_errors jsonb[];
   v_delays interval[];
 begin
+  -- The hot path: a whole lease without traits, every job succeeded, every outcome kept. In as few statements and expressions as it takes: each
+  -- is prepared anew in every transaction.
+  if leases[1] = all(leases) and 'succeeded' = all(outcomes) and array_ndims(jobs) = 1 and delays is null and errors is null
+    and cardinality(leases) = cardinality(jobs) and cardinality(outcomes) = cardinality(jobs)
+    and coalesce(cardinality(results) = cardinality(jobs), true) then
+    with whole as (
+      delete from pgqueue.lease l
+      where l.ctid = (
+        select l.ctid from pgqueue.lease l
+        where l.id = leases[1] and l.job_ids = jobs and l.traits is null and l.forget = 0 for update skip locked)
+      returning l.worker_id, l.claimed_at, l.attempts)
+    insert into pgqueue.outcome (job_id, finished_at, claimed_at, worker_id, state, attempt, result)
+    select e.id, pgqueue._now(), h.claimed_at, h.worker_id, 'succeeded', e.attempt, e.result
+    from whole h cross join lateral unnest(jobs, h.attempts, results) e(id, attempt, result);
+    if found then
+      if not pgqueue._nobody_waits() then
+        perform pgqueue._announce(jobs);
+      end if;
+      return;
+    end if;
+  end if;
+
   perform pgqueue._check_settle(leases, jobs, outcomes, results, errors, delays);
+  v_easy := 'succeeded' = all(outcomes);
   for v_id in select distinct i from unnest(leases) i order by i loop
     select * into v_lease from pgqueue.lease l where l.id = v_id for update skip locked;
     if not found then

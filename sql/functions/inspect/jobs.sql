@@ -45,7 +45,16 @@ begin
     v_ids := array(
       select j.id
       from (
-        select w.job_id from pgqueue.ready w where jobs.state = 'queued' and w.job_id < v_before and (jobs.queue is null or w.queue = jobs.queue)
+        select w.job_id
+        from (select distinct l.queue, l.priority from pgqueue.lane l where jobs.state = 'queued' and (jobs.queue is null or l.queue = jobs.queue)) l
+        cross join lateral (
+          select w.job_id from pgqueue.ready w
+          where w.queue = l.queue and w.priority = l.priority and w.seq < v_before and w.seq = w.job_id
+            and (jobs.kind is null or exists (select from pgqueue.job j where j.id = w.job_id and j.kind = jobs.kind))
+          order by w.seq desc limit jobs.max) w
+        union all
+        select w.job_id from pgqueue.ready w
+        where jobs.state = 'queued' and w.job_id < v_before and w.seq <> w.job_id and (jobs.queue is null or w.queue = jobs.queue)
         union all
         select w.job_id from pgqueue.arrival w where jobs.state = 'queued' and w.job_id < v_before and (jobs.queue is null or w.queue = jobs.queue)
         union all

@@ -47,9 +47,8 @@ begin
     return format('Job %s was in %s crashes and is given out alone, to a worker that holds no other such job.', id, v_job.crashes);
   end if;
   select count(*) into v_ahead
-  from pgqueue.ready m
-  join pgqueue.ready o on o.queue = m.queue and (o.priority > m.priority or (o.priority = m.priority and o.seq < m.seq))
-  where m.job_id = why.id;
+  from pgqueue._in_ready(why.id) m
+  join pgqueue.ready o on o.queue = m.queue and (o.priority > m.priority or (o.priority = m.priority and o.seq < m.seq));
   return format('Job %s is queued: %s ahead of it in queue %s, which %s.', id,
     case v_ahead when 0 then 'nothing is' when 1 then 'one job is' else v_ahead || ' jobs are' end, v_job.queue,
     case v_workers when 1 then 'one worker serves' else v_workers || ' workers serve' end);

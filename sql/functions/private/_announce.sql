@@ -2,11 +2,8 @@
 create function pgqueue._announce(jobs bigint[]) returns void
 language plpgsql
 as $$
-declare
-  v_class integer := pgqueue._lock_class('wait');
 begin
-  if pg_try_advisory_lock(v_class, 0) then
-    perform pg_advisory_unlock(v_class, 0);
+  if pgqueue._nobody_waits() then
     return;
   end if;
   if pg_notification_queue_usage() < 0.5 then

@@ -2,7 +2,11 @@
 create function pgqueue._any_live(low bigint, high bigint) returns boolean
 language sql
 as $$
-  select exists (select from pgqueue.ready w where w.job_id >= low and w.job_id < high)
+  select exists (
+      select from pgqueue.lane l
+      cross join lateral (
+        select from pgqueue.ready w where w.queue = l.queue and w.priority = l.priority and w.seq >= low and w.seq < high and w.seq = w.job_id limit 1) w)
+    or exists (select from pgqueue.ready w where w.job_id >= low and w.job_id < high and w.seq <> w.job_id)
     or exists (select from pgqueue.scheduled w where w.job_id >= low and w.job_id < high)
     or exists (select from pgqueue.arrival w where w.job_id >= low and w.job_id < high)
     or exists (select from pgqueue.blocked w where w.job_id >= low and w.job_id < high)

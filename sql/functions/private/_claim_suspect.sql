@@ -20,7 +20,7 @@ begin
     continue when pgqueue._room(v_job.queue, v_job.max_running) <= 0;
     delete from pgqueue.suspect s where s.ctid = v_job.ctid;
     insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
-    values (nextval('pgqueue.lease_id'), _claim_suspect.worker, pgqueue._now(), pgqueue._forget(v_job.history), v_job.queue,
+    values (pgqueue._lease_number(), _claim_suspect.worker, pgqueue._now(), pgqueue._forget(v_job.history), v_job.queue,
       array[v_job.job_id], array[v_job.attempt + 1]::smallint[], array[v_job.traits])
     returning id into v_lease;
     return v_lease;

@@ -11,17 +11,9 @@ create function pgqueue._cursor(
   in priority integer,
   out floor bigint,
   out expires float8)
-language plpgsql
+language sql volatile
 as $$
-declare
-  v_hint text[] := string_to_array(
-    current_setting('pgqueue.cursor_' || (hashtextextended(_cursor.queue, priority + length(purpose)) & 255), true), E'\x1f');
-begin
-  if v_hint[1] = _cursor.queue and v_hint[2] = priority::text and v_hint[3] = purpose then
-    floor := v_hint[4]::bigint;
-    expires := v_hint[5]::float8;
-  else
-    floor := 0;
-    expires := 0;
-  end if;
-end $$;
+  select pgqueue._floor_of(c.text, c.owner), pgqueue._expiry_of(c.text, c.owner)
+  from (
+    select current_setting(pgqueue._cursor_name(purpose, queue, priority), true) as text, pgqueue._cursor_owner(purpose, queue, priority) as owner) c;
+$$;

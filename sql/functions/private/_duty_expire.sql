@@ -25,7 +25,7 @@ begin
     select due.job_id from due order by due.job_id
   loop
     continue when not exists (
-      select from pgqueue.ready w where w.job_id = v_job and w.traits & 16 <> 0
+      select from pgqueue._in_ready(v_job) w where w.traits & 16 <> 0
       union all select from pgqueue.scheduled w where w.job_id = v_job and w.traits & 16 <> 0
       union all select from pgqueue.arrival w where w.job_id = v_job and w.traits & 16 <> 0
       union all select from pgqueue.blocked w where w.job_id = v_job and w.traits & 16 <> 0

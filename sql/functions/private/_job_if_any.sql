@@ -19,7 +19,9 @@ as $$
   from pgqueue.job j
   left join pgqueue.outcome o on o.job_id = j.id
   left join lateral (
-    select s.job_id, 'queued' as state, s.priority, s.attempt, null::timestamptz as run_at from pgqueue.ready s where s.job_id = j.id
+    select s.job_id, 'queued' as state, s.priority, s.attempt, null::timestamptz as run_at
+    from pgqueue.ready s where s.queue = j.queue and s.priority = j.priority and s.seq = j.id
+    union all select s.job_id, 'queued', s.priority, s.attempt, null from pgqueue.ready s where s.job_id = j.id and s.seq <> s.job_id
     union all select s.job_id, 'scheduled', s.priority, s.attempt, s.run_at from pgqueue.scheduled s where s.job_id = j.id
     union all select s.job_id, 'queued', s.priority, s.attempt, null from pgqueue.arrival s where s.job_id = j.id
     union all select s.job_id, 'held', s.priority, s.attempt, null from pgqueue.blocked s where s.job_id = j.id

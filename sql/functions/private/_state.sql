@@ -7,7 +7,7 @@ declare
 begin
   select coalesce(
     (select o.state::text from pgqueue.outcome o where o.job_id = job),
-    (select 'queued' from pgqueue.ready w where w.job_id = job),
+    (select 'queued' from pgqueue._in_ready(job)),
     (select 'scheduled' from pgqueue.scheduled w where w.job_id = job),
     (select 'queued' from pgqueue.arrival w where w.job_id = job),
     (select 'held' from pgqueue.blocked w where w.job_id = job),

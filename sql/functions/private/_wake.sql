@@ -10,8 +10,7 @@ declare
   v_class integer := pgqueue._lock_class('sleep');
   v_key integer := hashtext(_wake.queue);
 begin
-  if pg_try_advisory_lock(v_class, v_key) then
-    perform pg_advisory_unlock(v_class, v_key);
+  if pgqueue._nobody_sleeps(queue) then
     return;
   end if;
   if not pg_try_advisory_lock_shared(v_class, v_key) then

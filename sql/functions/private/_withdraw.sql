@@ -11,7 +11,7 @@ language plpgsql
 as $$
 #variable_conflict use_column
 begin
-  delete from pgqueue.ready w where w.job_id = job
+  delete from pgqueue.ready w where w.ctid = (select r.place from pgqueue._in_ready(job) r)
     returning 'ready', w.queue, w.priority, w.attempt, w.traits into place, queue, priority, attempt, traits;
   if found then return; end if;
   delete from pgqueue.scheduled w where w.job_id = job

@@ -1,0 +1,70 @@
+-- Admission to groups, all of them in one statement: free slots go to whoever is first by priority and turn among the blocked and the first `per` arrivals of
+-- each group. Exact because it happens under the groups' advisory locks, which are only ever tried, in order: another session that holds one will
+-- do the same work, and the group is among those `passed` over. Without a limit there is nothing to be exact about, and nothing is locked.
+create function pgqueue._admit_groups(
+  in queue text,
+  in groups text[],
+  in per integer,
+  out admitted integer,
+  out passed text[])
+language plpgsql
+as $$
+declare
+  v_limit integer;
+  v_mine text[] := groups;
+  v_jobs bigint[];
+  v_priorities smallint[];
+  v_attempts smallint[];
+  v_traits integer[];
+begin
+  select q.group_limit into v_limit from pgqueue.queue q where q.name = _admit_groups.queue;
+  if v_limit is not null then
+    v_mine := array(
+      select g.key from (select g.key from unnest(groups) g(key) order by g.key) g
+      where pg_try_advisory_xact_lock(pgqueue._lock_class('group'), hashtext(_admit_groups.queue || E'\x1f' || g.key)));
+    passed := array(select g.key from unnest(groups) g(key) where g.key <> all(v_mine));
+  end if;
+
+  with free as materialized (
+    select g.key, case when v_limit is null then 2147483647 else greatest(v_limit - (
+      select count(*) from pgqueue.slot s where s.queue = _admit_groups.queue and s.group_key = g.key), 0) end as slots
+    from unnest(v_mine) g(key)),
+  arrived as (
+    delete from pgqueue.arrival a
+    where a.ctid = any(array(
+      select a.ctid
+      from free f
+      cross join lateral (
+        select a.ctid from pgqueue.arrival a
+        where a.queue = _admit_groups.queue and a.group_key = f.key
+        order by a.seq limit per for update skip locked) a))
+    returning a.seq, a.job_id, a.traits, a.priority, a.attempt, a.group_key),
+  standing as (
+    delete from pgqueue.blocked b
+    where b.ctid = any(array(
+      select b.ctid
+      from free f
+      cross join lateral (
+        select b.ctid from pgqueue.blocked b
+        where b.queue = _admit_groups.queue and b.group_key = f.key
+        order by b.priority desc, b.seq limit least(f.slots, per) for update skip locked) b))
+    returning b.seq, b.job_id, b.traits, b.priority, b.attempt, b.group_key),
+  ranked as materialized (
+    select w.*, row_number() over (partition by w.group_key order by w.priority desc, w.seq) <= f.slots as fits
+    from (select * from arrived where job_id is not null union all select * from standing) w
+    join free f on f.key = w.group_key),
+  kept as (
+    insert into pgqueue.blocked (seq, job_id, traits, priority, attempt, queue, group_key)
+    select r.seq, r.job_id, r.traits, r.priority, r.attempt, _admit_groups.queue, r.group_key from ranked r where not r.fits),
+  taken as (
+    insert into pgqueue.slot (job_id, queue, group_key)
+    select r.job_id, _admit_groups.queue, r.group_key from ranked r where r.fits)
+  select array_agg(r.job_id), array_agg(r.priority), array_agg(r.attempt), array_agg(r.traits)
+  into v_jobs, v_priorities, v_attempts, v_traits
+  from (select * from ranked where fits order by priority desc, seq) r;
+
+  admitted := coalesce(cardinality(v_jobs), 0);
+  if admitted > 0 then
+    perform pgqueue._enter(v_jobs, array_fill(_admit_groups.queue, array[admitted]), v_priorities, v_attempts, v_traits, true);
+  end if;
+end $$;
