@@ -43,8 +43,8 @@ declare
   v_suspects boolean;
   v_lanes pgqueue.lane_in_view[];
   v_lane pgqueue.lane_in_view;
-  v_wide boolean;
-  v_cursor text;
+  v_setting text := current_setting('pgqueue.view', true);
+  v_wide boolean := cardinality(queues) > 8 or v_setting <> '';
   v_swept float8;
   v_picked tid[];
   v_older tid[];
@@ -56,7 +56,6 @@ declare
   v_high bigint;
   v_spent smallint;
 begin
-  v_wide := cardinality(queues) > 8 or current_setting('pgqueue.view', true) <> '';
   select exists (select from pgqueue.worker w where w.id = claim.worker),
     exists (select from pgqueue.suspect s where s.queue = any(queues)),
     case when v_wide is not true then array(select l from pgqueue._lanes(queues) l) end
@@ -114,7 +113,7 @@ begin
       if v_swept is not null then
         v_lane.expires := pgqueue._sweep_again(v_swept);
       end if;
-      v_cursor := set_config(pgqueue._cursor_name('ready', v_lane.queue, v_lane.priority),
+      v_setting := set_config(pgqueue._cursor_name('ready', v_lane.queue, v_lane.priority),
         pgqueue._cursor_text('ready', v_lane.queue, v_lane.priority, v_first, v_lane.expires), false);
     end if;
     if coalesce(cardinality(v_picked), 0) = 0 then
