@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pgqueue.errors import UnknownJob as UnknownJob
     from pgqueue.errors import UnknownTask as UnknownTask
     from pgqueue.errors import UnknownWorker as UnknownWorker
+    from pgqueue.handle import JobCount as JobCount
     from pgqueue.handle import JobHandle as JobHandle
     from pgqueue.handle import JobHandles as JobHandles
     from pgqueue.options import Backoff as Backoff
@@ -58,6 +59,7 @@ _WHERE = {
     "Backoff": "options",
     "Context": "context",
     "JobHandle": "handle",
+    "JobCount": "handle",
     "JobHandles": "handle",
     "Client": "_sync.client",
     "AsyncClient": "_async.client",

@@ -21,7 +21,12 @@ __all__ = ["JsonText", "check", "dumps", "dumps_lossy", "loads"]
 JsonText = NewType("JsonText", str)
 """JSON that `dumps` or `dumps_lossy` has made: goes to the server as it is."""
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+# JSONEncoder.encode makes its C encoder anew at every call, which costs more than encoding small args.
+_make: Any = getattr(json.encoder, "c_make_encoder", None)
+_encode_chunks = _make and _make(
+    None, _encoder.default, json.encoder.encode_basestring, None, ":", ",", False, False, False
+)
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _ONLY_STR = frozenset({str})
 _HINTS: dict[type, str] = {
@@ -54,7 +59,7 @@ def dumps(value: JSON, what: str = "value") -> JsonText:
         else:
             check(value, what)
     try:
-        text = _encode(value)
+        text = "".join(_encode_chunks(value, 0)) if _encode_chunks else _encoder.encode(value)
     except (ValueError, RecursionError) as error:
         check(value, what, scalars=True)
         raise NotSerialisable(f"{what} cannot be written as JSON: {error}") from error

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast, overload
 
 from pgqueue.errors import InvalidArgument, JobFailed
-from pgqueue.models import Change, Enqueued, Job, Result
+from pgqueue.models import Change, Job, Result
 
 if TYPE_CHECKING:
     from pgqueue._clients import Clients
     from pgqueue.convert import Converter
 
-__all__ = ["JobHandle", "JobHandles"]
+__all__ = ["JobCount", "JobHandle", "JobHandles"]
 
 R = TypeVar("R")
 
@@ -99,10 +99,10 @@ class JobHandles(Sequence[JobHandle[R]]):
         self._ids = array("q")
         self._created = bytearray()
 
-    def add(self, answers: Iterable[Enqueued]) -> None:
-        for answer in answers:
-            self._ids.append(answer.id)
-            self._created.append(answer.created)
+    def add(self, rows: Iterable[tuple[int, bool]]) -> None:
+        for id, created in rows:
+            self._ids.append(id)
+            self._created.append(created)
 
     @property
     def ids(self) -> Sequence[int]:
@@ -127,3 +127,12 @@ class JobHandles(Sequence[JobHandle[R]]):
 
     def __repr__(self) -> str:
         return f"<JobHandles: {len(self)} jobs, {self.created} new>"
+
+
+class JobCount(NamedTuple):
+    """What enqueue_many did when it was told to keep no handles."""
+
+    jobs: int
+    """How many elements there were."""
+    created: int
+    """How many made a new job; the others joined a live job with their unique key."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from contextlib import aclosing
 from functools import cached_property, partial, update_wrapper
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, Unpack, overload
 
-from pgqueue._bulk import BulkItem, aslices, slices
+from pgqueue._bulk import Bulk, BulkItem, Slice, aslices, slices
 from pgqueue._calls import Call
 from pgqueue._json import JsonText, dumps
 from pgqueue._signature import Signature
 from pgqueue.context import Context
 from pgqueue.convert import dumps_value
 from pgqueue.errors import InvalidArgument
-from pgqueue.handle import JobHandle, JobHandles
+from pgqueue.handle import JobCount, JobHandle, JobHandles
 from pgqueue.models import JSON, Enqueued
 from pgqueue.options import Key, OptionValues, TaskOptions
 
@@ -26,13 +27,15 @@ if TYPE_CHECKING:
     from pgqueue._clients import Clients
     from pgqueue._sync.client import Client
 
-__all__ = ["Arguments", "Task"]
+__all__ = ["Arguments", "Progress", "Task"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 Arguments: TypeAlias = "tuple[Any, ...] | Mapping[str, Any]"
 """One call's arguments in enqueue_many: by position, or by name."""
+Progress: TypeAlias = Callable[[int], object]
+"""Called by enqueue_many with the number of jobs enqueued so far."""
 
 
 class Task(Generic[P, R]):
@@ -90,25 +93,73 @@ class Task(Generic[P, R]):
         """`enqueue` for async code."""
         return self._handle(await self._aclient().run(self._call(args, kwargs)))
 
-    def enqueue_many(self, calls: Iterable[Arguments]) -> JobHandles[R]:
+    @overload
+    def enqueue_many(
+        self, calls: Iterable[Arguments], *, progress: Progress | None = None, handles: Literal[True] = True
+    ) -> JobHandles[R]: ...
+    @overload
+    def enqueue_many(
+        self, calls: Iterable[Arguments], *, progress: Progress | None = None, handles: Literal[False]
+    ) -> JobCount: ...
+    def enqueue_many(
+        self, calls: Iterable[Arguments], *, progress: Progress | None = None, handles: bool = True
+    ) -> JobHandles[R] | JobCount:
         """A job for each element, a tuple of positional arguments or a mapping of named ones; all of them or none.
 
-        The input may be endless in length: it is sent in slices of bounded size, in one transaction. With
-        `on(connection)` that is the caller's, with a savepoint around. SQL function: enqueue_each.
-        """
-        handles = self._handles()
-        with self._client().transaction() as client:
-            for slice_ in slices(calls, self._item):
-                handles.add(client.run(self._bulk_call(slice_)))
-        return handles
+        The input may be of any length: it is sent in slices of bounded size, in one transaction, which is open while
+        the input is read. On a connection of the App's own the next slice is made while the server works. With
+        `on(connection)` it is the caller's transaction, with a savepoint around, and nothing is committed here.
 
-    async def aenqueue_many(self, calls: Iterable[Arguments] | AsyncIterable[Arguments]) -> JobHandles[R]:
-        """`enqueue_many` for async code; the input may be an async iterable."""
-        handles = self._handles()
-        async with self._aclient().transaction() as client:
-            async for slice_ in aslices(calls, self._item):
-                handles.add(await client.run(self._bulk_call(slice_)))
-        return handles
+        `progress` is called after each slice with how many jobs the server has taken so far; they are committed when
+        this returns. Handles take nine bytes a job: `handles=False` keeps none and returns a JobCount.
+
+        Raises what `enqueue` raises, naming the element, counted from 1. Whatever is raised, by the input and by
+        `progress` too, there is no job then. SQL function: enqueue_each.
+        """
+        from pgqueue._sync.bulk import send_slices  # brings the driver
+
+        if inspect.iscoroutinefunction(progress):
+            raise InvalidArgument(
+                "progress is a coroutine function, and nothing awaits here", "await task.aenqueue_many(...)"
+            )
+        bulk, kept = self._bulk(handles)
+        send_slices(self._client(), slices(calls, self._item), bulk, progress or _nobody)
+        return kept if kept is not None else JobCount(bulk.jobs, bulk.created)
+
+    @overload
+    async def aenqueue_many(
+        self,
+        calls: Iterable[Arguments] | AsyncIterable[Arguments],
+        *,
+        progress: Progress | None = None,
+        handles: Literal[True] = True,
+    ) -> JobHandles[R]: ...
+    @overload
+    async def aenqueue_many(
+        self,
+        calls: Iterable[Arguments] | AsyncIterable[Arguments],
+        *,
+        progress: Progress | None = None,
+        handles: Literal[False],
+    ) -> JobCount: ...
+    async def aenqueue_many(
+        self,
+        calls: Iterable[Arguments] | AsyncIterable[Arguments],
+        *,
+        progress: Progress | None = None,
+        handles: bool = True,
+    ) -> JobHandles[R] | JobCount:
+        """`enqueue_many` for async code; the input may be an async iterable, `progress` an async function."""
+        from pgqueue._async.bulk import send_slices
+
+        async def report(jobs: int) -> None:
+            if progress is not None and inspect.isawaitable(answer := progress(jobs)):
+                await answer
+
+        bulk, kept = self._bulk(handles)
+        async with aclosing(aslices(calls, self._item)) as parts:
+            await send_slices(self._aclient(), parts, bulk, report)
+        return kept if kept is not None else JobCount(bulk.jobs, bulk.created)
 
     # -- for whoever runs jobs --------------------------------------------------------------------------------------
 
@@ -196,21 +247,22 @@ class Task(Generic[P, R]):
             self._key(self.settings.group_key, "group_key", args, kwargs),
         )
 
-    def _bulk_call(self, items: list[BulkItem]) -> Call[list[Enqueued]]:
+    def _bulk(self, handles: bool) -> tuple[Bulk, JobHandles[R] | None]:
+        kept: JobHandles[R] | None = JobHandles(self._clients, self.signature.returns) if handles else None
+        return Bulk(self._slice_call, None if kept is None else kept.add), kept
+
+    def _slice_call(self, part: Slice) -> Call[list[Enqueued]]:
         settings = self.settings
         return self._clients.calls.enqueue_each(
             self.kind,
-            [item[0] for item in items],
-            unique_keys=None if settings.unique_key is None else [item[1] for item in items],
-            group_keys=None if settings.group_key is None else [item[2] for item in items],
+            [item[0] for item in part],
+            unique_keys=None if settings.unique_key is None else [item[1] for item in part],
+            group_keys=None if settings.group_key is None else [item[2] for item in part],
             **settings.shared(),
         )
 
     def _handle(self, answer: Enqueued) -> JobHandle[R]:
         return JobHandle(self._clients, answer.id, answer.created, self.signature.returns)
-
-    def _handles(self) -> JobHandles[R]:
-        return JobHandles(self._clients, self.signature.returns)
 
     def _client(self) -> Client:
         connection = self._connection
@@ -235,3 +287,7 @@ class Task(Generic[P, R]):
                 "aenqueue needs a psycopg AsyncConnection", "on a Connection: task.on(connection).enqueue(...)"
             )
         return self._clients.aclient.on(connection)
+
+
+def _nobody(jobs: int) -> None:
+    """Is told of the progress where nobody wants to know."""
