@@ -44,6 +44,7 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
     "Installation": {
         "schema": Lazy("schema:schema", "Install, upgrade, check or print the schema."),
         "doctor": Lazy("doctor:doctor", "Find what is wrong and how to fix it."),
+        "bench": Lazy("bench:bench", "Measure it against what the database can do."),
         "completion": Lazy("completion:completion", "Print the completion script of a shell."),
     },
 }

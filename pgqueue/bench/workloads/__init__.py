@@ -1,0 +1,1 @@
+"""One module for each workload: NAME, SUMMARY (one line) and `run(bench) -> Iterator[Figure]`."""
