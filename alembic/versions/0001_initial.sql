@@ -387,6 +387,7 @@ create unlogged table pgqueue.waiter (
   job_id bigint not null,
   expires_at timestamptz not null);
 create index on pgqueue.waiter (job_id);
+create index on pgqueue.waiter (expires_at);
 
 create table pgqueue.worker (
   id bigint generated always as identity primary key,
@@ -468,6 +469,9 @@ end $$;
 -- Admission to groups, all of them in one statement: free slots go to whoever is first by priority and turn among the blocked and the first `per` arrivals of
 -- each group. Exact because it happens under the groups' advisory locks, which are only ever tried, in order: another session that holds one will
 -- do the same work, and the group is among those `passed` over. Without a limit there is nothing to be exact about, and nothing is locked.
+--
+-- A group's arrivals are asked for as a range of one key, so that the order names the whole of the group's index; and sorting and bitmaps are disabled, so that
+-- no other index gives it. For one key alone the index by turn has the order as well, and walks the arrivals of the whole queue for each group.
 create function pgqueue._admit_groups(
   in queue text,
   in groups text[],
@@ -475,6 +479,8 @@ create function pgqueue._admit_groups(
   out admitted integer,
   out passed text[])
 language plpgsql
+set enable_bitmapscan = off
+set enable_sort = off
 as $$
 declare
   v_limit integer;
@@ -494,7 +500,8 @@ begin
 
   with free as materialized (
     select g.key, case when v_limit is null then 2147483647 else greatest(v_limit - (
-      select count(*) from pgqueue.slot s where s.queue = _admit_groups.queue and s.group_key = g.key), 0) end as slots
+      select count(*)
+      from (select from pgqueue.slot s where s.queue = _admit_groups.queue and s.group_key = g.key limit v_limit) s), 0) end as slots
     from unnest(v_mine) g(key)),
   arrived as (
     delete from pgqueue.arrival a
@@ -503,8 +510,8 @@ begin
       from free f
       cross join lateral (
         select a.ctid from pgqueue.arrival a
-        where a.queue = _admit_groups.queue and a.group_key = f.key
-        order by a.seq limit per for update skip locked) a))
+        where a.queue = _admit_groups.queue and a.group_key between f.key and f.key
+        order by a.queue, a.group_key, a.seq limit per for update skip locked) a))
     returning a.seq, a.job_id, a.traits, a.priority, a.attempt, a.group_key),
   standing as (
     delete from pgqueue.blocked b
@@ -827,6 +834,9 @@ end $$;
 -- source: sql/functions/private/_claim_suspect.sql
 -- One job that came out of a crash, leased alone: the oldest of these queues. A worker that holds a job of two or more crashes is given no second one.
 -- Returns the lease's id, or null.
+--
+-- One candidate for each queue, ten queues at most, those whose suspects wait longest: where one of a queue is not given for want of room, no other of it is.
+-- Sorting the suspects of all the queues would read every one of them.
 create function pgqueue._claim_suspect(worker bigint, queues text[]) returns bigint
 language plpgsql
 as $$
@@ -836,13 +846,26 @@ declare
   v_lease bigint;
 begin
   select exists (
-    select from pgqueue.lease l cross join unnest(l.job_ids) j(id) join pgqueue.crash c on c.job_id = j.id
-    where l.worker_id = _claim_suspect.worker and c.crashes >= 2) into v_careful;
+    select from pgqueue.lease l cross join unnest(l.job_ids, l.traits) j(id, traits)
+    where l.worker_id = _claim_suspect.worker and j.traits & 32 <> 0
+      and (select c.crashes from pgqueue.crash c where c.job_id = j.id) >= 2) into v_careful;
   for v_job in
-    select s.ctid, s.*, q.history, q.max_running
-    from pgqueue.suspect s left join pgqueue.queue q on q.name = s.queue
-    where s.queue = any(queues) and q.paused_at is null and (s.crashes < 2 or not v_careful)
-    order by s.seq limit 10 for update of s skip locked
+    select s.*
+    from (
+      select h.queue, h.history, h.max_running
+      from (
+        select u.queue, q.history, q.max_running, (
+          select s.seq from pgqueue.suspect s
+          where s.queue = u.queue and (s.crashes < 2 or not v_careful) order by s.queue, s.seq limit 1) as first
+        from (select distinct n.queue from unnest(queues) n(queue)) u
+        left join pgqueue.queue q on q.name = u.queue
+        where q.paused_at is null) h
+      where h.first is not null
+      order by h.first limit 10) h
+    cross join lateral (
+      select s.ctid, s.*, h.history, h.max_running from pgqueue.suspect s
+      where s.queue = h.queue and (s.crashes < 2 or not v_careful) order by s.queue, s.seq limit 1 for update skip locked) s
+    order by s.seq
   loop
     continue when pgqueue._room(v_job.queue, v_job.max_running) <= 0;
     delete from pgqueue.suspect s where s.ctid = v_job.ctid;
@@ -907,11 +930,14 @@ declare
 begin
   for v_lease in select * from pgqueue.lease l where l.id = any(leases) and l.traits is not null loop
     v_new := array(select e.id from unnest(v_lease.job_ids, v_lease.traits) e(id, traits) where e.traits & 16 <> 0);
-    v_late := array(select j.id from pgqueue.job j where j.id = any(v_new) and j.expires_at <= pgqueue._now());
+    v_late := array(
+      select j.id from pgqueue.job j
+      where j.id between (select min(i) from unnest(v_new) i) and (select max(i) from unnest(v_new) i) and j.id = any(v_new)
+        and j.expires_at <= pgqueue._now());
     continue when cardinality(v_late) = 0;
     perform pgqueue._unlease(v_lease, v_late);
     perform pgqueue._finish(array[e.id], array['failed'], array['queue_timeout'], array[e.attempt - 1]::smallint[], array[e.traits], null, null, null, v_lease.forget)
-    from unnest(v_lease.job_ids, v_lease.attempts, v_lease.traits) e(id, attempt, traits) where e.id = any(v_late);
+    from unnest(v_lease.job_ids, v_lease.attempts, v_lease.traits) e(id, attempt, traits) where e.id in (select i from unnest(v_late) i);
   end loop;
   return array(select l.id from pgqueue.lease l where l.id = any(leases) order by l.id);
 end $$;
@@ -993,8 +1019,6 @@ end $$;
 -- or is final is left alone and only its deadline row goes.
 create function pgqueue._duty_expire() returns bigint
 language plpgsql
-set enable_seqscan = off
-set enable_bitmapscan = off
 as $$
 declare
   v_now timestamptz := pgqueue._now();
@@ -1034,27 +1058,35 @@ end $$;
 -- Upkeep: running jobs that broke their own heartbeat promise (lost, as after a crash), and jobs past their timeout by more than `lost_after` (the worker
 -- should have ended them; one that does not enforce timeouts, or hangs, must not keep them). Both are taken out of their lease, so whatever
 -- the worker says of them later is stale.
+--
+-- All leases are looked through, and of their jobs only those whose traits say that they have a promise or a timeout are looked up, one by one (the offsets keep that
+-- from becoming a join with whole blocks).
 create function pgqueue._duty_overdue() returns bigint
 language plpgsql
 as $$
 declare
   v_now timestamptz := pgqueue._now();
+  v_lost_after interval;
   v_late record;
   v_lease pgqueue.lease;
   v_done bigint := 0;
 begin
+  select c.lost_after into v_lost_after from pgqueue.config c;
   for v_late in
-    select l.id as lease, e.id, e.attempt, coalesce(e.traits, 0) as traits,
-      coalesce(coalesce(p.heartbeat_at, l.claimed_at) + j.heartbeat < v_now, false) as silent
-    from pgqueue.lease l
-    cross join unnest(l.job_ids, l.attempts, l.traits) e(id, attempt, traits)
-    join pgqueue.job j on j.id = e.id
-    left join pgqueue.queue q on q.name = l.queue
-    left join pgqueue.progress p on p.job_id = e.id and p.lease_id = l.id
-    where (l.traits is not null or q.timeout is not null)
-      and (coalesce(p.heartbeat_at, l.claimed_at) + j.heartbeat < v_now
-        or l.claimed_at + coalesce(j.timeout, q.timeout) + (select c.lost_after from pgqueue.config c) < v_now)
-    order by l.id, e.id limit 1000
+    select h.lease, h.id, h.attempt, h.traits, h.silent
+    from (
+      select l.id as lease, e.id, e.attempt, coalesce(e.traits, 0) as traits,
+        coalesce(coalesce(p.heartbeat_at, l.claimed_at) + j.heartbeat < v_now, false) as silent,
+        l.claimed_at + coalesce(j.timeout, q.timeout) + v_lost_after < v_now as late
+      from pgqueue.lease l
+      left join pgqueue.queue q on q.name = l.queue
+      cross join unnest(l.job_ids, l.attempts, l.traits) e(id, attempt, traits)
+      left join lateral (select j.timeout, j.heartbeat from pgqueue.job j where e.traits & 12 <> 0 and j.id = e.id offset 0) j on true
+      left join lateral (
+        select p.heartbeat_at from pgqueue.progress p where e.traits & 8 <> 0 and p.job_id = e.id and p.lease_id = l.id offset 0) p on true
+      where l.traits is not null or q.timeout is not null) h
+    where h.silent or h.late
+    order by h.lease, h.id limit 1000
   loop
     select * into v_lease from pgqueue.lease l where l.id = v_late.lease for update skip locked;
     continue when not found or v_late.id <> all(v_lease.job_ids);
@@ -1074,9 +1106,6 @@ end $$;
 -- Upkeep: scheduled jobs whose time has come. A job that was scheduled late for an earlier time is found by the cursor's sweep.
 create function pgqueue._duty_promote() returns bigint
 language plpgsql
-set enable_seqscan = off
-set jit = off
-set enable_bitmapscan = off
 as $$
 declare
   v_now timestamptz := pgqueue._now();
@@ -1192,34 +1221,55 @@ begin
 end $$;
 
 -- source: sql/functions/private/_duty_tidy.sql
--- Upkeep: what nobody needs any more. Doubled lanes, waiters that gave up, progress and cancel requests of jobs that are not running.
+-- Upkeep: what nobody needs any more. Doubled lanes, waiters that gave up, progress and cancel requests of jobs that are not running. Each by a bounded number
+-- of rows a pass: waiters by their time, the others a slice after the one of the last pass (see _next_slice).
 create function pgqueue._duty_tidy() returns bigint
 language plpgsql
 as $$
 declare
+  v_now timestamptz := pgqueue._now();
+  v_cursor record;
+  v_picked tid[];
+  v_first timestamptz;
+  v_jobs bigint[];
   v_rows bigint;
   v_done bigint := 0;
 begin
   delete from pgqueue.lane l
-  where exists (
-    select from pgqueue.lane o
-    where o.queue = l.queue and o.priority = l.priority and (o.grouped > l.grouped or (o.grouped = l.grouped and o.ctid < l.ctid)));
+  where l.ctid = any(array(
+    select o.ctid
+    from (select o.ctid, row_number() over (partition by o.queue, o.priority order by o.grouped desc, o.ctid) as nth from pgqueue.lane o) o
+    where o.nth > 1));
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
-  delete from pgqueue.waiter w where w.expires_at < pgqueue._now();
+
+  select * into v_cursor from pgqueue._due_cursor('waiter');
+  v_picked := array(
+    select w.ctid from pgqueue.waiter w
+    where w.expires_at < v_now and w.expires_at >= v_cursor.floor order by w.expires_at limit 5000 for update skip locked);
+  select w.expires_at into v_first from pgqueue.waiter w where w.ctid = v_picked[1];
+  perform pgqueue._set_due_cursor('waiter', v_first, v_now, v_cursor.sweep_started, v_cursor.expires);
+  delete from pgqueue.waiter w where w.ctid = any(v_picked);
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
+
+  v_jobs := array(
+    select c.job_id from pgqueue.cancel_request c where c.job_id > pgqueue._slice('cancel_request') order by c.job_id limit 5000);
+  perform pgqueue._next_slice('cancel_request', v_jobs, 5000);
   delete from pgqueue.cancel_request c
-  where c.requested_at < pgqueue._now() - interval '1 minute'
-    and (exists (select from pgqueue.outcome o where o.job_id = c.job_id) or not exists (select from pgqueue.job j where j.id = c.job_id));
+  where c.job_id = any(v_jobs) and c.requested_at < v_now - interval '1 minute'
+    and ((select o.job_id from pgqueue.outcome o where o.job_id = c.job_id) is not null
+      or (select j.id from pgqueue.job j where j.id = c.job_id) is null);
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
+
+  v_jobs := array(
+    select p.job_id from pgqueue.progress p where p.job_id > pgqueue._slice('progress') order by p.job_id limit 5000);
+  perform pgqueue._next_slice('progress', v_jobs, 5000);
   delete from pgqueue.progress p
-  where p.ctid = any(array(
-    select p.ctid from pgqueue.progress p
-    where p.heartbeat_at < pgqueue._now() - interval '1 hour'
-      and (exists (select from pgqueue.outcome o where o.job_id = p.job_id) or not exists (select from pgqueue.job j where j.id = p.job_id))
-    limit 10000));
+  where p.job_id = any(v_jobs) and p.heartbeat_at < v_now - interval '1 hour'
+    and ((select o.job_id from pgqueue.outcome o where o.job_id = p.job_id) is not null
+      or (select j.id from pgqueue.job j where j.id = p.job_id) is null);
   get diagnostics v_rows = row_count;
   return v_done + v_rows;
 end $$;
@@ -1237,34 +1287,31 @@ create function pgqueue._enter(
 language plpgsql
 as $$
 declare
-  v_suspects bigint[];
-  v_grouped bigint[];
+  v_suspects boolean;
+  v_grouped boolean;
   v_queue text;
 begin
   if coalesce(cardinality(jobs), 0) = 0 then
     return;
   end if;
-  select array_agg(e.id) filter (where e.traits & 32 <> 0), array_agg(e.id) filter (where e.traits & 34 = 2 and not admitted)
-  into v_suspects, v_grouped
-  from unnest(jobs, _enter.traits) e(id, traits)
-  where e.traits & 34 <> 0;
+  select bool_or(t & 32 <> 0), bool_or(t & 34 = 2 and not admitted) into v_suspects, v_grouped from unnest(_enter.traits) t;
 
   insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
   select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, e.queue
   from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
   where e.traits & 32 = 0 and (e.traits & 2 = 0 or admitted);
-  if v_suspects is not null then
+  if v_suspects then
     insert into pgqueue.suspect (seq, job_id, traits, priority, attempt, crashes, queue)
     select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt,
       coalesce((select c.crashes from pgqueue.crash c where c.job_id = e.id), 1), e.queue
     from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
     where e.traits & 32 <> 0;
   end if;
-  if v_grouped is not null then
+  if v_grouped then
     insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
     select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, e.queue, (select j.group_key from pgqueue.job j where j.id = e.id)
     from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
-    where e.id = any(v_grouped);
+    where e.traits & 34 = 2;
   end if;
 
   perform pgqueue._open_lane(l.queue, l.priority, l.grouped)
@@ -1389,13 +1436,16 @@ end $$;
 
 -- source: sql/functions/private/_in_ready.sql
 -- The row of a job in ready, if it is there: at its first turn it stands in the lane and at the number its job row says, later under its id. Inlined, so
--- that it sees what its caller's statement sees: keep it one plain query.
+-- that it sees what its caller's statement sees: keep it one plain query. The lateral query with its offset says that the lane is known: without it the planner
+-- knows the turn from the id, and with the statistics of an empty table walks the index for the turn alone.
 create function pgqueue._in_ready(job bigint)
 returns table (place tid, job_id bigint, queue text, priority smallint, attempt smallint, traits integer, seq bigint)
 language sql stable
 as $$
   select r.ctid, r.job_id, r.queue::text, r.priority, r.attempt, r.traits, r.seq
-  from pgqueue.job j join pgqueue.ready r on r.queue = j.queue and r.priority = j.priority and r.seq = j.id
+  from pgqueue.job j
+  cross join lateral (
+    select r.ctid, r.* from pgqueue.ready r where r.queue = j.queue and r.priority = j.priority and r.seq = j.id offset 0) r
   where j.id = $1
   union all
   select r.ctid, r.job_id, r.queue::text, r.priority, r.attempt, r.traits, r.seq
@@ -1418,9 +1468,9 @@ returns setof pgqueue.job_info
 language sql
 as $$
   select j.id, j.queue, j.kind,
-    coalesce(o.state::text, case when w.job_id is not null then w.state else 'running' end),
+    coalesce(o.state::text, w.state, 'running'),
     o.reason,
-    coalesce(w.priority, p.priority, j.priority)::integer,
+    coalesce(w.priority_now, p.priority, j.priority)::integer,
     j.args,
     coalesce(o.attempt, w.attempt, l.attempt, 0)::integer,
     coalesce(j.max_attempts, q.max_attempts, 5::smallint)::integer,
@@ -1432,23 +1482,31 @@ as $$
     (select e.error from pgqueue.attempt_error e where e.job_id = j.id order by e.failed_at desc limit 1)
   from pgqueue.job j
   left join pgqueue.outcome o on o.job_id = j.id
-  left join lateral (
-    select s.job_id, 'queued' as state, s.priority, s.attempt, null::timestamptz as run_at
-    from pgqueue.ready s where s.queue = j.queue and s.priority = j.priority and s.seq = j.id
-    union all select s.job_id, 'queued', s.priority, s.attempt, null from pgqueue.ready s where s.job_id = j.id and s.seq <> s.job_id
-    union all select s.job_id, 'scheduled', s.priority, s.attempt, s.run_at from pgqueue.scheduled s where s.job_id = j.id
-    union all select s.job_id, 'queued', s.priority, s.attempt, null from pgqueue.arrival s where s.job_id = j.id
-    union all select s.job_id, 'held', s.priority, s.attempt, null from pgqueue.blocked s where s.job_id = j.id
-    union all select s.job_id, 'queued', s.priority, s.attempt, null from pgqueue.suspect s where s.job_id = j.id) w on true
+  left join lateral pgqueue._waiting(j.id, j.queue, j.priority) w on true
   left join lateral (
     select l.worker_id, l.claimed_at, l.attempts[array_position(l.job_ids, j.id)] as attempt
-    from pgqueue.lease l where o.job_id is null and w.job_id is null and l.job_ids @> array[j.id] limit 1) l on true
+    from pgqueue.lease l where o.job_id is null and w.state is null and l.job_ids @> array[j.id] limit 1) l on true
   left join pgqueue.queue q on q.name = j.queue
   left join pgqueue.crash c on c.job_id = j.id
   left join pgqueue.changed_priority p on p.job_id = j.id
   left join pgqueue.progress g on g.job_id = j.id
   left join pgqueue.cancel_request r on r.job_id = j.id and o.job_id is null
   where j.id = $1;
+$$;
+
+-- source: sql/functions/private/_lane.sql
+-- One lane, as _lanes gives it; nothing when its queue is paused. Inlined: keep it one plain query.
+create function pgqueue._lane(queue text, priority smallint) returns setof pgqueue.lane_in_view
+language sql stable
+as $$
+  select l.queue, l.priority, false, l.max_running, pgqueue._forget(l.history), l.special, pgqueue._floor_of(l.cursor, l.owner),
+    pgqueue._expiry_of(l.cursor, l.owner)
+  from (
+    select $1 as queue, $2 as priority, q.max_running, q.history, q.timeout is not null or q.max_attempts is not null as special,
+      current_setting(pgqueue._cursor_name('ready', $1, $2), true) as cursor, pgqueue._cursor_owner('ready', $1, $2) as owner
+    from (select) one left join pgqueue.queue q on q.name = $1
+    where q.paused_at is null
+    offset 0) l;
 $$;
 
 -- source: sql/functions/private/_lane_known.sql
@@ -1479,16 +1537,16 @@ as $$
 $$;
 
 -- source: sql/functions/private/_lanes_ranked.sql
--- As _lanes, for many queues.
+-- As _lanes, for many queues: more of them than there are places for cursors come without, since their lanes would only drive each other out.
 create function pgqueue._lanes_ranked(queues text[]) returns setof pgqueue.lane_in_view
 language sql stable
 as $$
   select l.queue::text, l.priority, l.grouped, l.max_running, pgqueue._forget(l.history), l.special,
     pgqueue._floor_of(l.cursor, l.owner), pgqueue._expiry_of(l.cursor, l.owner)
   from (
-    select l.queue, l.priority, l.grouped, q.max_running, q.history, q.timeout is not null or q.max_attempts is not null as special,
-      current_setting(pgqueue._cursor_name('ready', l.queue, l.priority), true) as cursor,
-      pgqueue._cursor_owner('ready', l.queue, l.priority) as owner, r.rank
+    select l.queue, l.priority, l.grouped, q.max_running, q.history, q.timeout is not null or q.max_attempts is not null as special, r.rank,
+      case when cardinality($1) <= 256 then current_setting(pgqueue._cursor_name('ready', l.queue, l.priority), true) end as cursor,
+      case when cardinality($1) <= 256 then pgqueue._cursor_owner('ready', l.queue, l.priority) end as owner
     from (
       select l.queue, l.priority, bool_or(l.grouped) as grouped from pgqueue.lane l where l.queue = any($1) group by l.queue, l.priority) l
     join (select u.queue, min(u.ord) as rank from unnest($1) with ordinality u(queue, ord) group by u.queue) r on r.queue = l.queue
@@ -1512,7 +1570,7 @@ return (select l from pgqueue.lease l where l.job_ids @> array[job] limit 1);
 
 -- source: sql/functions/private/_leased.sql
 -- What claim returns of these leases, with everything that may be special about a job. Job rows are read by array, materialised: joined directly they would be
--- read through an ordered walk of the whole index.
+-- read through an ordered walk of the whole index. What a few jobs have is read by scalar subqueries, which nothing can turn into a join with the whole table.
 create function pgqueue._leased(leases bigint[])
 returns table (
   lease bigint,
@@ -1535,29 +1593,28 @@ as $$
 #variable_conflict use_column
 declare
   v_jobs bigint[];
-  v_any integer;
   v_low bigint;
   v_high bigint;
 begin
-  select array_agg(e.id), min(e.id), max(e.id), coalesce(bit_or(e.traits), 0) into v_jobs, v_low, v_high, v_any
-  from pgqueue.lease l cross join unnest(l.job_ids, l.traits) e(id, traits) where l.id = any(leases);
+  select array_agg(e.id), min(e.id), max(e.id) into v_jobs, v_low, v_high
+  from pgqueue.lease l cross join unnest(l.job_ids) e(id) where l.id = any(leases);
   return query
   with job as materialized (
     select * from pgqueue.job j where j.id between v_low and v_high and j.id = any(v_jobs)),
   held as materialized (
-    select l.id as lease, q.max_attempts, q.timeout, e.id, e.attempt, e.ord
+    select l.id as lease, q.max_attempts, q.timeout, e.id, e.attempt, e.ord,
+      case when e.traits & 32 <> 0 then (select c.crashes from pgqueue.crash c where c.job_id = e.id) end as crashes,
+      case when e.traits & 64 <> 0 then (select p.priority from pgqueue.changed_priority p where p.job_id = e.id) end as priority
     from pgqueue.lease l
-    cross join unnest(l.job_ids, l.attempts) with ordinality e(id, attempt, ord)
+    cross join unnest(l.job_ids, l.attempts, l.traits) with ordinality e(id, attempt, traits, ord)
     left join pgqueue.queue q on q.name = l.queue
     where l.id = any(leases))
   select h.lease, j.id, j.queue, j.kind, j.args, h.attempt::integer, coalesce(j.max_attempts, h.max_attempts, 5::smallint)::integer,
-    coalesce(p.priority, j.priority)::integer, coalesce(j.timeout, h.timeout),
-    j.heartbeat, j.headers, j.group_key, j.unique_key, coalesce(c.crashes, 0)::integer, j.created_at
+    coalesce(h.priority, j.priority)::integer, coalesce(j.timeout, h.timeout),
+    j.heartbeat, j.headers, j.group_key, j.unique_key, coalesce(h.crashes, 0)::integer, j.created_at
   from held h
   join job j on j.id = h.id
-  left join lateral (select c.crashes from pgqueue.crash c where v_any & 32 <> 0 and c.job_id = h.id) c on true
-  left join lateral (select p.priority from pgqueue.changed_priority p where v_any & 64 <> 0 and p.job_id = h.id) p on true
-  order by coalesce(p.priority, j.priority) desc, h.lease, h.ord;
+  order by coalesce(h.priority, j.priority) desc, h.lease, h.ord;
 end $$;
 
 -- source: sql/functions/private/_lock_class.sql
@@ -1583,21 +1640,23 @@ $$;
 -- A worker is lost: its row goes, and what its leases hold is queued again. Crashes are counted apart from attempts. Who is to blame is not known, so
 -- at first every job it held is suspected once. When it held suspects already, those with the highest count alone are blamed and the others go back
 -- as they were: since a worker is never given two jobs of two or more crashes (see _claim_suspect), a poison job's count soon outruns its neighbours'.
--- Leases another session has locked are being settled; they stay, without a worker, for the next pass.
+-- Leases another session has locked are being settled; they stay, without a worker, for the next pass. They are named by array: as in worker_heartbeat.
 create function pgqueue._lose_worker(worker bigint) returns integer
 language plpgsql
 as $$
 declare
   v_lease pgqueue.lease;
+  v_held bigint[];
   v_blamed smallint;
   v_done integer := 0;
 begin
   delete from pgqueue.worker w where w.id = _lose_worker.worker;
-  select max(c.crashes) into v_blamed
-  from pgqueue.lease l cross join unnest(l.job_ids) j(id) join pgqueue.crash c on c.job_id = j.id
-  where l.worker_id = _lose_worker.worker;
+  v_held := array(select l.id from pgqueue.lease l where l.worker_id = _lose_worker.worker);
+  select max((select c.crashes from pgqueue.crash c where c.job_id = j.id)) into v_blamed
+  from pgqueue.lease l cross join unnest(l.job_ids, l.traits) j(id, traits)
+  where l.id = any(v_held) and j.traits & 32 <> 0;
   for v_lease in
-    select l.* from pgqueue.lease l where l.worker_id = _lose_worker.worker order by l.id for update skip locked
+    select l.* from pgqueue.lease l where l.id = any(v_held) order by l.id for update skip locked
   loop
     delete from pgqueue.lease l where l.id = v_lease.id;
     perform pgqueue._rescue_jobs(v_lease, v_lease.job_ids, v_lease.attempts, v_lease.traits, coalesce(v_blamed, 0::smallint));
@@ -1645,6 +1704,15 @@ begin
   return v_new;
 end $$;
 
+-- source: sql/functions/private/_next_slice.sql
+-- Remembers where a slice ended; after one that was not full, the table begins again.
+create function pgqueue._next_slice(purpose text, jobs bigint[], size integer) returns void
+language plpgsql
+as $$
+begin
+  perform set_config('pgqueue.slice_' || purpose, case when cardinality(jobs) < size then '0' else jobs[size]::text end, false);
+end $$;
+
 -- source: sql/functions/private/_nobody_sleeps.sql
 -- Whether no worker sleeps on a queue: the first probe of _wake, for those who go on without calling it. Inlined: keep it one expression.
 create function pgqueue._nobody_sleeps(queue text) returns boolean
@@ -1682,15 +1750,120 @@ begin
     priority::text || E'\x1f' || pg_relation_filenode('pgqueue.lane')::text || E'\x1f' || queue, false);
 end $$;
 
+-- source: sql/functions/private/_page_of_final.sql
+-- Ids for jobs(): final jobs in one state, newest first, among the newest `far` below `before`. Those that have succeeded are most of all jobs: where a filter
+-- needs the job row, that comes first and its outcome is looked up; the unsuccessful have an index of their own.
+create function pgqueue._page_of_final(queue text, kind text, state text, before bigint, far integer, most integer) returns bigint[]
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_state pgqueue.final_state := state::pgqueue.final_state;
+begin
+  if v_state = 'succeeded' and num_nonnulls(queue, kind) = 0 then
+    return array(
+      select o.job_id from pgqueue.outcome o where o.job_id < before and o.state = v_state order by o.job_id desc limit most);
+  elsif v_state = 'succeeded' then
+    return array(
+      select j.id
+      from (select j.id, j.queue, j.kind from pgqueue.job j where j.id < before order by j.id desc limit far) j
+      where (_page_of_final.queue is null or j.queue = _page_of_final.queue) and (_page_of_final.kind is null or j.kind = _page_of_final.kind)
+        and (select o.state from pgqueue.outcome o where o.job_id = j.id) = v_state
+      order by j.id desc limit most);
+  end if;
+  return array(
+    select o.job_id
+    from (
+      select o.job_id from pgqueue.outcome o
+      where o.job_id < before and o.state <> 'succeeded' and o.state = v_state order by o.job_id desc limit far) o
+    where num_nonnulls(_page_of_final.queue, _page_of_final.kind) = 0
+      or (select (_page_of_final.queue is null or j.queue = _page_of_final.queue) and (_page_of_final.kind is null or j.kind = _page_of_final.kind)
+        from pgqueue.job j where j.id = o.job_id)
+    order by o.job_id desc limit most);
+end $$;
+
+-- source: sql/functions/private/_page_of_live.sql
+-- Ids for jobs(): live jobs in one state, newest first, from the places where such stand, each walked down by id. In ready, first turns stand in their lanes, in
+-- the order of their ids; the newest `most` are in the `most` lanes whose first is the newest. Later turns have an index by id.
+create function pgqueue._page_of_live(queue text, kind text, state text, before bigint, far integer, most integer) returns bigint[]
+language plpgsql
+as $$
+#variable_conflict use_column
+begin
+  if state = 'scheduled' then
+    return array(
+      select w.job_id
+      from (select w.job_id, w.queue from pgqueue.scheduled w where w.job_id < before order by w.job_id desc limit far) w
+      where (_page_of_live.queue is null or w.queue = _page_of_live.queue)
+        and (_page_of_live.kind is null or (select j.kind from pgqueue.job j where j.id = w.job_id) = _page_of_live.kind)
+      order by w.job_id desc limit most);
+  elsif state = 'held' then
+    return array(
+      select w.job_id
+      from (select w.job_id, w.queue from pgqueue.blocked w where w.job_id < before order by w.job_id desc limit far) w
+      where (_page_of_live.queue is null or w.queue = _page_of_live.queue)
+        and (_page_of_live.kind is null or (select j.kind from pgqueue.job j where j.id = w.job_id) = _page_of_live.kind)
+      order by w.job_id desc limit most);
+  elsif state = 'running' then
+    return array(
+      select e.id
+      from pgqueue.lease l cross join unnest(l.job_ids) e(id)
+      where e.id < before and (_page_of_live.queue is null or l.queue = _page_of_live.queue)
+        and (_page_of_live.kind is null or (select j.kind from pgqueue.job j where j.id = e.id) = _page_of_live.kind)
+      order by e.id desc limit most);
+  end if;
+  return array(
+    with lane as materialized (
+      select h.queue, h.priority
+      from (
+        select l.queue, l.priority, (
+          select w.seq from pgqueue.ready w
+          where w.queue = l.queue and w.priority = l.priority and w.seq < before and w.seq = w.job_id order by w.seq desc limit 1) as newest
+        from (select distinct l.queue, l.priority from pgqueue.lane l where _page_of_live.queue is null or l.queue = _page_of_live.queue) l) h
+      where h.newest is not null
+      order by h.newest desc limit case when _page_of_live.kind is null then most end),
+    place as (
+      select w.job_id
+      from lane l
+      cross join lateral (
+        select w.job_id from pgqueue.ready w
+        where w.queue = l.queue and w.priority = l.priority and w.seq < before and w.seq = w.job_id
+        order by w.seq desc limit case when _page_of_live.kind is null then most else far end) w
+      union all
+      (select w.job_id
+        from (select w.job_id, w.queue from pgqueue.ready w where w.job_id < before and w.seq <> w.job_id order by w.job_id desc limit far) w
+        where _page_of_live.queue is null or w.queue = _page_of_live.queue
+        limit case when _page_of_live.kind is null then most end)
+      union all
+      (select w.job_id
+        from (select w.job_id, w.queue from pgqueue.arrival w where w.job_id < before order by w.job_id desc limit far) w
+        where _page_of_live.queue is null or w.queue = _page_of_live.queue
+        limit case when _page_of_live.kind is null then most end)
+      union all
+      (select w.job_id
+        from (select w.job_id, w.queue from pgqueue.suspect w where w.job_id < before order by w.job_id desc limit far) w
+        where _page_of_live.queue is null or w.queue = _page_of_live.queue
+        limit case when _page_of_live.kind is null then most end))
+    select p.job_id
+    from (select p.job_id from place p order by p.job_id desc limit far) p
+    where _page_of_live.kind is null or (select j.kind from pgqueue.job j where j.id = p.job_id) = _page_of_live.kind
+    order by p.job_id desc limit most);
+end $$;
+
 -- source: sql/functions/private/_pick.sql
--- Addresses of up to n rows of ready from these lanes, taken in their order, and locked. All the lanes in one statement, each from its cursor: the
--- limit ends it at the lane that fills it. Sweeps are those of claim, lane by lane. Lanes with limits or groups go one by one.
-create function pgqueue._pick(lanes pgqueue.lane_in_view[], n integer, urgent boolean) returns tid[]
+-- Addresses of up to n rows of ready from these lanes, taken in their order, and locked; and the number of the first lane that had any. All the lanes in one statement, each from its cursor: the
+-- limit ends it at the lane that fills it. Sweeps are those of claim, lane by lane; of more lanes than there are places for cursors, those that had work are
+-- remembered. Lanes with limits or groups go one by one.
+create function pgqueue._pick(
+  in lanes pgqueue.lane_in_view[],
+  in n integer,
+  in urgent boolean,
+  out picked tid[],
+  out first_lane bigint)
 language plpgsql
 as $$
 declare
   v_clock float8 := date_part('epoch', clock_timestamp());
-  v_picked tid[];
   v_older tid[];
   v_seen bigint[];
   v_at bigint[];
@@ -1698,9 +1871,10 @@ declare
   v_back boolean := false;
 begin
   if exists (select from unnest(lanes) l where l.grouped or l.max_running is not null) then
-    return pgqueue._pick_limited(lanes, n, urgent);
+    picked := pgqueue._pick_limited(lanes, n, urgent);
+    return;
   end if;
-  select array_agg(p.ctid), array_agg(p.seq), array_agg(p.ord) into v_picked, v_seen, v_at
+  select array_agg(p.ctid), array_agg(p.seq), array_agg(p.ord) into picked, v_seen, v_at
   from (
     select r.ctid, r.seq, l.ord
     from unnest(lanes) with ordinality l(queue, priority, grouped, max_running, forget, special, floor, expires, ord)
@@ -1711,7 +1885,7 @@ begin
     limit n) p;
   v_last := case when cardinality(v_at) = n then v_at[n] else cardinality(lanes) end;
 
-  if coalesce(cardinality(v_picked), 0) < n and not (urgent and v_picked is not null) then
+  if coalesce(cardinality(picked), 0) < n and not (urgent and picked is not null) then
     v_older := array(
       select r.ctid
       from unnest(lanes) l
@@ -1720,9 +1894,9 @@ begin
         where r.queue = l.queue and r.priority = l.priority and r.seq < l.floor
         order by r.seq limit n for update skip locked) r
       where l.floor > 0 and (urgent or v_clock between l.expires and l.expires + 1)
-      limit n - coalesce(cardinality(v_picked), 0));
-    v_picked := v_older || v_picked;
-    v_back := coalesce(cardinality(v_picked), 0) < n;
+      limit n - coalesce(cardinality(picked), 0));
+    picked := v_older || picked;
+    v_back := coalesce(cardinality(picked), 0) < n;
   end if;
 
   perform set_config(pgqueue._cursor_name('ready', l.queue, l.priority),
@@ -1733,8 +1907,8 @@ begin
     from unnest(lanes) with ordinality l(queue, priority, grouped, max_running, forget, special, floor, expires, ord)
     left join (select e.at, min(e.seq) as seen from unnest(v_at, v_seen) e(at, seq) group by e.at) s on s.at = l.ord
     where l.ord <= v_last) l
-  where l.seen is not null or l.swept;
-  return v_picked;
+  where l.seen is not null or l.swept and cardinality(lanes) <= 256;
+  first_lane := v_at[1];
 end $$;
 
 -- source: sql/functions/private/_pick_limited.sql
@@ -1770,7 +1944,7 @@ begin
     end if;
     v_lane.grouped := false;
     v_lane.max_running := null;
-    v_more := pgqueue._pick(array[v_lane], v_need, urgent);
+    v_more := (pgqueue._pick(array[v_lane], v_need, urgent)).picked;
     v_picked := v_picked || v_more;
     v_left := v_left - coalesce(cardinality(v_more), 0);
     if v_room ? v_lane.queue then
@@ -1783,43 +1957,51 @@ end $$;
 
 -- source: sql/functions/private/_pick_wide.sql
 -- As _pick, for many queues or lanes. Listing and probing thousands of lanes at every claim would cost more than the jobs: so the session remembers
--- a window, the first lanes that had work and those after them, and looks no further while it has some. It expires as cursors do: by then a lane outside of it
--- that has better work is found. A claim that finds nothing in the window, or is urgent, lists everything. Where anything has limits
--- there is no window, since limiters must be met in one order.
+-- a window, the first lanes that had work and those after them, and looks no further while it has some, a few lanes at a time. It expires as cursors do:
+-- by then a lane outside of it that has better work is found. A claim that finds nothing in the window, or is urgent, lists everything. Where
+-- anything has limits there is no window, since limiters must be met in one order.
 create function pgqueue._pick_wide(queues text[], n integer, urgent boolean) returns tid[]
 language plpgsql
 as $$
 declare
-  c_size constant integer := 32;
+  c_window constant integer := 256;
+  c_step constant integer := 8;
   v_clock float8 := date_part('epoch', clock_timestamp());
-  v_hint text[] := string_to_array(current_setting('pgqueue.view', true), E'\x1e');
-  v_whose text := hashtextextended(array_to_string(queues, E'\x1f'), 0)::text;
+  v_setting text := current_setting('pgqueue.view', true);
+  v_hint text[];
+  v_at integer := 3;
   v_lanes pgqueue.lane_in_view[];
   v_picked tid[];
   v_first bigint;
 begin
-  if v_hint[1] = v_whose and v_hint[2]::float8 > v_clock and not urgent then
-    v_lanes := array(
-      with window_ as materialized (
-        select w.parts[1] as queue, w.parts[2]::smallint as priority, w.ord,
-          current_setting(pgqueue._cursor_name('ready', w.parts[1], w.parts[2]::smallint), true) as cursor,
-          pgqueue._cursor_owner('ready', w.parts[1], w.parts[2]::smallint) as owner
-        from (select string_to_array(e.lane, E'\x1f') as parts, e.ord from unnest(v_hint[3:]) with ordinality e(lane, ord) offset 0) w)
-      select (l.queue, l.priority, false, q.max_running, pgqueue._forget(q.history), q.timeout is not null or q.max_attempts is not null,
-        pgqueue._floor_of(l.cursor, l.owner), pgqueue._expiry_of(l.cursor, l.owner))::pgqueue.lane_in_view
-      from window_ l
-      left join pgqueue.queue q on q.name = l.queue
-      where q.paused_at is null
-      order by l.ord);
-    if cardinality(v_lanes) > 0 and not exists (select from unnest(v_lanes) l where l.max_running is not null) then
-      v_picked := pgqueue._pick(v_lanes, n, urgent);
+  if pgqueue._window(v_setting, queues, v_clock) is not null and not urgent then
+    v_hint := string_to_array(v_setting, E'\x1e');
+    while v_at <= cardinality(v_hint) loop
+      v_lanes := array(
+        with glance as materialized (
+          select w.parts[1] as queue, w.parts[2]::smallint as priority, w.ord,
+            current_setting(pgqueue._cursor_name('ready', w.parts[1], w.parts[2]::smallint), true) as cursor,
+            pgqueue._cursor_owner('ready', w.parts[1], w.parts[2]::smallint) as owner
+          from (
+            select string_to_array(e.lane, E'\x1f') as parts, e.ord from unnest(v_hint[v_at:v_at + c_step - 1]) with ordinality e(lane, ord) offset 0) w)
+        select (g.queue, g.priority, q.paused_at is not null, q.max_running, pgqueue._forget(q.history),
+          q.timeout is not null or q.max_attempts is not null,
+          pgqueue._floor_of(g.cursor, g.owner), pgqueue._expiry_of(g.cursor, g.owner))::pgqueue.lane_in_view
+        from glance g
+        left join pgqueue.queue q on q.name = g.queue
+        order by g.ord);
+      -- One that is paused or limited now is for the whole list to judge.
+      exit when exists (select from unnest(v_lanes) l where l.grouped or l.max_running is not null);
+      select p.picked, p.first_lane into v_picked, v_first from pgqueue._pick(v_lanes, n, urgent) p;
       if cardinality(v_picked) > 0 then
-        if cardinality(v_picked) < n then
-          perform set_config('pgqueue.view', '-', false);
-        end if;
+        -- Short of n: the jobs there are, and the whole list next time.
+        perform set_config('pgqueue.view', case
+          when cardinality(v_picked) < n then '-'
+          else array_to_string(v_hint[1:2] || v_hint[v_at + v_first::integer - 1:], E'\x1e') end, false);
         return v_picked;
       end if;
-    end if;
+      v_at := v_at + c_step;
+    end loop;
   end if;
 
   v_lanes := array(
@@ -1828,20 +2010,15 @@ begin
   if cardinality(v_lanes) = 0 then
     return null;
   end if;
-  v_picked := pgqueue._pick(v_lanes, n, urgent);
-  if cardinality(v_lanes) <= c_size or exists (select from unnest(v_lanes) l where l.grouped or l.max_running is not null) then
+  select p.picked, p.first_lane into v_picked, v_first from pgqueue._pick(v_lanes, n, urgent) p;
+  if cardinality(v_lanes) <= 32 or exists (select from unnest(v_lanes) l where l.grouped or l.max_running is not null) then
     perform set_config('pgqueue.view', '', false);
-  elsif v_picked is null or urgent then
+  elsif v_first is null or urgent then
     perform set_config('pgqueue.view', '-', false);
   else
-    select l.ord into v_first
-    from pgqueue.ready r
-    join unnest(v_lanes) with ordinality l(queue, priority, grouped, max_running, forget, special, floor, expires, ord)
-      on l.queue = r.queue and l.priority = r.priority
-    where r.ctid = v_picked[1];
     perform set_config('pgqueue.view', array_to_string(
-      array[v_whose, (pgqueue._sweep_again(v_clock) - 0.15)::text]
-        || array(select l.queue || E'\x1f' || l.priority::text from unnest(v_lanes[v_first:v_first + c_size - 1]) l), E'\x1e'), false);
+      array[hash_array_extended(queues, 0)::text, (v_clock + greatest(0.05, 11 * (date_part('epoch', clock_timestamp()) - v_clock)))::text]
+        || array(select l.queue || E'\x1f' || l.priority::text from unnest(v_lanes[v_first:v_first + c_window - 1]) l), E'\x1e'), false);
   end if;
   return v_picked;
 end $$;
@@ -1885,13 +2062,15 @@ declare
 begin
   select c.max_crashes into v_limit from pgqueue.config c;
   for v_job in
-    select e.id, e.attempt, coalesce(e.traits, 0) as traits, coalesce(p.priority, j.priority) as priority, j.queue,
-      coalesce(c.crashes, 0) as crashes, r.job_id is not null as asked
+    with job as materialized (
+      select j.id, j.queue, j.priority from pgqueue.job j
+      where j.id between (select min(i) from unnest(jobs) i) and (select max(i) from unnest(jobs) i) and j.id = any(jobs))
+    select e.id, e.attempt, coalesce(e.traits, 0) as traits, j.queue,
+      coalesce((select p.priority from pgqueue.changed_priority p where p.job_id = e.id), j.priority) as priority,
+      coalesce((select c.crashes from pgqueue.crash c where c.job_id = e.id), 0) as crashes,
+      (select r.job_id from pgqueue.cancel_request r where r.job_id = e.id) is not null as asked
     from unnest(jobs, attempts, _rescue_jobs.traits) e(id, attempt, traits)
-    join pgqueue.job j on j.id = e.id
-    left join pgqueue.crash c on c.job_id = e.id
-    left join pgqueue.cancel_request r on r.job_id = e.id
-    left join pgqueue.changed_priority p on p.job_id = e.id
+    join job j on j.id = e.id
     order by e.id
   loop
     v_crashes := v_job.crashes + case when v_job.crashes >= blamed then 1 else 0 end;
@@ -1922,16 +2101,30 @@ end $$;
 -- source: sql/functions/private/_room.sql
 -- How many more jobs of a queue may run; null means no end. Exact because the calling claim holds the queue's limiter, so that the sum over the leases
 -- misses none; it is held until the claim's transaction ends, which a worker's does at once.
+--
+-- While a session pins a snapshot, leases that have ended stay in the way. So the sum starts from a cursor (see _cursor): the oldest lease of the queue that was there at the last
+-- look. Younger ones have greater numbers, as they are drawn under the limiter. A sweep finds what was claimed before there was one. The cursor is
+-- kept under a priority that no lane has any use for, lest it share a setting with a lane of its own queue.
 create function pgqueue._room(queue text, max_running integer) returns integer
 language plpgsql
 as $$
 declare
+  c_apart constant integer := -30000;
+  v_start float8 := date_part('epoch', clock_timestamp());
+  v_cursor record;
+  v_sweep boolean;
+  v_first bigint;
   v_running bigint;
 begin
   if max_running is null then
     return 2147483647;
   end if;
-  select coalesce(sum(cardinality(l.job_ids)), 0) into v_running from pgqueue.lease l where l.queue = _room.queue;
+  select * into v_cursor from pgqueue._cursor('room', _room.queue, c_apart);
+  v_sweep := v_start >= v_cursor.expires;
+  select min(l.id), coalesce(sum(cardinality(l.job_ids)), 0) into v_first, v_running
+  from pgqueue.lease l where l.queue = _room.queue and l.id >= case when v_sweep then 0 else v_cursor.floor end;
+  perform pgqueue._set_cursor('room', _room.queue, c_apart, coalesce(v_first, (select s.last_value from pgqueue.lease_id s)),
+    case when v_sweep then v_start end, v_cursor.expires);
   return greatest(max_running - v_running, 0);
 end $$;
 
@@ -1994,25 +2187,12 @@ begin
   end if;
 end $$;
 
--- source: sql/functions/private/_settings_in_view.sql
--- What a claim has to know of a queue when it has not looked at its lanes.
-create function pgqueue._settings_in_view(queue text) returns pgqueue.lane_in_view
-language plpgsql
-as $$
-declare
-  v_lane pgqueue.lane_in_view;
-begin
-  select _settings_in_view.queue, pgqueue._forget(q.history), q.timeout is not null or q.max_attempts is not null
-  into v_lane.queue, v_lane.forget, v_lane.special
-  from (select) one left join pgqueue.queue q on q.name = _settings_in_view.queue;
-  return v_lane;
-end $$;
-
 -- source: sql/functions/private/_settle_unsuccessful.sql
 -- What happens to jobs of one lease whose attempt did not simply succeed. Not the hot path: the job rows are read here, for their retry policy.
 -- A pending cancel turns whatever would run again into cancelled. The caller has locked the lease and takes the jobs out of it.
 --
--- Called from settle, which forbids nested loops: so job rows are read by array, and what only a few jobs have by scalar subqueries.
+-- Called from settle, which forbids nested loops: so job rows are read by array, and what only a few jobs have by scalar subqueries (an `exists` would be
+-- answered from a hash of the whole table).
 create function pgqueue._settle_unsuccessful(
   lease pgqueue.lease,
   jobs bigint[],
@@ -2070,7 +2250,7 @@ begin
     given as materialized (
       select e.id, e.outcome, e.attempt, e.traits, e.delay, j.queue, j.backoff, j.max_attempts,
         case when e.traits & 64 = 0 then j.priority else (select p.priority from pgqueue.changed_priority p where p.job_id = e.id) end as priority,
-        exists (select from pgqueue.cancel_request c where c.job_id = e.id) as asked
+        (select c.job_id from pgqueue.cancel_request c where c.job_id = e.id) is not null as asked
       from unnest(jobs, outcomes, attempts, _settle_unsuccessful.traits, delays) e(id, outcome, attempt, traits, delay)
       join job j on j.id = e.id),
     judged as (
@@ -2106,6 +2286,13 @@ begin
     perform pgqueue._schedule(v_later, v_later_queues, v_later_priorities, v_later_spent, v_later_traits, v_due);
   end if;
 end $$;
+
+-- source: sql/functions/private/_slice.sql
+-- After which job id the next slice of a table begins: upkeep looks through such a table a slice a pass. Remembered by the session that leads; another begins
+-- anew. Inlined: keep it one expression.
+create function pgqueue._slice(purpose text) returns bigint
+language sql stable
+return coalesce(nullif(current_setting('pgqueue.slice_' || purpose, true), ''), '0')::bigint;
 
 -- source: sql/functions/private/_standing.sql
 -- For functions that change a waiting job: why it is not waiting. Unknown is an error; otherwise its state, running or final.
@@ -2156,32 +2343,38 @@ language sql volatile
 return date_part('epoch', clock_timestamp()) + greatest(0.2, 10 * (date_part('epoch', clock_timestamp()) - started));
 
 -- source: sql/functions/private/_take.sql
--- Takes the picked rows out of ready and leases them, one lease per queue. Returns the leases. Who is at a first attempt starts in the order of enqueueing, though
--- a group or a time may have kept it.
-create function pgqueue._take(worker bigint, picked tid[]) returns bigint[]
+-- Takes the picked rows out of ready and leases them, one lease per queue. Returns the leases and what claim has to know of their jobs. Who is at a first
+-- attempt starts in the order of enqueueing, though a group or a time may have kept it.
+create function pgqueue._take(
+  in worker bigint,
+  in picked tid[],
+  out leases bigint[],
+  out jobs bigint[],
+  out any_ integer,
+  out low bigint,
+  out high bigint,
+  out spent smallint,
+  out special boolean)
 language plpgsql
 as $$
-declare
-  v_leases bigint[];
-  v_any integer;
 begin
   with taken as (
     delete from pgqueue.ready r where r.ctid = any(picked)
     returning r.seq, r.job_id, r.queue, r.priority, r.attempt, r.traits),
   listed as materialized (
-    select t.queue, array_agg(t.job_id) as jobs, array_agg(t.attempt + 1) as attempts, array_agg(t.traits) as traits, bit_or(t.traits) as any
+    select t.queue, array_agg(t.job_id) as jobs, array_agg(t.attempt + 1) as attempts, array_agg(t.traits) as traits, bit_or(t.traits) as any_,
+      min(t.job_id) as low, max(t.job_id) as high, max(t.attempt) as spent
     from (select * from taken order by priority desc, case when attempt = 0 then job_id else seq end) t group by t.queue),
   held as (
     insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
     select pgqueue._lease_number(), _take.worker, pgqueue._now(), pgqueue._forget(q.history), l.queue, l.jobs, l.attempts,
-      case when l.any <> 0 then l.traits end
+      case when l.any_ <> 0 then l.traits end
     from listed l left join pgqueue.queue q on q.name = l.queue
     returning id)
-  select array_agg(h.id), (select bit_or(l.any) from listed l) into v_leases, v_any from held h;
-  if v_any & 16 <> 0 then
-    return pgqueue._drop_expired(v_leases);
-  end if;
-  return v_leases;
+  select (select array_agg(h.id) from held h), (select l.jobs from listed l limit 1), bit_or(l.any_), min(l.low), max(l.high), max(l.spent),
+    bool_or(q.timeout is not null or q.max_attempts is not null)
+  into leases, jobs, any_, low, high, spent, special
+  from listed l left join pgqueue.queue q on q.name = l.queue;
 end $$;
 
 -- source: sql/functions/private/_take_keys.sql
@@ -2203,9 +2396,8 @@ begin
     -- A holder that ended between the two statements leaves a null: that key is tried again.
     v_ids := array(
       select coalesce(v.id, (
-        select k.job_id from pgqueue.job_key k
-        where k.queue = v.queue and k.unique_key = v.unique_key
-        order by k.job_id desc limit 1))
+        select k.job_id from (select k.job_id from pgqueue.job_key k where k.queue = v.queue and k.unique_key = v.unique_key offset 0) k
+        order by k.job_id desc limit 1))  -- the offset: else the index on job_id is walked for the order
       from unnest(jobs, v_ids) with ordinality v(own_id, kind, args, queue, priority, due, unique_key, group_key, max_attempts, timeout, expires_at,
         heartbeat, backoff, headers, traits, id, ord)
       order by v.ord);
@@ -2214,17 +2406,20 @@ begin
 end $$;
 
 -- source: sql/functions/private/_thin.sql
--- Deletes jobs that are final and past retention from one block, or, without a range, from what the default partitions hold. Bounded.
+-- Deletes jobs that are final and past retention from one block, or, without a range, from what the default partitions hold. Bounded. The deletes name the range
+-- beside the array, since an array alone would be looked for in every block.
 create function pgqueue._thin(low bigint, high bigint) returns bigint
 language plpgsql
 as $$
 declare
   v_jobs bigint[];
+  v_first bigint;
+  v_last bigint;
 begin
   if low is null then
     v_jobs := array(
       select o.job_id from pgqueue.outcome_default o
-      join pgqueue.job j on j.id = o.job_id
+      join pgqueue.job_default j on j.id = o.job_id
       cross join pgqueue.config c
       left join pgqueue.queue q on q.name = j.queue
       where o.finished_at + coalesce(q.retention, c.retention) <= pgqueue._now() order by o.job_id limit 10000);
@@ -2240,9 +2435,11 @@ begin
   if cardinality(v_jobs) = 0 then
     return 0;
   end if;
-  delete from pgqueue.attempt_error e where e.job_id = any(v_jobs);
-  delete from pgqueue.outcome o where o.job_id = any(v_jobs);
-  delete from pgqueue.job j where j.id = any(v_jobs);
+  v_first := v_jobs[1];
+  v_last := v_jobs[cardinality(v_jobs)];
+  delete from pgqueue.attempt_error e where e.job_id between v_first and v_last and e.job_id = any(v_jobs);
+  delete from pgqueue.outcome o where o.job_id between v_first and v_last and o.job_id = any(v_jobs);
+  delete from pgqueue.job j where j.id between v_first and v_last and j.id = any(v_jobs);
   return cardinality(v_jobs);
 end $$;
 
@@ -2261,7 +2458,7 @@ return case when unique_key is null then 0 else 1 end + case when group_key is n
 
 -- source: sql/functions/private/_unlease.sql
 -- Takes jobs out of a lease the caller has locked; the last one deletes it. A job named twice in one call would end twice: refused here, where
--- counting costs nothing.
+-- counting costs nothing. `not in` a subquery is looked up in a hash, whatever joins the caller forbids; `<> all` compares each with each.
 create function pgqueue._unlease(lease pgqueue.lease, jobs bigint[]) returns void
 language plpgsql
 as $$
@@ -2273,7 +2470,7 @@ begin
   select array_agg(h.id order by h.ord), array_agg(h.attempt order by h.ord), case when (lease).traits is not null then array_agg(h.traits order by h.ord) end
   into v_jobs, v_attempts, v_traits
   from unnest((lease).job_ids, (lease).attempts, (lease).traits) with ordinality h(id, attempt, traits, ord)
-  where h.id <> all(jobs);
+  where h.id not in (select j.id from unnest(jobs) j(id));
   if coalesce(cardinality(v_jobs), 0) + cardinality(jobs) <> cardinality((lease).job_ids) then
     perform pgqueue._refuse('PQ001', 'a job appears twice in one call', 'Settle each job once.');
   end if;
@@ -2283,6 +2480,21 @@ begin
     update pgqueue.lease l set job_ids = v_jobs, attempts = v_attempts, traits = v_traits where l.id = (lease).id;
   end if;
 end $$;
+
+-- source: sql/functions/private/_waiting.sql
+-- Where a job waits, by its id and the lane its row says: its state, and what the row of that place says; no row when it waits nowhere. Inlined, so that it sees what
+-- its caller's statement sees: keep it one plain query.
+create function pgqueue._waiting(job bigint, queue text, priority smallint)
+returns table (state text, priority_now smallint, attempt smallint, run_at timestamptz)
+language sql stable
+as $$
+  select 'queued', w.priority, w.attempt, null::timestamptz from pgqueue.ready w where w.queue = $2 and w.priority = $3 and w.seq = $1
+  union all select 'queued', w.priority, w.attempt, null from pgqueue.ready w where w.job_id = $1 and w.seq <> w.job_id
+  union all select 'scheduled', w.priority, w.attempt, w.run_at from pgqueue.scheduled w where w.job_id = $1
+  union all select 'queued', w.priority, w.attempt, null from pgqueue.arrival w where w.job_id = $1
+  union all select 'held', w.priority, w.attempt, null from pgqueue.blocked w where w.job_id = $1
+  union all select 'queued', w.priority, w.attempt, null from pgqueue.suspect w where w.job_id = $1;
+$$;
 
 -- source: sql/functions/private/_wake.sql
 -- Tells workers that sleep on a queue that it has work. A commit with a NOTIFY takes a cluster-wide lock, so under load nothing is sent:
@@ -2315,6 +2527,15 @@ begin
     perform pg_notify('pgqueue_wake', _wake.queue);
   end if;
 end $$;
+
+-- source: sql/functions/private/_window.sql
+-- The first lane of the window that _pick_wide remembers, as queue and priority; null when there is none for these queues or it has expired. Inlined:
+-- keep it one expression.
+create function pgqueue._window(setting text, queues text[], clock float8) returns text[]
+language sql immutable
+return case
+  when split_part(setting, E'\x1e', 1) = hash_array_extended(queues, 0)::text and split_part(setting, E'\x1e', 2)::float8 > clock
+  then string_to_array(split_part(setting, E'\x1e', 3), E'\x1f') end;
 
 -- source: sql/functions/private/_withdraw.sql
 -- Takes a live job from wherever it waits and says what it was; place is null when it waits nowhere (running, final, or unknown). A claim that has
@@ -2379,6 +2600,9 @@ create function pgqueue.cancel(id bigint, why text default null)
 returns table (state text, changed boolean)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -2462,12 +2686,14 @@ as $$
 #variable_conflict use_column
 declare
   v_clock float8 := date_part('epoch', clock_timestamp());
+  v_setting text := current_setting('pgqueue.view', true);
+  v_wide boolean := cardinality(queues) > 8 or v_setting <> '';
+  v_window text[];
   v_known boolean;
   v_suspects boolean;
   v_lanes pgqueue.lane_in_view[];
   v_lane pgqueue.lane_in_view;
-  v_setting text := current_setting('pgqueue.view', true);
-  v_wide boolean := cardinality(queues) > 8 or v_setting <> '';
+  v_alone boolean;
   v_swept float8;
   v_picked tid[];
   v_older tid[];
@@ -2479,14 +2705,18 @@ declare
   v_high bigint;
   v_spent smallint;
 begin
+  if v_wide and not urgent and v_setting <> '' then
+    v_window := pgqueue._window(v_setting, queues, v_clock);
+  end if;
   select exists (select from pgqueue.worker w where w.id = claim.worker),
-    exists (select from pgqueue.suspect s where s.queue = any(queues)),
-    case when v_wide is not true then array(select l from pgqueue._lanes(queues) l) end
+    case when exists (select from pgqueue.suspect) then exists (select from pgqueue.suspect s where s.queue = any(queues)) else false end,
+    case
+      when v_wide is not true then array(select l from pgqueue._lanes(queues) l)
+      when v_window is not null then array(select l from pgqueue._lane(v_window[1], v_window[2]::smallint) l) end
   into v_known, v_suspects, v_lanes;
   if not coalesce(v_known and n between 1 and 10000 and array_ndims(queues) = 1 and array_position(queues, null) is null, false) then
     perform pgqueue._check_claim(worker, queues, n);
   end if;
-
   if v_suspects then
     v_leases := array[pgqueue._claim_suspect(worker, queues)];
     if v_leases[1] is not null then
@@ -2494,22 +2724,10 @@ begin
       return;
     end if;
   end if;
+
   v_lane := v_lanes[1];
-  if v_wide or cardinality(v_lanes) <> 1 or v_lane.grouped or v_lane.max_running is not null then
-    if v_wide or cardinality(v_lanes) > 32 then
-      v_picked := pgqueue._pick_wide(queues, n, urgent);
-    elsif cardinality(v_lanes) > 0 then
-      v_picked := pgqueue._pick(v_lanes, n, urgent);
-    end if;
-    if coalesce(cardinality(v_picked), 0) = 0 then
-      return;
-    elsif cardinality(queues) > 1 then
-      return query select * from pgqueue._leased(pgqueue._take(worker, v_picked));
-      return;
-    elsif v_wide then
-      v_lane := pgqueue._settings_in_view(queues[1]);
-    end if;
-  else
+  v_alone := cardinality(v_lanes) = 1 and not v_lane.grouped and v_lane.max_running is null;
+  if v_alone then
     -- From the cursor first. A sweep from the start follows when the cursor has expired, so that what was committed late with an earlier turn is
     -- found, and goes first when full scans from the cursor would put it off for ever. Who is urgent sweeps only for want of anything else.
     if v_clock > v_lane.expires + 1 and not urgent then
@@ -2521,14 +2739,20 @@ begin
       select r.ctid, r.seq from pgqueue.ready r
       where r.queue = v_lane.queue and r.priority = v_lane.priority and r.seq >= v_lane.floor
       order by r.seq limit n for update skip locked) r;
-    if v_lane.floor > 0 and coalesce(cardinality(v_picked), 0) < n and (urgent and v_picked is null or not urgent and v_clock > v_lane.expires) then
-      v_swept := date_part('epoch', clock_timestamp());
-      v_older := array(
-        select r.ctid from pgqueue.ready r
-        where r.queue = v_lane.queue and r.priority = v_lane.priority and r.seq < v_lane.floor
-        order by r.seq limit n - coalesce(cardinality(v_picked), 0) for update skip locked);
-      v_picked := v_older || v_picked;
+    if coalesce(cardinality(v_picked), 0) < n then
+      if v_wide then
+        v_alone := false;
+      elsif v_lane.floor > 0 and (urgent and v_picked is null or not urgent and v_clock > v_lane.expires) then
+        v_swept := date_part('epoch', clock_timestamp());
+        v_older := array(
+          select r.ctid from pgqueue.ready r
+          where r.queue = v_lane.queue and r.priority = v_lane.priority and r.seq < v_lane.floor
+          order by r.seq limit n - coalesce(cardinality(v_picked), 0) for update skip locked);
+        v_picked := v_older || v_picked;
+      end if;
     end if;
+  end if;
+  if v_alone then
     if v_first is null and v_swept is not null then
       select s.last_value into v_first from pgqueue.job_id s;
     end if;
@@ -2539,26 +2763,35 @@ begin
       v_setting := set_config(pgqueue._cursor_name('ready', v_lane.queue, v_lane.priority),
         pgqueue._cursor_text('ready', v_lane.queue, v_lane.priority, v_first, v_lane.expires), false);
     end if;
-    if coalesce(cardinality(v_picked), 0) = 0 then
-      return;
-    end if;
+  elsif v_wide or cardinality(v_lanes) > 32 then
+    v_picked := pgqueue._pick_wide(queues, n, urgent);
+  elsif cardinality(v_lanes) > 0 then
+    v_picked := (pgqueue._pick(v_lanes, n, urgent)).picked;
+  end if;
+  if coalesce(cardinality(v_picked), 0) = 0 then
+    return;
   end if;
 
-  with taken as (
-    delete from pgqueue.ready r where r.ctid = any(v_picked)
-    returning r.seq, r.job_id, r.priority, r.attempt, r.traits),
-  listed as materialized (
-    select array_agg(t.job_id) as jobs, array_agg(t.attempt + 1) as attempts, array_agg(t.traits) as traits, bit_or(t.traits) as any,
-      min(t.job_id) as low, max(t.job_id) as high, max(t.attempt) as spent
-    from (select * from taken order by priority desc, case when attempt = 0 then job_id else seq end) t),
-  held as (
-    insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
-    select pgqueue._lease_number(), claim.worker, pgqueue._now(), v_lane.forget, v_lane.queue, l.jobs, l.attempts, case when l.any <> 0 then l.traits end
-    from listed l
-    returning id)
-  select array[h.id], l.jobs, l.any, l.low, l.high, l.spent into v_leases, v_jobs, v_any, v_low, v_high, v_spent
-  from listed l cross join held h;
-  if v_spent > 0 or v_lane.special or v_any & 112 <> 0 then
+  if v_alone then
+    with taken as (
+      delete from pgqueue.ready r where r.ctid = any(v_picked)
+      returning r.seq, r.job_id, r.attempt, r.traits),
+    listed as materialized (
+      select array_agg(t.job_id) as jobs, array_agg(t.attempt + 1) as attempts, array_agg(t.traits) as traits, bit_or(t.traits) as any,
+        min(t.job_id) as low, max(t.job_id) as high, max(t.attempt) as spent
+      from (select * from taken order by case when attempt = 0 then job_id else seq end) t),
+    held as (
+      insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
+      select pgqueue._lease_number(), claim.worker, pgqueue._now(), v_lane.forget, v_lane.queue, l.jobs, l.attempts, case when l.any <> 0 then l.traits end
+      from listed l
+      returning id)
+    select array[h.id], l.jobs, l.any, l.low, l.high, l.spent into v_leases, v_jobs, v_any, v_low, v_high, v_spent
+    from listed l cross join held h;
+  else
+    select t.leases, t.jobs, t.any_, t.low, t.high, t.spent, t.special into v_leases, v_jobs, v_any, v_low, v_high, v_spent, v_lane.special
+    from pgqueue._take(worker, v_picked) t;
+  end if;
+  if cardinality(v_leases) > 1 or v_spent > 0 or v_lane.special or v_any & 112 <> 0 then
     if v_any & 16 <> 0 then
       v_leases := pgqueue._drop_expired(v_leases);
     end if;
@@ -2686,19 +2919,25 @@ group_limit: jobs of one group_key ready or running at once. max_attempts (5), t
 jobs are kept. history: all, failed (forget what succeeded) or none. Errors: PQ001.';
 
 -- source: sql/functions/core/deregister_worker.sql
+-- Leases are named by array: as in worker_heartbeat.
 create function pgqueue.deregister_worker(worker bigint)
 returns integer
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_nestloop = off
 set jit = off
 as $$
 declare
   v_lease pgqueue.lease;
+  v_held bigint[];
   v_done integer := 0;
 begin
   perform pgqueue._check_worker(worker);
+  v_held := array(select l.id from pgqueue.lease l where l.worker_id = deregister_worker.worker);
   for v_lease in
-    select l.* from pgqueue.lease l where l.worker_id = deregister_worker.worker order by l.id for update
+    select l.* from pgqueue.lease l where l.id = any(v_held) and l.worker_id = deregister_worker.worker order by l.id for update
   loop
     v_done := v_done + pgqueue._give_back(v_lease);
   end loop;
@@ -2775,8 +3014,8 @@ begin
       on conflict do nothing;
       exit when found;
       select k.job_id, false into id, created
-      from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key
-      order by k.job_id desc limit 1;  -- an old snapshot may show an ended holder beside this transaction's own
+      from (select k.job_id from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key offset 0) k
+      order by k.job_id desc limit 1;  -- an old snapshot may show an ended holder beside this transaction's own. The offset: as in _take_keys
       if found then
         return next;
         return;
@@ -2934,6 +3173,9 @@ create function pgqueue.enqueue_many(jobs jsonb)
 returns table (id bigint, created boolean)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -3023,6 +3265,7 @@ returns table (alive boolean, cancel_requested boolean)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as $$
 #variable_conflict use_column
@@ -3051,6 +3294,9 @@ returns table (duty text, done bigint, error text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '1s'
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_nestloop = off
 set jit = off
 as $$
 #variable_conflict use_column
@@ -3095,6 +3341,7 @@ returns timestamptz
 language sql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as $$
   select s.run_at from pgqueue.scheduled s
@@ -3157,6 +3404,9 @@ create function pgqueue.reschedule(id bigint, run_at timestamptz)
 returns table (state text, changed boolean)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -3185,6 +3435,9 @@ create function pgqueue.result(id bigint)
 returns table (state text, reason text, result jsonb, error jsonb)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 begin
@@ -3229,6 +3482,9 @@ create function pgqueue.retry(id bigint)
 returns table (state text, changed boolean)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -3266,6 +3522,9 @@ create function pgqueue.set_priority(id bigint, priority integer)
 returns table (state text, changed boolean)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -3552,6 +3811,9 @@ create function pgqueue.watch(
 returns table (job_id bigint, state text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 begin
@@ -3575,16 +3837,22 @@ and poll now and then. listening: hold the session lock that makes settles look 
 
 -- source: sql/functions/core/worker_heartbeat.sql
 -- One row, not one per job. Locks with skip locked: a worker that is just being declared lost is told by its next heartbeat.
+--
+-- Leases are named by array, found through the worker: asked for in the order of their ids, they would be looked for among everybody's.
 create function pgqueue.worker_heartbeat(worker bigint, leases bigint[] default null)
 returns table (action text, lease bigint, job_id bigint)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_nestloop = off
 set jit = off
 as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := pgqueue._now();
   v_lease pgqueue.lease;
+  v_held bigint[];
 begin
   perform pgqueue._check_worker(worker);
   if array_ndims(leases) > 1 or array_position(leases, null) is not null then
@@ -3595,7 +3863,9 @@ begin
 
   return query
   select 'cancel', l.id, c.job_id
-  from pgqueue.lease l cross join unnest(l.job_ids) j(id) join pgqueue.cancel_request c on c.job_id = j.id
+  from pgqueue.lease l
+  cross join unnest(l.job_ids) j(id)
+  cross join lateral (select c.job_id from pgqueue.cancel_request c where c.job_id = j.id offset 0) c
   where l.worker_id = worker_heartbeat.worker;
   if leases is null then
     return;
@@ -3603,12 +3873,13 @@ begin
   return query
   select 'lost', i.id, null::bigint
   from unnest(worker_heartbeat.leases) i(id)
-  where not exists (select from pgqueue.lease l where l.id = i.id and l.worker_id = worker_heartbeat.worker);
+  where (select l.worker_id from pgqueue.lease l where l.id = i.id) is distinct from worker_heartbeat.worker;
   -- A claim whose answer was lost on the way would stay running for as long as its worker lives.
+  v_held := array(
+    select l.id from pgqueue.lease l
+    where l.worker_id = worker_heartbeat.worker and l.id <> all(worker_heartbeat.leases) and l.claimed_at < v_now - interval '5 seconds');
   for v_lease in
-    select l.* from pgqueue.lease l
-    where l.worker_id = worker_heartbeat.worker and l.id <> all(worker_heartbeat.leases) and l.claimed_at < v_now - interval '5 seconds'
-    order by l.id for update skip locked
+    select l.* from pgqueue.lease l where l.id = any(v_held) and l.worker_id = worker_heartbeat.worker order by l.id for update skip locked
   loop
     perform pgqueue._give_back(v_lease);
   end loop;
@@ -3657,6 +3928,9 @@ create function pgqueue.attempts(id bigint)
 returns table (attempt integer, failed_at timestamptz, worker_id bigint, reason text, error jsonb)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 begin
@@ -3727,6 +4001,8 @@ create function pgqueue.job(id bigint)
 returns setof pgqueue.job_info
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as $$
 #variable_conflict use_column
@@ -3743,7 +4019,9 @@ all. run_at: when a scheduled job is due. Errors: PQ002.';
 
 -- source: sql/functions/inspect/jobs.sql
 -- Pages by job id, newest first. Which rows are walked depends on the state asked for: final ones by the outcome indexes, waiting ones by
--- the places they wait in, so that a rare state among millions of jobs is found without walking them.
+-- the places they wait in, so that a rare state among millions of jobs is found without walking them. No index knows the queue or the kind of history, so there the
+-- walk ends after a million rows. Sorting is disabled for the walks' sake: with the statistics of an empty table to sort all is as good as an index that gives
+-- the order.
 create function pgqueue.jobs(
   queue text default null,
   kind text default null,
@@ -3753,11 +4031,16 @@ create function pgqueue.jobs(
 returns setof pgqueue.job_line
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_nestloop = off
+set enable_sort = off
 set jit = off
 as $$
 #variable_conflict use_column
 declare
   v_before bigint := coalesce(before, 9223372036854775807);
+  v_far integer := case when num_nonnulls(queue, kind) = 0 then max else 1000000 end;
   v_ids bigint[];
 begin
   if jobs.max is null or jobs.max not between 1 and 10000 then
@@ -3770,62 +4053,38 @@ begin
 
   if jobs.state is null then
     v_ids := array(
-      select j.id from pgqueue.job j
-      where j.id < v_before and (jobs.queue is null or j.queue = jobs.queue) and (jobs.kind is null or j.kind = jobs.kind)
-      order by j.id desc limit jobs.max);
-  elsif jobs.state in ('failed', 'cancelled') then
-    v_ids := array(
-      select o.job_id from pgqueue.outcome o join pgqueue.job j on j.id = o.job_id
-      where o.job_id < v_before and o.state <> 'succeeded' and o.state = jobs.state::pgqueue.final_state
-        and (jobs.queue is null or j.queue = jobs.queue) and (jobs.kind is null or j.kind = jobs.kind)
-      order by o.job_id desc limit jobs.max);
-  elsif jobs.state = 'succeeded' then
-    v_ids := array(
-      select o.job_id from pgqueue.outcome o join pgqueue.job j on j.id = o.job_id
-      where o.job_id < v_before and o.state = 'succeeded'
-        and (jobs.queue is null or j.queue = jobs.queue) and (jobs.kind is null or j.kind = jobs.kind)
-      order by o.job_id desc limit jobs.max);
-  else
-    v_ids := array(
       select j.id
-      from (
-        select w.job_id
-        from (select distinct l.queue, l.priority from pgqueue.lane l where jobs.state = 'queued' and (jobs.queue is null or l.queue = jobs.queue)) l
-        cross join lateral (
-          select w.job_id from pgqueue.ready w
-          where w.queue = l.queue and w.priority = l.priority and w.seq < v_before and w.seq = w.job_id
-            and (jobs.kind is null or exists (select from pgqueue.job j where j.id = w.job_id and j.kind = jobs.kind))
-          order by w.seq desc limit jobs.max) w
-        union all
-        select w.job_id from pgqueue.ready w
-        where jobs.state = 'queued' and w.job_id < v_before and w.seq <> w.job_id and (jobs.queue is null or w.queue = jobs.queue)
-        union all
-        select w.job_id from pgqueue.arrival w where jobs.state = 'queued' and w.job_id < v_before and (jobs.queue is null or w.queue = jobs.queue)
-        union all
-        select w.job_id from pgqueue.suspect w where jobs.state = 'queued' and w.job_id < v_before and (jobs.queue is null or w.queue = jobs.queue)
-        union all
-        select w.job_id from pgqueue.scheduled w
-        where jobs.state = 'scheduled' and w.job_id < v_before and (jobs.queue is null or w.queue = jobs.queue)
-        union all
-        select w.job_id from pgqueue.blocked w where jobs.state = 'held' and w.job_id < v_before and (jobs.queue is null or w.queue = jobs.queue)
-        union all
-        select e.id from pgqueue.lease l cross join unnest(l.job_ids) e(id)
-        where jobs.state = 'running' and e.id < v_before and (jobs.queue is null or l.queue = jobs.queue)) w
-      join pgqueue.job j on j.id = w.job_id
-      where jobs.kind is null or j.kind = jobs.kind
+      from (select j.id, j.queue, j.kind from pgqueue.job j where j.id < v_before order by j.id desc limit v_far) j
+      where (jobs.queue is null or j.queue = jobs.queue) and (jobs.kind is null or j.kind = jobs.kind)
       order by j.id desc limit jobs.max);
+  elsif jobs.state in ('succeeded', 'failed', 'cancelled') then
+    v_ids := pgqueue._page_of_final(jobs.queue, jobs.kind, jobs.state, v_before, v_far, jobs.max);
+  else
+    v_ids := pgqueue._page_of_live(jobs.queue, jobs.kind, jobs.state, v_before, v_far, jobs.max);
   end if;
 
   return query
-  select j.id, j.queue, j.kind, j.state, j.reason, j.priority, j.attempt, j.max_attempts, j.run_at, j.created_at, j.claimed_at, j.finished_at, j.worker_id,
-    j.unique_key, j.group_key
-  from unnest(v_ids) with ordinality i(id, ord) cross join lateral pgqueue._job_if_any(i.id) j
+  with held as materialized (
+    select l.worker_id, l.claimed_at, e.id, e.attempt
+    from pgqueue.lease l cross join unnest(l.job_ids, l.attempts) e(id, attempt)
+    where e.id in (select i from unnest(v_ids) i))
+  select j.id, j.queue, j.kind, coalesce(o.state::text, w.state, 'running'), o.reason,
+    coalesce(w.priority_now, (select p.priority from pgqueue.changed_priority p where p.job_id = j.id), j.priority)::integer,
+    coalesce(o.attempt, w.attempt, h.attempt, 0)::integer,
+    coalesce(j.max_attempts, (select q.max_attempts from pgqueue.queue q where q.name = j.queue), 5)::integer,
+    w.run_at, j.created_at, coalesce(o.claimed_at, h.claimed_at), o.finished_at, coalesce(o.worker_id, h.worker_id), j.unique_key, j.group_key
+  from unnest(v_ids) with ordinality i(id, ord)
+  cross join lateral (select * from pgqueue.job j where j.id = i.id offset 0) j
+  left join lateral (select * from pgqueue.outcome o where o.job_id = i.id offset 0) o on true
+  left join lateral pgqueue._waiting(j.id, j.queue, j.priority) w on true
+  left join held h on h.id = i.id
   order by i.ord;
 end $$;
 
 comment on function pgqueue.jobs is
 'Jobs, newest first, at most max of them (1 to 10000), filtered by queue, kind and state where given. For the next page pass the last id as before.
-Errors: PQ001.';
+History has no index by queue or kind: these look through the newest million jobs below before, or the newest million in the state asked for, which takes up to a
+second or two, and no further. Errors: PQ001.';
 
 -- source: sql/functions/inspect/queues.sql
 -- Counts what is there; no counter can drift. Rates are those of the last minute, found by the block range index on finished_at.
@@ -3887,16 +4146,21 @@ comment on function pgqueue.queues is
 are exact, so with millions of queued jobs this takes a second.';
 
 -- source: sql/functions/inspect/why.sql
--- One sentence, the first reason that holds, in the order in which each would have to be removed.
+-- One sentence, the first reason that holds, in the order in which each would have to be removed. Who is ahead is counted by two walks along the
+-- index; as one join it depends on statistics whether the backlog is joined with itself.
 create function pgqueue.why(id bigint)
 returns text
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := pgqueue._now();
   v_job record;
+  v_place record;
   v_queue pgqueue.queue;
   v_ahead bigint;
   v_running bigint;
@@ -3935,9 +4199,9 @@ begin
   elsif v_job.crashes > 0 then
     return format('Job %s was in %s crashes and is given out alone, to a worker that holds no other such job.', id, v_job.crashes);
   end if;
-  select count(*) into v_ahead
-  from pgqueue._in_ready(why.id) m
-  join pgqueue.ready o on o.queue = m.queue and (o.priority > m.priority or (o.priority = m.priority and o.seq < m.seq));
+  select * into v_place from pgqueue._in_ready(why.id);
+  v_ahead := (select count(*) from pgqueue.ready o where o.queue = v_place.queue and o.priority > v_place.priority)
+    + (select count(*) from pgqueue.ready o where o.queue = v_place.queue and o.priority = v_place.priority and o.seq < v_place.seq);
   return format('Job %s is queued: %s ahead of it in queue %s, which %s.', id,
     case v_ahead when 0 then 'nothing is' when 1 then 'one job is' else v_ahead || ' jobs are' end, v_job.queue,
     case v_workers when 1 then 'one worker serves' else v_workers || ' workers serve' end);
@@ -3960,6 +4224,9 @@ returns table (
   lost boolean)
 language sql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
   select w.id, w.name, w.queues, w.concurrency, w.info, w.started_at, w.heartbeat_at,
     (select coalesce(sum(cardinality(l.job_ids)), 0) from pgqueue.lease l where l.worker_id = w.id)::bigint,

@@ -31,6 +31,7 @@ create unlogged table pgqueue.waiter (
   job_id bigint not null,
   expires_at timestamptz not null);
 create index on pgqueue.waiter (job_id);
+create index on pgqueue.waiter (expires_at);
 
 create table pgqueue.worker (
   id bigint generated always as identity primary key,

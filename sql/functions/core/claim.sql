@@ -39,12 +39,14 @@ as $$
 #variable_conflict use_column
 declare
   v_clock float8 := date_part('epoch', clock_timestamp());
+  v_setting text := current_setting('pgqueue.view', true);
+  v_wide boolean := cardinality(queues) > 8 or v_setting <> '';
+  v_window text[];
   v_known boolean;
   v_suspects boolean;
   v_lanes pgqueue.lane_in_view[];
   v_lane pgqueue.lane_in_view;
-  v_setting text := current_setting('pgqueue.view', true);
-  v_wide boolean := cardinality(queues) > 8 or v_setting <> '';
+  v_alone boolean;
   v_swept float8;
   v_picked tid[];
   v_older tid[];
@@ -56,14 +58,18 @@ declare
   v_high bigint;
   v_spent smallint;
 begin
+  if v_wide and not urgent and v_setting <> '' then
+    v_window := pgqueue._window(v_setting, queues, v_clock);
+  end if;
   select exists (select from pgqueue.worker w where w.id = claim.worker),
-    exists (select from pgqueue.suspect s where s.queue = any(queues)),
-    case when v_wide is not true then array(select l from pgqueue._lanes(queues) l) end
+    case when exists (select from pgqueue.suspect) then exists (select from pgqueue.suspect s where s.queue = any(queues)) else false end,
+    case
+      when v_wide is not true then array(select l from pgqueue._lanes(queues) l)
+      when v_window is not null then array(select l from pgqueue._lane(v_window[1], v_window[2]::smallint) l) end
   into v_known, v_suspects, v_lanes;
   if not coalesce(v_known and n between 1 and 10000 and array_ndims(queues) = 1 and array_position(queues, null) is null, false) then
     perform pgqueue._check_claim(worker, queues, n);
   end if;
-
   if v_suspects then
     v_leases := array[pgqueue._claim_suspect(worker, queues)];
     if v_leases[1] is not null then
@@ -71,22 +77,10 @@ begin
       return;
     end if;
   end if;
+
   v_lane := v_lanes[1];
-  if v_wide or cardinality(v_lanes) <> 1 or v_lane.grouped or v_lane.max_running is not null then
-    if v_wide or cardinality(v_lanes) > 32 then
-      v_picked := pgqueue._pick_wide(queues, n, urgent);
-    elsif cardinality(v_lanes) > 0 then
-      v_picked := pgqueue._pick(v_lanes, n, urgent);
-    end if;
-    if coalesce(cardinality(v_picked), 0) = 0 then
-      return;
-    elsif cardinality(queues) > 1 then
-      return query select * from pgqueue._leased(pgqueue._take(worker, v_picked));
-      return;
-    elsif v_wide then
-      v_lane := pgqueue._settings_in_view(queues[1]);
-    end if;
-  else
+  v_alone := cardinality(v_lanes) = 1 and not v_lane.grouped and v_lane.max_running is null;
+  if v_alone then
     -- From the cursor first. A sweep from the start follows when the cursor has expired, so that what was committed late with an earlier turn is
     -- found, and goes first when full scans from the cursor would put it off for ever. Who is urgent sweeps only for want of anything else.
     if v_clock > v_lane.expires + 1 and not urgent then
@@ -98,14 +92,20 @@ begin
       select r.ctid, r.seq from pgqueue.ready r
       where r.queue = v_lane.queue and r.priority = v_lane.priority and r.seq >= v_lane.floor
       order by r.seq limit n for update skip locked) r;
-    if v_lane.floor > 0 and coalesce(cardinality(v_picked), 0) < n and (urgent and v_picked is null or not urgent and v_clock > v_lane.expires) then
-      v_swept := date_part('epoch', clock_timestamp());
-      v_older := array(
-        select r.ctid from pgqueue.ready r
-        where r.queue = v_lane.queue and r.priority = v_lane.priority and r.seq < v_lane.floor
-        order by r.seq limit n - coalesce(cardinality(v_picked), 0) for update skip locked);
-      v_picked := v_older || v_picked;
+    if coalesce(cardinality(v_picked), 0) < n then
+      if v_wide then
+        v_alone := false;
+      elsif v_lane.floor > 0 and (urgent and v_picked is null or not urgent and v_clock > v_lane.expires) then
+        v_swept := date_part('epoch', clock_timestamp());
+        v_older := array(
+          select r.ctid from pgqueue.ready r
+          where r.queue = v_lane.queue and r.priority = v_lane.priority and r.seq < v_lane.floor
+          order by r.seq limit n - coalesce(cardinality(v_picked), 0) for update skip locked);
+        v_picked := v_older || v_picked;
+      end if;
     end if;
+  end if;
+  if v_alone then
     if v_first is null and v_swept is not null then
       select s.last_value into v_first from pgqueue.job_id s;
     end if;
@@ -116,26 +116,35 @@ begin
       v_setting := set_config(pgqueue._cursor_name('ready', v_lane.queue, v_lane.priority),
         pgqueue._cursor_text('ready', v_lane.queue, v_lane.priority, v_first, v_lane.expires), false);
     end if;
-    if coalesce(cardinality(v_picked), 0) = 0 then
-      return;
-    end if;
+  elsif v_wide or cardinality(v_lanes) > 32 then
+    v_picked := pgqueue._pick_wide(queues, n, urgent);
+  elsif cardinality(v_lanes) > 0 then
+    v_picked := (pgqueue._pick(v_lanes, n, urgent)).picked;
+  end if;
+  if coalesce(cardinality(v_picked), 0) = 0 then
+    return;
   end if;
 
-  with taken as (
-    delete from pgqueue.ready r where r.ctid = any(v_picked)
-    returning r.seq, r.job_id, r.priority, r.attempt, r.traits),
-  listed as materialized (
-    select array_agg(t.job_id) as jobs, array_agg(t.attempt + 1) as attempts, array_agg(t.traits) as traits, bit_or(t.traits) as any,
-      min(t.job_id) as low, max(t.job_id) as high, max(t.attempt) as spent
-    from (select * from taken order by priority desc, case when attempt = 0 then job_id else seq end) t),
-  held as (
-    insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
-    select pgqueue._lease_number(), claim.worker, pgqueue._now(), v_lane.forget, v_lane.queue, l.jobs, l.attempts, case when l.any <> 0 then l.traits end
-    from listed l
-    returning id)
-  select array[h.id], l.jobs, l.any, l.low, l.high, l.spent into v_leases, v_jobs, v_any, v_low, v_high, v_spent
-  from listed l cross join held h;
-  if v_spent > 0 or v_lane.special or v_any & 112 <> 0 then
+  if v_alone then
+    with taken as (
+      delete from pgqueue.ready r where r.ctid = any(v_picked)
+      returning r.seq, r.job_id, r.attempt, r.traits),
+    listed as materialized (
+      select array_agg(t.job_id) as jobs, array_agg(t.attempt + 1) as attempts, array_agg(t.traits) as traits, bit_or(t.traits) as any,
+        min(t.job_id) as low, max(t.job_id) as high, max(t.attempt) as spent
+      from (select * from taken order by case when attempt = 0 then job_id else seq end) t),
+    held as (
+      insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
+      select pgqueue._lease_number(), claim.worker, pgqueue._now(), v_lane.forget, v_lane.queue, l.jobs, l.attempts, case when l.any <> 0 then l.traits end
+      from listed l
+      returning id)
+    select array[h.id], l.jobs, l.any, l.low, l.high, l.spent into v_leases, v_jobs, v_any, v_low, v_high, v_spent
+    from listed l cross join held h;
+  else
+    select t.leases, t.jobs, t.any_, t.low, t.high, t.spent, t.special into v_leases, v_jobs, v_any, v_low, v_high, v_spent, v_lane.special
+    from pgqueue._take(worker, v_picked) t;
+  end if;
+  if cardinality(v_leases) > 1 or v_spent > 0 or v_lane.special or v_any & 112 <> 0 then
     if v_any & 16 <> 0 then
       v_leases := pgqueue._drop_expired(v_leases);
     end if;

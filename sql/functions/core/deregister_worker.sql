@@ -1,16 +1,22 @@
+-- Leases are named by array: as in worker_heartbeat.
 create function pgqueue.deregister_worker(worker bigint)
 returns integer
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_nestloop = off
 set jit = off
 as $$
 declare
   v_lease pgqueue.lease;
+  v_held bigint[];
   v_done integer := 0;
 begin
   perform pgqueue._check_worker(worker);
+  v_held := array(select l.id from pgqueue.lease l where l.worker_id = deregister_worker.worker);
   for v_lease in
-    select l.* from pgqueue.lease l where l.worker_id = deregister_worker.worker order by l.id for update
+    select l.* from pgqueue.lease l where l.id = any(v_held) and l.worker_id = deregister_worker.worker order by l.id for update
   loop
     v_done := v_done + pgqueue._give_back(v_lease);
   end loop;

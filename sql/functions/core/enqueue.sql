@@ -63,8 +63,8 @@ begin
       on conflict do nothing;
       exit when found;
       select k.job_id, false into id, created
-      from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key
-      order by k.job_id desc limit 1;  -- an old snapshot may show an ended holder beside this transaction's own
+      from (select k.job_id from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key offset 0) k
+      order by k.job_id desc limit 1;  -- an old snapshot may show an ended holder beside this transaction's own. The offset: as in _take_keys
       if found then
         return next;
         return;

@@ -6,6 +6,9 @@ returns table (duty text, done bigint, error text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '1s'
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_nestloop = off
 set jit = off
 as $$
 #variable_conflict use_column

@@ -3,6 +3,7 @@ returns timestamptz
 language sql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as $$
   select s.run_at from pgqueue.scheduled s

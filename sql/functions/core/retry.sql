@@ -2,6 +2,9 @@ create function pgqueue.retry(id bigint)
 returns table (state text, changed boolean)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare

@@ -5,6 +5,9 @@ create function pgqueue.watch(
 returns table (job_id bigint, state text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 begin

@@ -2,6 +2,9 @@ create function pgqueue.attempts(id bigint)
 returns table (attempt integer, failed_at timestamptz, worker_id bigint, reason text, error jsonb)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 begin

@@ -2,6 +2,8 @@ create function pgqueue.job(id bigint)
 returns setof pgqueue.job_info
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as $$
 #variable_conflict use_column

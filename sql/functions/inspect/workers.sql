@@ -11,6 +11,9 @@ returns table (
   lost boolean)
 language sql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
   select w.id, w.name, w.queues, w.concurrency, w.info, w.started_at, w.heartbeat_at,
     (select coalesce(sum(cardinality(l.job_ids)), 0) from pgqueue.lease l where l.worker_id = w.id)::bigint,

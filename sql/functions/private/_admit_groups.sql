@@ -1,6 +1,9 @@
 -- Admission to groups, all of them in one statement: free slots go to whoever is first by priority and turn among the blocked and the first `per` arrivals of
 -- each group. Exact because it happens under the groups' advisory locks, which are only ever tried, in order: another session that holds one will
 -- do the same work, and the group is among those `passed` over. Without a limit there is nothing to be exact about, and nothing is locked.
+--
+-- A group's arrivals are asked for as a range of one key, so that the order names the whole of the group's index; and sorting and bitmaps are disabled, so that
+-- no other index gives it. For one key alone the index by turn has the order as well, and walks the arrivals of the whole queue for each group.
 create function pgqueue._admit_groups(
   in queue text,
   in groups text[],
@@ -8,6 +11,8 @@ create function pgqueue._admit_groups(
   out admitted integer,
   out passed text[])
 language plpgsql
+set enable_bitmapscan = off
+set enable_sort = off
 as $$
 declare
   v_limit integer;
@@ -27,7 +32,8 @@ begin
 
   with free as materialized (
     select g.key, case when v_limit is null then 2147483647 else greatest(v_limit - (
-      select count(*) from pgqueue.slot s where s.queue = _admit_groups.queue and s.group_key = g.key), 0) end as slots
+      select count(*)
+      from (select from pgqueue.slot s where s.queue = _admit_groups.queue and s.group_key = g.key limit v_limit) s), 0) end as slots
     from unnest(v_mine) g(key)),
   arrived as (
     delete from pgqueue.arrival a
@@ -36,8 +42,8 @@ begin
       from free f
       cross join lateral (
         select a.ctid from pgqueue.arrival a
-        where a.queue = _admit_groups.queue and a.group_key = f.key
-        order by a.seq limit per for update skip locked) a))
+        where a.queue = _admit_groups.queue and a.group_key between f.key and f.key
+        order by a.queue, a.group_key, a.seq limit per for update skip locked) a))
     returning a.seq, a.job_id, a.traits, a.priority, a.attempt, a.group_key),
   standing as (
     delete from pgqueue.blocked b

@@ -2,8 +2,6 @@
 -- or is final is left alone and only its deadline row goes.
 create function pgqueue._duty_expire() returns bigint
 language plpgsql
-set enable_seqscan = off
-set enable_bitmapscan = off
 as $$
 declare
   v_now timestamptz := pgqueue._now();

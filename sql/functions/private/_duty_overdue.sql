@@ -1,27 +1,35 @@
 -- Upkeep: running jobs that broke their own heartbeat promise (lost, as after a crash), and jobs past their timeout by more than `lost_after` (the worker
 -- should have ended them; one that does not enforce timeouts, or hangs, must not keep them). Both are taken out of their lease, so whatever
 -- the worker says of them later is stale.
+--
+-- All leases are looked through, and of their jobs only those whose traits say that they have a promise or a timeout are looked up, one by one (the offsets keep that
+-- from becoming a join with whole blocks).
 create function pgqueue._duty_overdue() returns bigint
 language plpgsql
 as $$
 declare
   v_now timestamptz := pgqueue._now();
+  v_lost_after interval;
   v_late record;
   v_lease pgqueue.lease;
   v_done bigint := 0;
 begin
+  select c.lost_after into v_lost_after from pgqueue.config c;
   for v_late in
-    select l.id as lease, e.id, e.attempt, coalesce(e.traits, 0) as traits,
-      coalesce(coalesce(p.heartbeat_at, l.claimed_at) + j.heartbeat < v_now, false) as silent
-    from pgqueue.lease l
-    cross join unnest(l.job_ids, l.attempts, l.traits) e(id, attempt, traits)
-    join pgqueue.job j on j.id = e.id
-    left join pgqueue.queue q on q.name = l.queue
-    left join pgqueue.progress p on p.job_id = e.id and p.lease_id = l.id
-    where (l.traits is not null or q.timeout is not null)
-      and (coalesce(p.heartbeat_at, l.claimed_at) + j.heartbeat < v_now
-        or l.claimed_at + coalesce(j.timeout, q.timeout) + (select c.lost_after from pgqueue.config c) < v_now)
-    order by l.id, e.id limit 1000
+    select h.lease, h.id, h.attempt, h.traits, h.silent
+    from (
+      select l.id as lease, e.id, e.attempt, coalesce(e.traits, 0) as traits,
+        coalesce(coalesce(p.heartbeat_at, l.claimed_at) + j.heartbeat < v_now, false) as silent,
+        l.claimed_at + coalesce(j.timeout, q.timeout) + v_lost_after < v_now as late
+      from pgqueue.lease l
+      left join pgqueue.queue q on q.name = l.queue
+      cross join unnest(l.job_ids, l.attempts, l.traits) e(id, attempt, traits)
+      left join lateral (select j.timeout, j.heartbeat from pgqueue.job j where e.traits & 12 <> 0 and j.id = e.id offset 0) j on true
+      left join lateral (
+        select p.heartbeat_at from pgqueue.progress p where e.traits & 8 <> 0 and p.job_id = e.id and p.lease_id = l.id offset 0) p on true
+      where l.traits is not null or q.timeout is not null) h
+    where h.silent or h.late
+    order by h.lease, h.id limit 1000
   loop
     select * into v_lease from pgqueue.lease l where l.id = v_late.lease for update skip locked;
     continue when not found or v_late.id <> all(v_lease.job_ids);

@@ -1,9 +1,6 @@
 -- Upkeep: scheduled jobs whose time has come. A job that was scheduled late for an earlier time is found by the cursor's sweep.
 create function pgqueue._duty_promote() returns bigint
 language plpgsql
-set enable_seqscan = off
-set jit = off
-set enable_bitmapscan = off
 as $$
 declare
   v_now timestamptz := pgqueue._now();

@@ -10,34 +10,31 @@ create function pgqueue._enter(
 language plpgsql
 as $$
 declare
-  v_suspects bigint[];
-  v_grouped bigint[];
+  v_suspects boolean;
+  v_grouped boolean;
   v_queue text;
 begin
   if coalesce(cardinality(jobs), 0) = 0 then
     return;
   end if;
-  select array_agg(e.id) filter (where e.traits & 32 <> 0), array_agg(e.id) filter (where e.traits & 34 = 2 and not admitted)
-  into v_suspects, v_grouped
-  from unnest(jobs, _enter.traits) e(id, traits)
-  where e.traits & 34 <> 0;
+  select bool_or(t & 32 <> 0), bool_or(t & 34 = 2 and not admitted) into v_suspects, v_grouped from unnest(_enter.traits) t;
 
   insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
   select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, e.queue
   from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
   where e.traits & 32 = 0 and (e.traits & 2 = 0 or admitted);
-  if v_suspects is not null then
+  if v_suspects then
     insert into pgqueue.suspect (seq, job_id, traits, priority, attempt, crashes, queue)
     select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt,
       coalesce((select c.crashes from pgqueue.crash c where c.job_id = e.id), 1), e.queue
     from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
     where e.traits & 32 <> 0;
   end if;
-  if v_grouped is not null then
+  if v_grouped then
     insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
     select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, e.queue, (select j.group_key from pgqueue.job j where j.id = e.id)
     from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
-    where e.id = any(v_grouped);
+    where e.traits & 34 = 2;
   end if;
 
   perform pgqueue._open_lane(l.queue, l.priority, l.grouped)

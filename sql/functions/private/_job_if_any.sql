@@ -4,9 +4,9 @@ returns setof pgqueue.job_info
 language sql
 as $$
   select j.id, j.queue, j.kind,
-    coalesce(o.state::text, case when w.job_id is not null then w.state else 'running' end),
+    coalesce(o.state::text, w.state, 'running'),
     o.reason,
-    coalesce(w.priority, p.priority, j.priority)::integer,
+    coalesce(w.priority_now, p.priority, j.priority)::integer,
     j.args,
     coalesce(o.attempt, w.attempt, l.attempt, 0)::integer,
     coalesce(j.max_attempts, q.max_attempts, 5::smallint)::integer,
@@ -18,17 +18,10 @@ as $$
     (select e.error from pgqueue.attempt_error e where e.job_id = j.id order by e.failed_at desc limit 1)
   from pgqueue.job j
   left join pgqueue.outcome o on o.job_id = j.id
-  left join lateral (
-    select s.job_id, 'queued' as state, s.priority, s.attempt, null::timestamptz as run_at
-    from pgqueue.ready s where s.queue = j.queue and s.priority = j.priority and s.seq = j.id
-    union all select s.job_id, 'queued', s.priority, s.attempt, null from pgqueue.ready s where s.job_id = j.id and s.seq <> s.job_id
-    union all select s.job_id, 'scheduled', s.priority, s.attempt, s.run_at from pgqueue.scheduled s where s.job_id = j.id
-    union all select s.job_id, 'queued', s.priority, s.attempt, null from pgqueue.arrival s where s.job_id = j.id
-    union all select s.job_id, 'held', s.priority, s.attempt, null from pgqueue.blocked s where s.job_id = j.id
-    union all select s.job_id, 'queued', s.priority, s.attempt, null from pgqueue.suspect s where s.job_id = j.id) w on true
+  left join lateral pgqueue._waiting(j.id, j.queue, j.priority) w on true
   left join lateral (
     select l.worker_id, l.claimed_at, l.attempts[array_position(l.job_ids, j.id)] as attempt
-    from pgqueue.lease l where o.job_id is null and w.job_id is null and l.job_ids @> array[j.id] limit 1) l on true
+    from pgqueue.lease l where o.job_id is null and w.state is null and l.job_ids @> array[j.id] limit 1) l on true
   left join pgqueue.queue q on q.name = j.queue
   left join pgqueue.crash c on c.job_id = j.id
   left join pgqueue.changed_priority p on p.job_id = j.id

@@ -1,11 +1,16 @@
--- Addresses of up to n rows of ready from these lanes, taken in their order, and locked. All the lanes in one statement, each from its cursor: the
--- limit ends it at the lane that fills it. Sweeps are those of claim, lane by lane. Lanes with limits or groups go one by one.
-create function pgqueue._pick(lanes pgqueue.lane_in_view[], n integer, urgent boolean) returns tid[]
+-- Addresses of up to n rows of ready from these lanes, taken in their order, and locked; and the number of the first lane that had any. All the lanes in one statement, each from its cursor: the
+-- limit ends it at the lane that fills it. Sweeps are those of claim, lane by lane; of more lanes than there are places for cursors, those that had work are
+-- remembered. Lanes with limits or groups go one by one.
+create function pgqueue._pick(
+  in lanes pgqueue.lane_in_view[],
+  in n integer,
+  in urgent boolean,
+  out picked tid[],
+  out first_lane bigint)
 language plpgsql
 as $$
 declare
   v_clock float8 := date_part('epoch', clock_timestamp());
-  v_picked tid[];
   v_older tid[];
   v_seen bigint[];
   v_at bigint[];
@@ -13,9 +18,10 @@ declare
   v_back boolean := false;
 begin
   if exists (select from unnest(lanes) l where l.grouped or l.max_running is not null) then
-    return pgqueue._pick_limited(lanes, n, urgent);
+    picked := pgqueue._pick_limited(lanes, n, urgent);
+    return;
   end if;
-  select array_agg(p.ctid), array_agg(p.seq), array_agg(p.ord) into v_picked, v_seen, v_at
+  select array_agg(p.ctid), array_agg(p.seq), array_agg(p.ord) into picked, v_seen, v_at
   from (
     select r.ctid, r.seq, l.ord
     from unnest(lanes) with ordinality l(queue, priority, grouped, max_running, forget, special, floor, expires, ord)
@@ -26,7 +32,7 @@ begin
     limit n) p;
   v_last := case when cardinality(v_at) = n then v_at[n] else cardinality(lanes) end;
 
-  if coalesce(cardinality(v_picked), 0) < n and not (urgent and v_picked is not null) then
+  if coalesce(cardinality(picked), 0) < n and not (urgent and picked is not null) then
     v_older := array(
       select r.ctid
       from unnest(lanes) l
@@ -35,9 +41,9 @@ begin
         where r.queue = l.queue and r.priority = l.priority and r.seq < l.floor
         order by r.seq limit n for update skip locked) r
       where l.floor > 0 and (urgent or v_clock between l.expires and l.expires + 1)
-      limit n - coalesce(cardinality(v_picked), 0));
-    v_picked := v_older || v_picked;
-    v_back := coalesce(cardinality(v_picked), 0) < n;
+      limit n - coalesce(cardinality(picked), 0));
+    picked := v_older || picked;
+    v_back := coalesce(cardinality(picked), 0) < n;
   end if;
 
   perform set_config(pgqueue._cursor_name('ready', l.queue, l.priority),
@@ -48,6 +54,6 @@ begin
     from unnest(lanes) with ordinality l(queue, priority, grouped, max_running, forget, special, floor, expires, ord)
     left join (select e.at, min(e.seq) as seen from unnest(v_at, v_seen) e(at, seq) group by e.at) s on s.at = l.ord
     where l.ord <= v_last) l
-  where l.seen is not null or l.swept;
-  return v_picked;
+  where l.seen is not null or l.swept and cardinality(lanes) <= 256;
+  first_lane := v_at[1];
 end $$;

@@ -30,7 +30,7 @@ begin
     end if;
     v_lane.grouped := false;
     v_lane.max_running := null;
-    v_more := pgqueue._pick(array[v_lane], v_need, urgent);
+    v_more := (pgqueue._pick(array[v_lane], v_need, urgent)).picked;
     v_picked := v_picked || v_more;
     v_left := v_left - coalesce(cardinality(v_more), 0);
     if v_room ? v_lane.queue then

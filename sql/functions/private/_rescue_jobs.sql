@@ -16,13 +16,15 @@ declare
 begin
   select c.max_crashes into v_limit from pgqueue.config c;
   for v_job in
-    select e.id, e.attempt, coalesce(e.traits, 0) as traits, coalesce(p.priority, j.priority) as priority, j.queue,
-      coalesce(c.crashes, 0) as crashes, r.job_id is not null as asked
+    with job as materialized (
+      select j.id, j.queue, j.priority from pgqueue.job j
+      where j.id between (select min(i) from unnest(jobs) i) and (select max(i) from unnest(jobs) i) and j.id = any(jobs))
+    select e.id, e.attempt, coalesce(e.traits, 0) as traits, j.queue,
+      coalesce((select p.priority from pgqueue.changed_priority p where p.job_id = e.id), j.priority) as priority,
+      coalesce((select c.crashes from pgqueue.crash c where c.job_id = e.id), 0) as crashes,
+      (select r.job_id from pgqueue.cancel_request r where r.job_id = e.id) is not null as asked
     from unnest(jobs, attempts, _rescue_jobs.traits) e(id, attempt, traits)
-    join pgqueue.job j on j.id = e.id
-    left join pgqueue.crash c on c.job_id = e.id
-    left join pgqueue.cancel_request r on r.job_id = e.id
-    left join pgqueue.changed_priority p on p.job_id = e.id
+    join job j on j.id = e.id
     order by e.id
   loop
     v_crashes := v_job.crashes + case when v_job.crashes >= blamed then 1 else 0 end;

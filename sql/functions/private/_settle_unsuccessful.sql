@@ -1,7 +1,8 @@
 -- What happens to jobs of one lease whose attempt did not simply succeed. Not the hot path: the job rows are read here, for their retry policy.
 -- A pending cancel turns whatever would run again into cancelled. The caller has locked the lease and takes the jobs out of it.
 --
--- Called from settle, which forbids nested loops: so job rows are read by array, and what only a few jobs have by scalar subqueries.
+-- Called from settle, which forbids nested loops: so job rows are read by array, and what only a few jobs have by scalar subqueries (an `exists` would be
+-- answered from a hash of the whole table).
 create function pgqueue._settle_unsuccessful(
   lease pgqueue.lease,
   jobs bigint[],
@@ -59,7 +60,7 @@ begin
     given as materialized (
       select e.id, e.outcome, e.attempt, e.traits, e.delay, j.queue, j.backoff, j.max_attempts,
         case when e.traits & 64 = 0 then j.priority else (select p.priority from pgqueue.changed_priority p where p.job_id = e.id) end as priority,
-        exists (select from pgqueue.cancel_request c where c.job_id = e.id) as asked
+        (select c.job_id from pgqueue.cancel_request c where c.job_id = e.id) is not null as asked
       from unnest(jobs, outcomes, attempts, _settle_unsuccessful.traits, delays) e(id, outcome, attempt, traits, delay)
       join job j on j.id = e.id),
     judged as (

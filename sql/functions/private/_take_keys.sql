@@ -16,9 +16,8 @@ begin
     -- A holder that ended between the two statements leaves a null: that key is tried again.
     v_ids := array(
       select coalesce(v.id, (
-        select k.job_id from pgqueue.job_key k
-        where k.queue = v.queue and k.unique_key = v.unique_key
-        order by k.job_id desc limit 1))
+        select k.job_id from (select k.job_id from pgqueue.job_key k where k.queue = v.queue and k.unique_key = v.unique_key offset 0) k
+        order by k.job_id desc limit 1))  -- the offset: else the index on job_id is walked for the order
       from unnest(jobs, v_ids) with ordinality v(own_id, kind, args, queue, priority, due, unique_key, group_key, max_attempts, timeout, expires_at,
         heartbeat, backoff, headers, traits, id, ord)
       order by v.ord);
