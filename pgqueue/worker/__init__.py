@@ -5,13 +5,15 @@
 
 From the command line: `pgqueue worker module:app`. The parts, each a small loop that starts, stops and does one thing:
 
-    worker        the parts together, starting and stopping    loop, idle    claims and settlements; when to ask
+    worker        the parts together, starting and stopping    loop, plan    claims and settlements; which is next
+    finishing     the soft stop                                idle          when to ask, when to sleep
     hands, job    what is in hand, how much more to ask for    executors/    runners (async) and threads (sync)
     heartbeat     liveness, the watchdog of the event loop     orders        what the server wants of jobs in hand
     notify        LISTEN, sleeping, session locks              upkeep        the leader's duties
     registration  being known to the server                    progress      what handlers say while they run
     draining      ending when nothing is left                  patrol        giving back what cannot start soon
     supervisor    several processes                            entry         how a process begins
+    lane, line    one connection's turns; libpq underneath     settling      outcomes that were refused
     link, wire    connections and the hot statements           signals, logs, events, settings, backoff, background
 """
 

@@ -1,50 +1,35 @@
-"""Claiming and settling: a few lanes (connections), each taking turns, and one plan that says what the next turn is.
+"""Claiming and settling: the lanes that do it, and what their answers mean for what is in hand.
 
-A turn settles what has ended, or claims what can start soon, or both in one statement. Outcomes are handed in when a
-batch is full, when nothing is left to start, or when one has waited a few milliseconds; jobs are asked for when there
-is room for them and the last claim was filled, somebody woke us, or a poll is due. While one lane's turn is under way
-the handlers work on what the other lane brought.
+A few lanes settle and claim, both in one statement where there is cause for both; their commits wait for the disk.
+Beside them one lane only claims, for who waits: a worker that is woken, or polls. Its commits do not wait: a claim that
+a crash of the server undoes leaves its jobs in their queue, and what this worker then says of them is refused. There is
+no such lane where it is not sure that a connection is ours alone (a pooler).
 
-How often to ask a queue that has run dry, and when to sleep, is the business of `idle`.
+What the next statement is, `plan` decides; how it travels and what is done about trouble is in `lane`. How often to ask
+a queue that has run dry, and when to sleep, is the business of `idle`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
-from collections import deque
 from collections.abc import Awaitable, Callable
-from time import monotonic
-from typing import NamedTuple
 
-from pgqueue.errors import Busy, ConnectionLost, InvalidArgument, PgQueueError, UnknownWorker
-from pgqueue.outcomes import settlement_of_error
-from pgqueue.worker.background import Crash, background
-from pgqueue.worker.backoff import Backoff, jittered
+from pgqueue.errors import InvalidArgument, PgQueueError
+from pgqueue.worker.background import Crash
 from pgqueue.worker.events import Teller
 from pgqueue.worker.hands import Group, Hands
 from pgqueue.worker.idle import Pace
 from pgqueue.worker.job import Job
-from pgqueue.worker.link import Link, describe
+from pgqueue.worker.lane import Lane
+from pgqueue.worker.link import Link
 from pgqueue.worker.notify import Listener
+from pgqueue.worker.plan import Plan, Turn
 from pgqueue.worker.settings import Settings
+from pgqueue.worker.settling import Settling
 from pgqueue.worker.wire import Problem, Wire
 
 __all__ = ["ClaimLoop"]
-
-logger = logging.getLogger("pgqueue.worker")
-
-_BUSY_AGAIN = 0.05
-
-
-class Turn(NamedTuple):
-    """One statement: outcomes to hand in (may be none), and a group to claim n jobs of (may be None)."""
-
-    batch: list[Job]
-    group: Group | None = None
-    n: int = 0
-    urgent: bool = False
 
 
 class ClaimLoop:
@@ -79,42 +64,52 @@ class ClaimLoop:
         on_crash: Crash,
     ) -> None:
         self.worker_id: int | None = None
-        self.claiming = False
         self.claims_under_way = 0
         self.listener: Listener | None = None
         self._settings = settings
         self._wire = wire
         self._hands = hands
-        self._groups = deque(groups)
+        self._groups = groups
         self._tell = tell
         self._make_link = make_link
-        self._has_waiting = has_waiting
         self._on_jobs = on_jobs
         self._on_unknown = on_unknown
         self._on_superseded = on_superseded
-        self._on_unsuccessful = on_unsuccessful
         self._on_idle = on_idle
         self._on_crash = on_crash
-        self._lanes: list[asyncio.Task[None]] = []
-        self._links: list[Link] = []
-        self._waiting: deque[asyncio.Future[Turn]] = deque()
+        self._plan = Plan(settings, hands, groups, has_waiting, self._is_asleep)
+        self._settling = Settling(hands, self._plan, tell, on_unsuccessful=on_unsuccessful, on_more=self.poke)
+        self._pace = Pace(settings.poll_interval)
+        self._lanes: list[Lane] = []
+        self._own: list[Link] = []
+        """Links of lanes opened here."""
         self._under_way = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._flush_at = math.inf
-        self._pace = Pace(settings.poll_interval)
-        self._isolated: deque[list[Job]] = deque()
-        self._rewritten: set[int] = set()
-        self._postponed = 0
         self._settled = asyncio.Event()
         self._ending = False
         self._loop = asyncio.get_running_loop()
 
     # -- life -----------------------------------------------------------------------------------------------------
 
-    def start(self, link: Link) -> None:
-        """Claim and settle, at first with one lane, whose link is open."""
+    @property
+    def claiming(self) -> bool:
+        """Whether anything may be claimed."""
+        return self._plan.claiming
+
+    @claiming.setter
+    def claiming(self, wanted: bool) -> None:
+        self._plan.claiming = wanted
+
+    def start(self, link: Link, claim_link: Link | None = None) -> None:
+        """Claim and settle. `link` is open; `claim_link`, if there is one, does not wait for the disk and only
+        claims.
+        """
         self.claiming = True
-        self._add_lane(link)
+        if claim_link is not None:
+            self._own.append(claim_link)
+            self._add_lane(claim_link, settles=False)
+        self._add_lane(link, settles=True)
+        self.poke()
 
     async def finish(self) -> None:
         """Hand in everything that has ended or will end; returns when the server has it all. The caller has set
@@ -127,15 +122,13 @@ class ClaimLoop:
             await self._settled.wait()
 
     async def stop(self, within: float) -> None:
-        """End at once; what is not handed in stays unsaid. The first lane's link is left open."""
+        """End at once; what is not handed in stays unsaid. The link given to `start` is left open."""
         self.claiming = False
         if self._timer is not None:
             self._timer.cancel()
-        for lane in self._lanes:
-            lane.cancel()
         if self._lanes:
-            await asyncio.wait(self._lanes, timeout=within)
-        for link in self._links[1:]:
+            await asyncio.wait([asyncio.ensure_future(lane.stop()) for lane in self._lanes], timeout=within)
+        for link in self._own:
             await link.close()
 
     # -- what happens outside ------------------------------------------------------------------------------------
@@ -159,91 +152,45 @@ class ClaimLoop:
 
     def ended(self) -> None:
         """Some jobs have ended, or slots are free."""
-        if self._has_waiting() and len(self._hands.finished) < self._settings.batch:
-            if self._flush_at == math.inf and self._hands.finished:
-                self._flush_at = monotonic() + self._settings.flush_after
-                self._arm()
-            return
-        self.poke()
+        if self._plan.can_wait():
+            self._arm()
+        else:
+            self.poke()
 
     def poke(self) -> None:
-        """Give idle lanes what is due."""
-        while self._waiting or len(self._lanes) < self._settings.connections:
-            turn = self._plan()
-            if turn is None:
-                self._arm()
-                return
-            self._under_way += 1
-            waiting = self._waiting
-            if waiting:
-                waiting.popleft().set_result(turn)
-            else:
-                self._add_lane(self._make_link(), turn)
+        """Give free lanes what is due."""
+        work = 0
+        is_free = False
+        for lane in self._lanes:
+            work += lane.settles
+            if lane.is_free and not self._give(lane):
+                is_free = is_free or lane.settles
+        if not is_free and 0 < work < self._settings.connections:
+            self._maybe_another_lane()
+        self._arm()
 
-    # -- the plan -------------------------------------------------------------------------------------------------
+    def _give(self, lane: Lane) -> bool:
+        turn = self._plan.next(settles=lane.settles)
+        if turn is not None:
+            self._begin(lane, turn)
+        return turn is not None
 
-    def _plan(self) -> Turn | None:
-        if self._isolated:
-            batch = self._isolated.popleft()
-            self._hands.settling.update([job.lease for job in batch])
-            return Turn(batch)
-        hands = self._hands
-        now = monotonic()
-        ended = hands.due()
-        if not ended:
-            self._flush_at = math.inf  # what has ended must wait for the turn that is under way
-        is_dry = not self._has_waiting()
-        settles = ended > 0 and (is_dry or ended >= self._settings.batch or now >= self._flush_at)
-        group = self._due(now, is_dry, settles) if self.claiming else None
-        if group is None and not settles:
-            return None
-        batch = self._collect(now) if ended else []
-        # collecting has measured anew how much should be in hand
-        n = min(hands.want(group), self._settings.batch) if group is not None else 0
-        if group is None or n <= 0:
-            return Turn(batch) if batch else None
-        hands.expected += n
-        group.expected += n
-        urgent, group.urgent = group.urgent, False
-        self.claims_under_way += 1
-        return Turn(batch, group, n, urgent)
+    def _begin(self, lane: Lane, turn: Turn) -> None:
+        self._under_way += 1
+        if turn.group is not None:
+            self.claims_under_way += 1
+        lane.begin(turn)
 
-    def _collect(self, now: float) -> list[Job]:
-        batch = self._hands.collect(self._settings.batch)
-        fits = self._wire.fitting(batch)
-        if fits < len(batch):
-            # what is left of the same lease waits for this turn
-            self._hands.put_back(batch[fits:])
-            batch = batch[:fits]
-        self._flush_at = now + self._settings.flush_after if self._hands.finished else math.inf
-        return batch
-
-    def _due(self, now: float, is_dry: bool, settles: bool) -> Group | None:
-        """The next group to ask for, in rotation."""
-        hands = self._hands
-        groups = self._groups
-        for _ in range(len(groups)):
-            group = groups[0]
-            groups.rotate(-1)
-            want = hands.want(group)
-            # One claim of a group at a time: two would skip over each other's rows, and bring jobs out of order.
-            if want <= 0 or group.expected:
-                continue
-            if group.eager:
-                # not in driblets while there is still something to start
-                if is_dry or 2 * want >= min(hands.most, hands.slots + hands.prefetch):
-                    return group
-            elif group.urgent or now >= group.poll_at or (settles and not self._is_asleep):
-                return group
-        return None
+    def _maybe_another_lane(self) -> None:
+        turn = self._plan.next(settles=True)
+        if turn is not None:
+            link = self._make_link()
+            self._own.append(link)
+            self._begin(self._add_lane(link, settles=True), turn)
 
     def _arm(self) -> None:
         """One timer for whatever is due next by the clock."""
-        due = self._flush_at
-        if self.claiming:
-            for group in self._groups:
-                if not group.eager and group.poll_at < due and not group.expected and self._hands.want(group) > 0:
-                    due = group.poll_at
+        due = self._plan.due_at()
         if self._timer is not None:
             if self._timer.when() == due and not self._timer.cancelled():
                 return
@@ -256,189 +203,83 @@ class ClaimLoop:
         self._timer = None
         self.poke()
 
-    @property
     def _is_asleep(self) -> bool:
         return self.listener is not None and self.listener.asleep
 
     # -- lanes ----------------------------------------------------------------------------------------------------
 
-    def _add_lane(self, link: Link, first: Turn | None = None) -> None:
-        self._links.append(link)
-        self._lanes.append(background(self._lane(link, first), f"lane {len(self._links)}", self._on_crash))
+    def _add_lane(self, link: Link, *, settles: bool) -> Lane:
+        lane = Lane(
+            link,
+            self._wire,
+            settles=settles,
+            worker=lambda: self.worker_id or 0,
+            on_answer=self._answered,
+            on_failure=self._failed,
+            on_unknown=self._on_unknown,
+            on_restored=self.look_again,
+            on_free=self._after,
+            on_crash=self._on_crash,
+        )
+        self._lanes.append(lane)
+        return lane
 
-    async def _lane(self, link: Link, turn: Turn | None) -> None:
-        backoff = Backoff(first=0.05, most=5.0)
-        while True:
-            turn = turn or await self._next_turn()
-            worker = self.worker_id
-            try:
-                await self._take(link, turn)
-                backoff.reset()
-            except InvalidArgument as error:
-                if turn.group is None:
-                    self._isolate(turn.batch, error)
-                else:
-                    # whose fault it is shows when the outcomes travel alone
-                    if turn.batch:
-                        self._isolated.append(turn.batch)
-                    await self._wait_out(error, backoff)
-            except PgQueueError as error:
-                self._hands.put_back(turn.batch)
-                if not await self._recover(link, error, worker, backoff):
-                    return
-            turn = None
-
-    async def _next_turn(self) -> Turn:
-        turn = self._plan()
-        if turn is not None:
-            self._under_way += 1
-            return turn
-        self._arm()
-        self._note_end()
-        future: asyncio.Future[Turn] = self._loop.create_future()
-        self._waiting.append(future)
-        return await future
-
-    async def _take(self, link: Link, turn: Turn) -> None:
-        """One statement and what its answer means. Raises PgQueueError; then neither has the batch been taken in nor
-        anything been claimed that will reach us (the heartbeat gives such jobs back)."""
-        batch, group, n, urgent = turn
-        wire = self._wire
-        problems: list[Problem] = []
-        jobs: list[Job] = []
-        again: list[Job] = []
-        try:
-            if link.connection is None:
-                await link.open()
-            if group is None:
-                problems = wire.problems(await link.fetch(wire.settle_sql, wire.settlement(batch)))
-            else:
-                demand = wire.demand(self.worker_id or 0, group.literal, n, urgent)
-                if batch:
-                    demand.update(wire.settlement(batch))
-                    problems, jobs = wire.turn(await link.fetch(wire.settle_and_claim_sql, demand))
-                else:
-                    jobs = wire.jobs(await link.fetch(wire.claim_sql, demand))
-        finally:
-            self._under_way -= 1
-            self._hands.settled(batch)
-            if group is not None:
-                self._hands.expected -= n
-                group.expected -= n
-                if jobs:
-                    again = self._hands.take(jobs, group)
-                # last: the heartbeat's thread must never see neither the claim nor its leases
-                self.claims_under_way -= 1
-        if batch:
-            self._accepted(batch, problems)
+    def _answered(self, turn: Turn, problems: list[Problem], jobs: list[Job]) -> None:
+        again = self._over(turn, jobs)
         if again:
             self._on_superseded(again)
-        if group is not None:
-            await self._claimed(turn, group, jobs)
+        if jobs:
+            self._on_jobs()
+            if turn.urgent and not turn.batch:
+                # first the handler somebody waits for, which has just been called for; then our books
+                self._loop.call_soon(self._books, turn, problems, jobs)
+                return
+        self._books(turn, problems, jobs)
 
-    async def _recover(self, link: Link, error: PgQueueError, worker: int | None, backoff: Backoff) -> bool:
-        """Whether to go on; not when the worker ends before there is a connection again."""
-        if isinstance(error, ConnectionLost):
-            if backoff.failed:
-                # connecting works and nothing else does: a server that takes no writes, say
-                await asyncio.sleep(backoff.delay())
-            backoff.failed = True
-            try:
-                await link.restore(error)
-            except ConnectionLost:
-                return False
-            self.look_again()
-        elif isinstance(error, UnknownWorker) and worker is not None:
-            await self._on_unknown(worker)
-        else:
-            await self._wait_out(error, backoff)
-        return True
+    def _books(self, turn: Turn, problems: list[Problem], jobs: list[Job]) -> None:
+        if turn.batch:
+            self._settling.answered(turn.batch, problems)
+        if turn.group is not None:
+            self._pace.claimed(turn.group, turn.n, jobs, urgent=turn.urgent, asleep=self._is_asleep())
+            if jobs:
+                self._tell("claimed", jobs=len(jobs))
+            if self.listener is not None:
+                self.listener.rest(self.claiming and self._pace.should_sleep(self._hands, self._groups))
+        self._after()
 
-    async def _wait_out(self, error: PgQueueError, backoff: Backoff) -> None:
-        delay = backoff.delay()
-        level = logging.INFO if isinstance(error, Busy) else logging.ERROR
-        logger.log(level, "trying again in %.2f s: %s", delay, describe(error), extra={"sqlstate": error.sqlstate})
-        await asyncio.sleep(delay)
+    def _failed(self, turn: Turn, error: PgQueueError) -> None:
+        self._over(turn, [])
+        if not isinstance(error, InvalidArgument):
+            self._hands.put_back(turn.batch)
+        elif turn.group is None:
+            self._settling.isolate(turn.batch, error)
+        elif turn.batch:
+            # whose fault it is shows when the outcomes travel alone
+            self._plan.isolated.append(turn.batch)
 
-    # -- settled --------------------------------------------------------------------------------------------------
+    def _over(self, turn: Turn, jobs: list[Job]) -> list[Job]:
+        """The turn is no longer under way. Returns what `hands.take` does."""
+        again: list[Job] = []
+        self._under_way -= 1
+        self._hands.settled(turn.batch)
+        if turn.group is not None:
+            self._hands.expected -= turn.n
+            turn.group.expected -= turn.n
+            if jobs:
+                again = self._hands.take(jobs, turn.group)
+            # last: the heartbeat's thread must never see neither the claim nor its leases
+            self.claims_under_way -= 1
+        return again
 
-    def _accepted(self, batch: list[Job], problems: list[Problem]) -> None:
-        if problems:
-            self._refused(batch, {(lease, job_id): problem for lease, job_id, problem in problems})
-        else:
-            self._hands.accepted(batch)
-        if [job.outcome for job in batch].count("succeeded") < len(batch):
-            self._on_unsuccessful()
-        self._tell("settled", jobs=len(batch) - len(problems))
-
-    def _refused(self, batch: list[Job], problems: dict[tuple[int, int], str]) -> None:
-        busy = [job for job in batch if problems.get((job.lease, job.id)) == "busy"]
-        if busy:
-            self._postponed += len(busy)
-            self._loop.call_later(jittered(_BUSY_AGAIN), self._busy_no_more, busy)
-        stale = [job for job in batch if problems.get((job.lease, job.id), "busy") != "busy"]
-        if stale:
-            # After a lost connection this is how one learns that the first try had arrived.
-            logger.warning(
-                "outcomes refused: the lease is no longer ours, or has them already",
-                extra={"jobs": len(stale), "job_ids": [job.id for job in stale[:20]]},
-            )
-        for job in stale:
-            self._tell("refused", job_id=job.id, problem="stale")
-        self._hands.refused(stale)
-        self._hands.accepted([job for job in batch if (job.lease, job.id) not in problems])
-
-    def _busy_no_more(self, batch: list[Job]) -> None:
-        self._postponed -= len(batch)
-        self._hands.put_back(batch)
+    def _after(self) -> None:
+        """A lane is free, and what it brought has been dealt with."""
         self.poke()
-
-    def _isolate(self, batch: list[Job], error: PgQueueError) -> None:
-        """Something in this batch cannot be stored. Halves are tried until the one job is found, whose outcome then
-        says so.
-        """
-        if len(batch) > 1:
-            middle = len(batch) // 2
-            self._isolated.extend((batch[:middle], batch[middle:]))
-        elif batch and batch[0].id not in self._rewritten:
-            (job,) = batch
-            logger.error(
-                "the outcome cannot be stored, the job fails: %s",
-                describe(error),
-                extra={"job_id": job.id, "kind": job.kind},
-            )
-            self._rewritten.add(job.id)
-            job.settle_as(settlement_of_error(error, "discard"))
-            self._isolated.append(batch)
-        elif batch:
-            (job,) = batch
-            self._rewritten.discard(job.id)
-            logger.error(
-                "not even that can be stored, left to the rescue", extra={"job_id": job.id, "lease": job.lease}
-            )
-            self._hands.accepted(batch)
-        self.poke()
-
-    def _is_settled(self) -> bool:
-        hands = self._hands
-        return not (hands.open or hands.finished or self._under_way or self._isolated or self._postponed)
-
-    def _note_end(self) -> None:
-        """A lane has nothing to do."""
         if self._ending:
             if self._is_settled():
                 self._settled.set()
         elif all(group.seen_empty for group in self._groups) and self._is_settled():
             self._on_idle()
 
-    # -- claimed --------------------------------------------------------------------------------------------------
-
-    async def _claimed(self, turn: Turn, group: Group, jobs: list[Job]) -> None:
-        self._pace.claimed(group, turn.n, jobs, urgent=turn.urgent, asleep=self._is_asleep)
-        if jobs:
-            self._on_jobs()
-            if turn.urgent:
-                await asyncio.sleep(0)  # first the handler somebody waits for, then our books
-            self._tell("claimed", jobs=len(jobs))
-        if self.listener is not None:
-            self.listener.rest(self.claiming and self._pace.should_sleep(self._hands, self._groups))
+    def _is_settled(self) -> bool:
+        hands = self._hands
+        return not (hands.open or hands.finished or self._under_way or self._plan.isolated or self._settling.postponed)

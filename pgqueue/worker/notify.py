@@ -68,6 +68,9 @@ class Listener:
     ) -> None:
         dsn = settings.dsn if settings.listen_dsn is None else settings.listen_dsn
         self.link = Link("listen", dsn, settings, tell, stopping)
+        self.link.prepare = False
+        self.link.on_notice = self._heard
+        self.link.on_lost = self._broken
         self.usable = False
         self.asleep = False
         """The sleeping lock is held."""
@@ -83,10 +86,8 @@ class Listener:
         self._on_change = on_change
         self._on_crash = on_crash
         self._wanted = False
-        self._lock = asyncio.Lock()
         self._something = asyncio.Event()
         self._trouble: PgQueueError | None = None
-        self._reading: int | None = None
         self._used = 0.0
         self._task: asyncio.Task[None] | None = None
         self._echo: tuple[str, asyncio.Future[None]] | None = None
@@ -98,7 +99,6 @@ class Listener:
         self._queues = queues
         await self.link.open()
         if not await self._listen_and_test(sender):
-            self._unread()
             await self.link.close()
             self._tell("polling", why="no echo")
             logger.warning(
@@ -121,7 +121,6 @@ class Listener:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
-        self._unread()
         await self.link.close()
 
     def rest(self, wanted: bool) -> None:
@@ -131,19 +130,16 @@ class Listener:
             self._something.set()
 
     async def run(self, call: Call[T]) -> T:
-        """A statement on this connection, between notifications. Raises PgQueueError; a lost connection is restored
+        """A statement on this connection, among notifications. Raises PgQueueError; a lost connection is restored
         in the background.
         """
-        async with self._lock:
-            self._unread()
-            try:
-                return await self.link.call(call)
-            except ConnectionLost as error:
-                self._broken(error)
-                raise
-            finally:
-                self._used = asyncio.get_running_loop().time()
-                self._read()
+        try:
+            return await self.link.call(call)
+        except ConnectionLost as error:
+            self._broken(error)
+            raise
+        finally:
+            self._used = asyncio.get_running_loop().time()
 
     def sever(self) -> None:
         """From another thread, while the event loop does not move: ends the session on the server, and its locks with
@@ -179,37 +175,10 @@ class Listener:
         return True
 
     async def _listen(self) -> None:
-        connection = self.link.connection
-        if connection is None:
-            raise ConnectionLost("the listen connection is not open")
-        connection.add_notify_handler(lambda notice: self._heard(notice.channel, notice.payload))
         for channel in (self._calls.wake_channel, self._calls.worker_channel):
             statement: LiteralString = f"listen {channel}"
             await self.link.fetch(statement)
         self._used = asyncio.get_running_loop().time()
-        self._read()
-
-    def _read(self) -> None:
-        connection = self.link.connection
-        if connection is None or connection.closed:
-            return
-        self._reading = descriptor = connection.fileno()
-        asyncio.get_running_loop().add_reader(descriptor, self._readable, connection)
-
-    def _unread(self) -> None:
-        # psycopg watches the same descriptor while it waits for an answer, and an event loop keeps one reader for each
-        if self._reading is not None:
-            asyncio.get_running_loop().remove_reader(self._reading)
-            self._reading = None
-
-    def _readable(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        try:
-            connection.pgconn.consume_input()
-            while (notice := connection.pgconn.notifies()) is not None:
-                self._heard(notice.relname.decode(), notice.extra.decode())
-        except psycopg.Error as error:
-            self._unread()
-            self._broken(ConnectionLost(describe(error)))
 
     def _heard(self, channel: str, payload: str) -> None:
         if channel == self._calls.wake_channel:
@@ -285,21 +254,21 @@ class Listener:
 
 
 async def hears_itself(link: Link, sender: Link, calls: Calls) -> bool:
-    """Whether this link is a session of its own, rather than one of a transaction pooler's: LISTEN on it, notify it
-    from another, wait a second.
+    """Whether this link, not open yet, is a session of its own rather than one of a transaction pooler's: LISTEN on it,
+    notify it from another, wait a second.
     """
-    connection = link.connection
-    if connection is None:
-        raise ConnectionLost(f"the {link.role} connection is not open")
+    heard = asyncio.Event()
     token = f"probe {secrets.token_hex(8)}"
+    link.on_notice = lambda _, payload: heard.set() if payload == token else None
+    await link.open()
     channel = calls.worker_channel
     statement: LiteralString = f"listen {channel}"
     await link.fetch(statement)
     try:
         await sender.fetch("select pg_notify(%(channel)s, %(token)s)", {"channel": channel, "token": token})
-        async for notice in connection.notifies(timeout=_ECHO_WITHIN):
-            if notice.payload == token:
-                return True
+        await asyncio.wait_for(heard.wait(), _ECHO_WITHIN)
+    except TimeoutError:
         return False
     finally:
         await link.fetch("unlisten *")
+    return True

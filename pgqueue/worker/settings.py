@@ -66,14 +66,16 @@ class Settings:
     heartbeat_interval: float = 5.0
     """Well below the instance's lost_after (30 s by default)."""
     connections: int = 2
-    """Connections that claim and settle; the second is opened when both have something to do at the same time."""
+    """Connections that settle and claim; the second is opened when both have something to do at the same time. With 2
+    or more there is another one that answers wake-ups, where notifications arrive.
+    """
     prepare: bool = True
     """Prepared statements; switched off by itself when a transaction pooler is noticed."""
-    batch: int = 500
+    batch: int = 1000
     """Most jobs in one claim, most outcomes in one settle."""
     horizon: float = 0.05
     """How many seconds of work to have in hand beyond what is running."""
-    most_in_hand: int = 1000
+    most_in_hand: int = 2000
     flush_after: float = 0.005
     """An outcome waits at most so long for others to travel with it."""
     give_back_after: float = 1.0

@@ -21,6 +21,7 @@ from psycopg.types.string import TextBinaryLoader
 from pgqueue._functions import FUNCTIONS
 from pgqueue._sqlfiles import validate_schema
 from pgqueue.worker.job import COLUMNS, Job
+from pgqueue.worker.line import numbered
 
 __all__ = ["JSON_START", "Problem", "Wire", "adapt"]
 
@@ -59,18 +60,16 @@ def adapt(connection: psycopg.AsyncConnection[Any]) -> None:
 class Wire:
     """Statements and parameters of `claim`, `settle` and `settle_and_claim`, and how to read their answers. No I/O."""
 
-    __slots__ = ("claim_sql", "settle_and_claim_sql", "settle_sql")
+    __slots__ = ("claim", "settle", "settle_and_claim")
 
     def __init__(self, schema: str) -> None:
         # checked: there is nothing in it to quote
         name = cast("LiteralString", validate_schema(schema))  # type: ignore[redundant-cast]
-        self.claim_sql: LiteralString = replace(FUNCTIONS["claim"], columns=_COLUMNS).statement(name)
-        self.settle_sql: LiteralString = replace(FUNCTIONS["settle"], columns=("lease", "job_id", "problem")).statement(
-            name
+        self.claim = numbered(replace(FUNCTIONS["claim"], columns=_COLUMNS).statement(name))
+        self.settle = numbered(replace(FUNCTIONS["settle"], columns=("lease", "job_id", "problem")).statement(name))
+        self.settle_and_claim = numbered(
+            replace(FUNCTIONS["settle_and_claim"], columns=("problem", *_COLUMNS)).statement(name)
         )
-        self.settle_and_claim_sql: LiteralString = replace(
-            FUNCTIONS["settle_and_claim"], columns=("problem", *_COLUMNS)
-        ).statement(name)
 
     @staticmethod
     def demand(worker: int, queues: str, n: int, urgent: bool) -> Params:

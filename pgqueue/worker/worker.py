@@ -31,29 +31,25 @@ from pgqueue.worker.background import background
 from pgqueue.worker.draining import Draining
 from pgqueue.worker.events import Hook, Teller
 from pgqueue.worker.executors import Executors
-from pgqueue.worker.hands import Group, Hands
+from pgqueue.worker.finishing import LAST_WORD, Finishing
+from pgqueue.worker.hands import Hands
 from pgqueue.worker.heartbeat import Heart
-from pgqueue.worker.job import RUNNING, Job
 from pgqueue.worker.link import Link
 from pgqueue.worker.loop import ClaimLoop
 from pgqueue.worker.notify import Listener, hears_itself
 from pgqueue.worker.orders import Orders
 from pgqueue.worker.patrol import Patrol
+from pgqueue.worker.plan import make_groups
 from pgqueue.worker.progress import Progress
 from pgqueue.worker.registration import Registration
 from pgqueue.worker.settings import QueueSpec, Settings, queue_limits
 from pgqueue.worker.signals import handled_signals
 from pgqueue.worker.upkeep import Upkeep
-from pgqueue.worker.wire import Wire, texts
+from pgqueue.worker.wire import Wire
 
 __all__ = ["Ended", "Worker"]
 
 logger = logging.getLogger("pgqueue.worker")
-
-_LAST_WORD = 2.0
-"""Seconds for a last statement when in a hurry."""
-_NOTICE = 0.5
-"""Seconds for sync handlers to see that they are cancelled, after the grace period."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +201,7 @@ class Worker:
             settings,
             Wire(settings.schema),
             self._hands,
-            self._groups(),
+            make_groups(settings.queues, self._hands),
             self._tell,
             make_link=self._make_link,
             has_waiting=self._executors.has_waiting,
@@ -236,18 +232,22 @@ class Worker:
         )
         self._patrol = Patrol(self._hands, self._executors, settings.give_back_after, self._give_back)
 
-    def _groups(self) -> list[Group]:
-        """Those with a limit first: they cannot take every slot."""
-        limits = queue_limits(self.settings.queues)
-        free = [name for name, limit in limits.items() if limit is None]
-        limited = [Group([name], texts([name]), limit) for name, limit in limits.items() if limit is not None]
-        for group in limited:
-            self._hands.limit(group)
-        return [*limited, Group(free, texts(free), None)] if free else limited
-
     def _make_link(self) -> Link:
         link = Link("work", self.settings.dsn, self.settings, self._tell, self._ending, for_jobs=True)
         link.prepare = self._prepare
+        return link
+
+    async def _claim_link(self, is_pooled: bool) -> Link | None:
+        """A connection for claims only, whose commits do not wait for the disk: where it is sure to be a session of our
+        own, for a pooler might give it to others.
+        """
+        if self._listener is None or is_pooled or self.settings.connections < 2:
+            return None
+        link = Link(
+            "claim", self.settings.dsn, self.settings, self._tell, self._ending, for_jobs=True, is_durable=False
+        )
+        link.prepare = self._prepare
+        await link.open()
         return link
 
     def _side_link(self, role: str) -> Link:
@@ -286,7 +286,7 @@ class Worker:
             on_crash=self._give_up,
         )
         self._patrol_task = background(self._patrol.run(), "patrol", self._give_up)
-        self._loop.start(self._link)
+        self._loop.start(self._link, await self._claim_link(is_pooled))
 
     async def _listen(self) -> bool:
         """Whether notifications arrive; then the listener runs."""
@@ -311,7 +311,6 @@ class Worker:
         """
         other = self._make_link()
         try:
-            await other.open()
             return not await hears_itself(other, self._link, self._calls)
         finally:
             await other.close()
@@ -383,39 +382,7 @@ class Worker:
         if self._listener is not None:
             self._listener.rest(False)
         self._give_back()
-        finish = asyncio.create_task(self._loop.finish())
-        try:
-            if await self._finished(finish, self.settings.grace):
-                return
-            self._cancel_running()
-            if await self._finished(finish, _NOTICE):
-                return
-            self._let_go()
-            if not await self._finished(finish, _LAST_WORD):
-                logger.error("ending with outcomes that were not handed in", extra={"jobs": len(self._hands.held)})
-        finally:
-            finish.cancel()
-
-    async def _finished(self, finish: asyncio.Task[None], seconds: float) -> bool:
-        hard = asyncio.create_task(self._hard.wait())
-        await asyncio.wait({finish, hard}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        hard.cancel()
-        return finish.done() or self._hard.is_set()
-
-    def _cancel_running(self) -> None:
-        running = self._running()
-        logger.warning("the grace period is over: cancelling what runs", extra={"jobs": len(running)})
-        for job in running:
-            self._executors.stop(job, "shutdown")
-
-    def _let_go(self) -> None:
-        """Handlers that cannot be stopped end with the process, which is next; their jobs are given back now."""
-        for job in self._running():
-            self._executors.end(job, Settlement("release"))
-        self._loop.poke()
-
-    def _running(self) -> list[Job]:
-        return [job for job in self._hands.held.values() if job.state == RUNNING]
+        await Finishing(self._loop, self._hands, self._executors, self._hard).run(self.settings.grace)
 
     async def _close(self) -> None:
         self._loop.claiming = False
@@ -427,9 +394,9 @@ class Worker:
             await self._draining.stop()
             await self._upkeep.stop()
             await self._heart.stop()
-        await self._loop.stop(_LAST_WORD)
+        await self._loop.stop(LAST_WORD)
         if self._registration is not None:
-            await self._registration.end(_LAST_WORD)
+            await self._registration.end(LAST_WORD)
         await self._executors.close()
         if self._listener is not None:
             await self._listener.stop()

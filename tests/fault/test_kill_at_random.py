@@ -94,7 +94,7 @@ def test_connections_cut_at_random(pg: Database, jobs: Jobs, tmp_path: Path) -> 
             backends = jobs.connection.execute(
                 "select pid from pg_stat_activity where datname = %s and application_name like 'pgqueue%%'", (pg.name,)
             ).fetchall()
-            for (pid,) in chance.sample(backends, k=chance.randint(1, len(backends))):
+            for (pid,) in chance.sample(backends, k=chance.randint(min(1, len(backends)), len(backends))):
                 jobs.connection.execute("select pg_terminate_backend(%s)", (pid,))
         until(lambda: sum(jobs.counts().values()) == len(ids), "every job to be final", 300)
         until(lambda: not jobs.one("select count(*) from pgqueue.lease"), "the last lease to end", 60)

@@ -76,7 +76,7 @@ def test_priorities_and_order(pg: Database, jobs: Jobs) -> None:
     low = [jobs.add("sync_add", {"a": 1, "b": 1}) for _ in range(3)]
     high = [jobs.add("sync_add", {"a": 1, "b": 1}, priority=5) for _ in range(3)]
     with Inside(app, pg.dsn, concurrency=1) as worker:
-        worker.wait("job_ended", count=6)
+        worker.wait("job_started", count=6)
         assert [e.facts["job_id"] for e in worker.seen("job_started")] == [*high, *low]
 
 

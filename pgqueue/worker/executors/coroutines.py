@@ -100,12 +100,12 @@ class Runners:
         reporter = executors.reporter
         full = executors.full
         verbose = reporter.is_verbose
-        began = monotonic()
+        now = began = monotonic()
         while not self._closing:
             if not ready:
                 await self._rest(runner)
                 verbose = reporter.is_verbose
-                began = monotonic()
+                now = began = monotonic()
                 continue
             job = ready.popleft()
             handler = handlers[job.kind]
@@ -115,7 +115,7 @@ class Runners:
             if not handler.is_async:
                 executors.threads.put(job)
                 continue
-            job.started = monotonic()
+            job.started = now  # which is when the one before ended: a clock less to read
             job.state = RUNNING
             job.runner = runner
             runner.job = job
@@ -168,7 +168,7 @@ class Runners:
             if len(finished) >= full or now - began > _SLICE:
                 executors.on_ended()
                 await asyncio.sleep(0)
-                began = monotonic()
+                now = began = monotonic()
 
     async def _rest(self, runner: Runner) -> None:
         runner.wake = self._loop.create_future()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 from pgqueue._json import JsonText
 from pgqueue.context import Context
@@ -94,7 +94,7 @@ def _encoder(task: Task[Any, Any]) -> Callable[[Any], JsonText | None]:
 
     def encode(value: Any) -> JsonText | None:
         # a number says what it is faster than an encoder can be made for it
-        return JsonText(str(value)) if type(value) is int else general(value)
+        return cast(JsonText, str(value)) if type(value) is int else general(value)
 
     return encode
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from queue import SimpleQueue
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from pgqueue._json import JsonText
 from pgqueue.context import ContextHooks
@@ -68,6 +68,12 @@ class Thread:
         return "".join(traceback.format_stack(frame)) if frame is not None else ""
 
 
+class Started(NamedTuple):
+    """Says that a job has begun. It travels with the jobs that have ended, so that it is told before its own end is."""
+
+    job: Job
+
+
 class Threads:
     """The threads of one worker; made when first needed. Everything but `_work` runs on the event loop."""
 
@@ -77,7 +83,7 @@ class Threads:
         self._executors = executors
         self._hooks = hooks
         self._tokens: SimpleQueue[bool] = SimpleQueue()
-        self._ended: deque[Job | Thread] = deque()
+        self._ended: deque[Job | Thread | Started] = deque()
         """Jobs that have ended (in `job.ended`), threads that have nothing more to do."""
         self._told = False
         self._idle = 0
@@ -152,7 +158,7 @@ class Threads:
             job.started = monotonic()
             running_job.set(job)
             if reporter.has_hook:
-                self._on_loop(reporter.started, job)
+                self._hand_back(Started(job))
             before = copy_context()
             settlement, result, job.cause = self._run(job)
             job.took = monotonic() - job.started
@@ -186,7 +192,7 @@ class Threads:
         except Exception as error:
             return settlement_of_error(error, "discard"), None, error
 
-    def _hand_back(self, item: Job | Thread) -> None:
+    def _hand_back(self, item: Job | Thread | Started) -> None:
         self._ended.append(item)
         if not self._told:
             self._told = True
@@ -213,6 +219,9 @@ class Threads:
             if type(item) is Thread:
                 self._idle += 1
                 executors.active -= 1
+                continue
+            if type(item) is Started:
+                executors.reporter.started(item.job)
                 continue
             job = cast("Job", item)
             hands.run_time += job.took
