@@ -105,9 +105,11 @@ class Plan:
         batch = self._hands.collect(self._settings.batch)
         fits = Wire.fitting(batch)
         if fits < len(batch):
-            # what is left of the same lease waits for this turn
-            self._hands.put_back(batch[fits:])
-            batch = batch[:fits]
+            # what is left of the same lease waits for this turn, and other leases for none
+            rest, batch = batch[fits:], batch[:fits]
+            self._hands.put_back(rest)
+            travelling = {job.lease for job in batch}
+            self._hands.settled([job for job in rest if job.lease not in travelling])
         self._flush_at = now + self._settings.flush_after if self._hands.finished else math.inf
         return batch
 
@@ -126,7 +128,11 @@ class Plan:
                 # not in driblets while there is still something to start
                 if may_be_eager and (is_dry or 2 * want >= min(hands.most, hands.slots + hands.prefetch)):
                     return group
-            elif group.urgent or now >= group.poll_at or (settles and not self._is_asleep()):
+            elif group.urgent or now >= group.poll_at:
+                return group
+            elif settles and not (group.seen_empty and self._is_asleep()):
+                # A claim that brought something, though less than asked for, may have met a limit which what is settled
+                # now makes room under; nobody calls for that.
                 return group
         return None
 

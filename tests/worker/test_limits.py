@@ -64,6 +64,17 @@ def test_limit_of_a_queue(pg: Database, jobs: Jobs) -> None:
         worker.wait("job_ended", count=20)
 
 
+def test_room_under_max_running_is_used_at_once(pg: Database, jobs: Jobs) -> None:
+    """A claim that a limit cut short is followed by another with the next settlement, not only by the poll: here that
+    would be 250 polls, and they come seconds apart.
+    """
+    pg.connect().execute("select pgqueue.configure_queue('default', '{\"max_running\": 2}')")
+    jobs.many("nothing", 500)
+    with Inside(app, pg.dsn, concurrency=10, poll_interval=5.0) as worker:
+        worker.wait("job_ended", count=500)
+        assert len(worker.seen("claimed")) >= 250
+
+
 @pytest.mark.parametrize("kind", ["nothing", "sync_nothing"])
 def test_first_come_first_served(pg: Database, jobs: Jobs, kind: str) -> None:
     ids = jobs.many(kind, 3000)

@@ -17,6 +17,7 @@ from pgqueue.worker.hands import Group, Hands
 from pgqueue.worker.job import Job
 from pgqueue.worker.link import connection_string
 from pgqueue.worker.logs import JsonFormatter, PlainFormatter
+from pgqueue.worker.plan import Plan
 from pgqueue.worker.wire import Wire, texts
 
 
@@ -128,6 +129,21 @@ def test_large_results_travel_in_small_batches() -> None:
     jobs[0].settle_as(Settlement("succeeded", result="x" * 9_000_000))  # type: ignore[arg-type]
     assert Wire.fitting(jobs) == 1
     assert Wire.fitting(jobs[3:]) == 2
+
+
+def test_what_does_not_fit_into_a_settlement_stays_due() -> None:
+    """Also that of leases of which nothing travels: nobody would ever take them up again."""
+    hands, group = hands_with([job(1), job(2), job(3, lease=2)])
+    for j in list(hands.ready):
+        hands.end(j, Settlement("succeeded", result="x" * 3_000_000))  # type: ignore[arg-type]
+    plan = Plan(Settings(dsn=""), hands, [group], has_waiting=lambda: False, is_asleep=lambda: False)
+    sent = []
+    while turn := plan.next(settles=True):
+        sent.append([j.id for j in turn.batch])
+        hands.settled(turn.batch)
+        if len(sent) == 1:
+            assert hands.due() == 2
+    assert sent == [[1], [2], [3]]
 
 
 def test_parameters_of_a_settlement() -> None:
