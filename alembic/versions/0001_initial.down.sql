@@ -62,6 +62,7 @@ drop routine if exists
   pgqueue._pick(lanes pgqueue.lane_in_view[], n integer, urgent boolean, OUT picked tid[], OUT first_lane bigint),
   pgqueue._pick_limited(lanes pgqueue.lane_in_view[], n integer, urgent boolean),
   pgqueue._pick_wide(queues text[], n integer, urgent boolean),
+  pgqueue._plain_settings(settings pgqueue.queue),
   pgqueue._queue_settings(name text),
   pgqueue._refuse(code text, message text, hint text),
   pgqueue._rescue_jobs(lease pgqueue.lease, jobs bigint[], attempts smallint[], traits integer[], blamed smallint),

@@ -1162,7 +1162,8 @@ end $$;
 -- source: sql/functions/private/_duty_retention.sql
 -- Upkeep: history past its retention goes. A block whose every job is final and past retention is dropped whole. One that stragglers keep alive for long
 -- (live jobs, queues with a longer retention) is thinned by deleting what is past; one that will be past as a whole before long is waited for, as
--- dropping costs nothing and deleting does. One block a pass: looking through a full block takes a while.
+-- dropping costs nothing and deleting does. One block a pass: looking through a full block takes a while. It is looked through job by job, which ends at the
+-- thousandth that keeps it; a join of jobs with outcomes reads both whole first.
 create function pgqueue._duty_retention() returns bigint
 language plpgsql
 as $$
@@ -1170,6 +1171,8 @@ declare
   v_now timestamptz := pgqueue._now();
   v_last bigint;
   v_block pgqueue.block;
+  v_retention interval;
+  v_own boolean;
   v_table text;
   v_kept record;
   v_done bigint := 0;
@@ -1180,15 +1183,15 @@ begin
   if not found then
     return pgqueue._thin(null, null);
   end if;
+  select c.retention, exists (select from pgqueue.queue q where q.retention is not null) into v_retention, v_own from pgqueue.config c;
   select count(*) as rows, bool_or(k.until is null) as live, max(k.until) as until into v_kept
   from (
-    select o.finished_at + coalesce(q.retention, c.retention) as until
-    from pgqueue.job j
-    cross join pgqueue.config c
-    left join pgqueue.queue q on q.name = j.queue
-    left join pgqueue.outcome o on o.job_id = j.id and o.job_id >= v_block.low and o.job_id < v_block.high
-    where j.id >= v_block.low and j.id < v_block.high
-      and (o.job_id is null or o.finished_at + coalesce(q.retention, c.retention) > v_now)
+    select o.until
+    from (select j.id, j.queue from pgqueue.job j where j.id >= v_block.low and j.id < v_block.high order by j.id) j
+    left join lateral (
+      select o.finished_at + coalesce(case when v_own then (select q.retention from pgqueue.queue q where q.name = j.queue) end, v_retention) as until
+      from pgqueue.outcome o where o.job_id = j.id and o.job_id >= v_block.low and o.job_id < v_block.high offset 0) o on true
+    where o.until is null or o.until > v_now
     limit 1000) k;
   if v_kept.rows > 0 then
     if v_kept.live or v_kept.until > v_now + (select c.block_age from pgqueue.config c) then
@@ -2023,6 +2026,15 @@ begin
   return v_picked;
 end $$;
 
+-- source: sql/functions/private/_plain_settings.sql
+-- What a claim of a plain lane has to know of its queue, in one number: what the lease is to forget, plus 4 when attempts or timeouts have a setting of their own;
+-- -1 when the queue is paused or limited, and so not plain. Inlined: keep it one expression.
+create function pgqueue._plain_settings(settings pgqueue.queue) returns integer
+language sql stable
+return case
+  when (settings).paused_at is not null or (settings).max_running is not null then -1
+  else pgqueue._forget((settings).history) + case when (settings).timeout is null and (settings).max_attempts is null then 0 else 4 end end;
+
 -- source: sql/functions/private/_queue_settings.sql
 -- The settings of a queue as one object, defaults where it has no own.
 create function pgqueue._queue_settings(name text) returns jsonb
@@ -2103,7 +2115,7 @@ end $$;
 -- misses none; it is held until the claim's transaction ends, which a worker's does at once.
 --
 -- While a session pins a snapshot, leases that have ended stay in the way. So the sum starts from a cursor (see _cursor): the oldest lease of the queue that was there at the last
--- look. Younger ones have greater numbers, as they are drawn under the limiter. A sweep finds what was claimed before there was one. The cursor is
+-- look, or the number (see _lease_number) that had been drawn last. Younger ones have greater numbers, as they are drawn under the limiter. A sweep finds what was claimed before there was one. The cursor is
 -- kept under a priority that no lane has any use for, lest it share a setting with a lane of its own queue.
 create function pgqueue._room(queue text, max_running integer) returns integer
 language plpgsql
@@ -2111,20 +2123,24 @@ as $$
 declare
   c_apart constant integer := -30000;
   v_start float8 := date_part('epoch', clock_timestamp());
-  v_cursor record;
-  v_sweep boolean;
   v_first bigint;
   v_running bigint;
+  v_expires float8;
 begin
   if max_running is null then
     return 2147483647;
   end if;
-  select * into v_cursor from pgqueue._cursor('room', _room.queue, c_apart);
-  v_sweep := v_start >= v_cursor.expires;
-  select min(l.id), coalesce(sum(cardinality(l.job_ids)), 0) into v_first, v_running
-  from pgqueue.lease l where l.queue = _room.queue and l.id >= case when v_sweep then 0 else v_cursor.floor end;
-  perform pgqueue._set_cursor('room', _room.queue, c_apart, coalesce(v_first, (select s.last_value from pgqueue.lease_id s)),
-    case when v_sweep then v_start end, v_cursor.expires);
+  with cursor as materialized (
+    select pgqueue._floor_of(s.text, s.owner) as floor, pgqueue._expiry_of(s.text, s.owner) as expires
+    from (
+      select current_setting(pgqueue._cursor_name('room', _room.queue, c_apart), true) as text,
+        pgqueue._cursor_owner('room', _room.queue, c_apart) as owner) s)
+  select min(l.id), coalesce(sum(cardinality(l.job_ids)), 0), (select c.expires from cursor c) into v_first, v_running, v_expires
+  from pgqueue.lease l
+  where l.queue = _room.queue and l.id >= (select case when v_start >= c.expires then 0 else c.floor end from cursor c);
+  perform set_config(pgqueue._cursor_name('room', queue, c_apart),
+    pgqueue._cursor_text('room', queue, c_apart, coalesce(v_first, (select s.last_value << 16 from pgqueue.lease_id s)),
+      case when v_start >= v_expires then pgqueue._sweep_again(v_start) else v_expires end), false);
   return greatest(max_running - v_running, 0);
 end $$;
 
@@ -2406,37 +2422,44 @@ begin
 end $$;
 
 -- source: sql/functions/private/_thin.sql
--- Deletes jobs that are final and past retention from one block, or, without a range, from what the default partitions hold. Bounded. The deletes name the range
--- beside the array, since an array alone would be looked for in every block.
+-- Deletes jobs that are final and past retention from one block, or, without a range, from what the default partitions hold. Bounded. Outcomes are walked in the
+-- order of their ids, and a job row is looked up only for one that is old enough for the shortest retention there is: so that a block in which
+-- nothing is due costs one walk. The deletes name the range beside the array, since an array alone would be looked for in every block.
 create function pgqueue._thin(low bigint, high bigint) returns bigint
 language plpgsql
 as $$
 declare
+  v_now timestamptz := pgqueue._now();
+  v_retention interval;
+  v_until timestamptz;
   v_jobs bigint[];
   v_first bigint;
   v_last bigint;
 begin
+  select c.retention into v_retention from pgqueue.config c;
+  select max(v_now - r.retention) into v_until
+  from (select v_retention as retention union all select q.retention from pgqueue.queue q where q.retention is not null) r;
   if low is null then
     v_jobs := array(
-      select o.job_id from pgqueue.outcome_default o
-      join pgqueue.job_default j on j.id = o.job_id
-      cross join pgqueue.config c
-      left join pgqueue.queue q on q.name = j.queue
-      where o.finished_at + coalesce(q.retention, c.retention) <= pgqueue._now() order by o.job_id limit 10000);
+      select o.job_id
+      from (select o.job_id, o.finished_at from pgqueue.outcome_default o where o.finished_at <= v_until order by o.job_id) o
+      cross join lateral (select j.queue from pgqueue.job_default j where j.id = o.job_id offset 0) j
+      where o.finished_at + coalesce((select q.retention from pgqueue.queue q where q.name = j.queue), v_retention) <= v_now
+      limit 10000);
   else
     v_jobs := array(
-      select o.job_id from pgqueue.outcome o
-      join pgqueue.job j on j.id = o.job_id and j.id >= _thin.low and j.id < _thin.high
-      cross join pgqueue.config c
-      left join pgqueue.queue q on q.name = j.queue
-      where o.job_id >= _thin.low and o.job_id < _thin.high
-        and o.finished_at + coalesce(q.retention, c.retention) <= pgqueue._now() order by o.job_id limit 10000);
+      select o.job_id
+      from (
+        select o.job_id, o.finished_at from pgqueue.outcome o
+        where o.job_id >= _thin.low and o.job_id < _thin.high and o.finished_at <= v_until order by o.job_id) o
+      cross join lateral (select j.queue from pgqueue.job j where j.id = o.job_id and j.id >= _thin.low and j.id < _thin.high offset 0) j
+      where o.finished_at + coalesce((select q.retention from pgqueue.queue q where q.name = j.queue), v_retention) <= v_now
+      limit 10000);
   end if;
   if cardinality(v_jobs) = 0 then
     return 0;
   end if;
-  v_first := v_jobs[1];
-  v_last := v_jobs[cardinality(v_jobs)];
+  select min(i), max(i) into v_first, v_last from unnest(v_jobs) i;
   delete from pgqueue.attempt_error e where e.job_id between v_first and v_last and e.job_id = any(v_jobs);
   delete from pgqueue.outcome o where o.job_id between v_first and v_last and o.job_id = any(v_jobs);
   delete from pgqueue.job j where j.id between v_first and v_last and j.id = any(v_jobs);
@@ -2686,14 +2709,22 @@ as $$
 #variable_conflict use_column
 declare
   v_clock float8 := date_part('epoch', clock_timestamp());
-  v_setting text := current_setting('pgqueue.view', true);
+  v_setting text := coalesce(current_setting('pgqueue.view', true), '');
   v_wide boolean := cardinality(queues) > 8 or v_setting <> '';
   v_window text[];
+  v_highest smallint;
+  v_grouped boolean;
+  v_settings integer;
   v_known boolean;
   v_suspects boolean;
   v_lanes pgqueue.lane_in_view[];
-  v_lane pgqueue.lane_in_view;
   v_alone boolean;
+  v_queue text;
+  v_priority smallint;
+  v_floor bigint;
+  v_expires float8;
+  v_forget smallint;
+  v_special boolean;
   v_swept float8;
   v_picked tid[];
   v_older tid[];
@@ -2705,15 +2736,20 @@ declare
   v_high bigint;
   v_spent smallint;
 begin
-  if v_wide and not urgent and v_setting <> '' then
-    v_window := pgqueue._window(v_setting, queues, v_clock);
+  if v_wide then
+    if not urgent and v_setting <> '' then
+      v_window := pgqueue._window(v_setting, queues, v_clock);
+    end if;
+    select exists (select from pgqueue.worker w where w.id = claim.worker), exists (select from pgqueue.suspect),
+      case when v_window is not null then array(select l from pgqueue._lane(v_window[1], v_window[2]::smallint) l) end
+    into v_known, v_suspects, v_lanes;
+  else
+    -- All there is to know when the first queue is the only one and has one lane.
+    select exists (select from pgqueue.worker w where w.id = claim.worker), exists (select from pgqueue.suspect),
+      min(l.priority), max(l.priority), bool_or(l.grouped), (select pgqueue._plain_settings(q) from pgqueue.queue q where q.name = queues[1])
+    into v_known, v_suspects, v_priority, v_highest, v_grouped, v_settings
+    from pgqueue.lane l where l.queue = queues[1];
   end if;
-  select exists (select from pgqueue.worker w where w.id = claim.worker),
-    case when exists (select from pgqueue.suspect) then exists (select from pgqueue.suspect s where s.queue = any(queues)) else false end,
-    case
-      when v_wide is not true then array(select l from pgqueue._lanes(queues) l)
-      when v_window is not null then array(select l from pgqueue._lane(v_window[1], v_window[2]::smallint) l) end
-  into v_known, v_suspects, v_lanes;
   if not coalesce(v_known and n between 1 and 10000 and array_ndims(queues) = 1 and array_position(queues, null) is null, false) then
     perform pgqueue._check_claim(worker, queues, n);
   end if;
@@ -2725,28 +2761,45 @@ begin
     end if;
   end if;
 
-  v_lane := v_lanes[1];
-  v_alone := cardinality(v_lanes) = 1 and not v_lane.grouped and v_lane.max_running is null;
+  v_alone := cardinality(queues) = 1 and v_priority = v_highest and not v_grouped and coalesce(v_settings, 0) >= 0;
+  if v_alone then
+    v_queue := queues[1];
+    v_setting := current_setting(pgqueue._cursor_name('ready', v_queue, v_priority), true);
+    v_floor := pgqueue._floor_of(v_setting, pgqueue._cursor_owner('ready', v_queue, v_priority));
+    v_expires := pgqueue._expiry_of(v_setting, pgqueue._cursor_owner('ready', v_queue, v_priority));
+    v_forget := coalesce(v_settings & 3, 0);
+    v_special := v_settings & 4 <> 0;
+  elsif not v_wide then
+    v_lanes := array(select l from pgqueue._lanes(queues) l);
+  elsif v_lanes[1].max_running is null then
+    v_alone := v_lanes[1].queue is not null;
+    v_queue := v_lanes[1].queue;
+    v_priority := v_lanes[1].priority;
+    v_floor := v_lanes[1].floor;
+    v_expires := v_lanes[1].expires;
+    v_forget := v_lanes[1].forget;
+    v_special := v_lanes[1].special;
+  end if;
   if v_alone then
     -- From the cursor first. A sweep from the start follows when the cursor has expired, so that what was committed late with an earlier turn is
     -- found, and goes first when full scans from the cursor would put it off for ever. Who is urgent sweeps only for want of anything else.
-    if v_clock > v_lane.expires + 1 and not urgent then
+    if v_clock > v_expires + 1 and not urgent then
       v_swept := v_clock;
-      v_lane.floor := 0;
+      v_floor := 0;
     end if;
     select array_agg(r.ctid), min(r.seq) into v_picked, v_first
     from (
       select r.ctid, r.seq from pgqueue.ready r
-      where r.queue = v_lane.queue and r.priority = v_lane.priority and r.seq >= v_lane.floor
+      where r.queue = v_queue and r.priority = v_priority and r.seq >= v_floor
       order by r.seq limit n for update skip locked) r;
     if coalesce(cardinality(v_picked), 0) < n then
       if v_wide then
         v_alone := false;
-      elsif v_lane.floor > 0 and (urgent and v_picked is null or not urgent and v_clock > v_lane.expires) then
+      elsif v_floor > 0 and (urgent and v_picked is null or not urgent and v_clock > v_expires) then
         v_swept := date_part('epoch', clock_timestamp());
         v_older := array(
           select r.ctid from pgqueue.ready r
-          where r.queue = v_lane.queue and r.priority = v_lane.priority and r.seq < v_lane.floor
+          where r.queue = v_queue and r.priority = v_priority and r.seq < v_floor
           order by r.seq limit n - coalesce(cardinality(v_picked), 0) for update skip locked);
         v_picked := v_older || v_picked;
       end if;
@@ -2758,10 +2811,10 @@ begin
     end if;
     if v_first is not null then
       if v_swept is not null then
-        v_lane.expires := pgqueue._sweep_again(v_swept);
+        v_expires := pgqueue._sweep_again(v_swept);
       end if;
-      v_setting := set_config(pgqueue._cursor_name('ready', v_lane.queue, v_lane.priority),
-        pgqueue._cursor_text('ready', v_lane.queue, v_lane.priority, v_first, v_lane.expires), false);
+      v_setting := set_config(pgqueue._cursor_name('ready', v_queue, v_priority),
+        pgqueue._cursor_text('ready', v_queue, v_priority, v_first, v_expires), false);
     end if;
   elsif v_wide or cardinality(v_lanes) > 32 then
     v_picked := pgqueue._pick_wide(queues, n, urgent);
@@ -2782,16 +2835,16 @@ begin
       from (select * from taken order by case when attempt = 0 then job_id else seq end) t),
     held as (
       insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
-      select pgqueue._lease_number(), claim.worker, pgqueue._now(), v_lane.forget, v_lane.queue, l.jobs, l.attempts, case when l.any <> 0 then l.traits end
+      select pgqueue._lease_number(), claim.worker, pgqueue._now(), v_forget, v_queue, l.jobs, l.attempts, case when l.any <> 0 then l.traits end
       from listed l
       returning id)
     select array[h.id], l.jobs, l.any, l.low, l.high, l.spent into v_leases, v_jobs, v_any, v_low, v_high, v_spent
     from listed l cross join held h;
   else
-    select t.leases, t.jobs, t.any_, t.low, t.high, t.spent, t.special into v_leases, v_jobs, v_any, v_low, v_high, v_spent, v_lane.special
+    select t.leases, t.jobs, t.any_, t.low, t.high, t.spent, t.special into v_leases, v_jobs, v_any, v_low, v_high, v_spent, v_special
     from pgqueue._take(worker, v_picked) t;
   end if;
-  if cardinality(v_leases) > 1 or v_spent > 0 or v_lane.special or v_any & 112 <> 0 then
+  if cardinality(v_leases) > 1 or v_spent > 0 or v_special or v_any & 112 <> 0 then
     if v_any & 16 <> 0 then
       v_leases := pgqueue._drop_expired(v_leases);
     end if;

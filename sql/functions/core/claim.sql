@@ -39,14 +39,22 @@ as $$
 #variable_conflict use_column
 declare
   v_clock float8 := date_part('epoch', clock_timestamp());
-  v_setting text := current_setting('pgqueue.view', true);
+  v_setting text := coalesce(current_setting('pgqueue.view', true), '');
   v_wide boolean := cardinality(queues) > 8 or v_setting <> '';
   v_window text[];
+  v_highest smallint;
+  v_grouped boolean;
+  v_settings integer;
   v_known boolean;
   v_suspects boolean;
   v_lanes pgqueue.lane_in_view[];
-  v_lane pgqueue.lane_in_view;
   v_alone boolean;
+  v_queue text;
+  v_priority smallint;
+  v_floor bigint;
+  v_expires float8;
+  v_forget smallint;
+  v_special boolean;
   v_swept float8;
   v_picked tid[];
   v_older tid[];
@@ -58,15 +66,20 @@ declare
   v_high bigint;
   v_spent smallint;
 begin
-  if v_wide and not urgent and v_setting <> '' then
-    v_window := pgqueue._window(v_setting, queues, v_clock);
+  if v_wide then
+    if not urgent and v_setting <> '' then
+      v_window := pgqueue._window(v_setting, queues, v_clock);
+    end if;
+    select exists (select from pgqueue.worker w where w.id = claim.worker), exists (select from pgqueue.suspect),
+      case when v_window is not null then array(select l from pgqueue._lane(v_window[1], v_window[2]::smallint) l) end
+    into v_known, v_suspects, v_lanes;
+  else
+    -- All there is to know when the first queue is the only one and has one lane.
+    select exists (select from pgqueue.worker w where w.id = claim.worker), exists (select from pgqueue.suspect),
+      min(l.priority), max(l.priority), bool_or(l.grouped), (select pgqueue._plain_settings(q) from pgqueue.queue q where q.name = queues[1])
+    into v_known, v_suspects, v_priority, v_highest, v_grouped, v_settings
+    from pgqueue.lane l where l.queue = queues[1];
   end if;
-  select exists (select from pgqueue.worker w where w.id = claim.worker),
-    case when exists (select from pgqueue.suspect) then exists (select from pgqueue.suspect s where s.queue = any(queues)) else false end,
-    case
-      when v_wide is not true then array(select l from pgqueue._lanes(queues) l)
-      when v_window is not null then array(select l from pgqueue._lane(v_window[1], v_window[2]::smallint) l) end
-  into v_known, v_suspects, v_lanes;
   if not coalesce(v_known and n between 1 and 10000 and array_ndims(queues) = 1 and array_position(queues, null) is null, false) then
     perform pgqueue._check_claim(worker, queues, n);
   end if;
@@ -78,28 +91,45 @@ begin
     end if;
   end if;
 
-  v_lane := v_lanes[1];
-  v_alone := cardinality(v_lanes) = 1 and not v_lane.grouped and v_lane.max_running is null;
+  v_alone := cardinality(queues) = 1 and v_priority = v_highest and not v_grouped and coalesce(v_settings, 0) >= 0;
+  if v_alone then
+    v_queue := queues[1];
+    v_setting := current_setting(pgqueue._cursor_name('ready', v_queue, v_priority), true);
+    v_floor := pgqueue._floor_of(v_setting, pgqueue._cursor_owner('ready', v_queue, v_priority));
+    v_expires := pgqueue._expiry_of(v_setting, pgqueue._cursor_owner('ready', v_queue, v_priority));
+    v_forget := coalesce(v_settings & 3, 0);
+    v_special := v_settings & 4 <> 0;
+  elsif not v_wide then
+    v_lanes := array(select l from pgqueue._lanes(queues) l);
+  elsif v_lanes[1].max_running is null then
+    v_alone := v_lanes[1].queue is not null;
+    v_queue := v_lanes[1].queue;
+    v_priority := v_lanes[1].priority;
+    v_floor := v_lanes[1].floor;
+    v_expires := v_lanes[1].expires;
+    v_forget := v_lanes[1].forget;
+    v_special := v_lanes[1].special;
+  end if;
   if v_alone then
     -- From the cursor first. A sweep from the start follows when the cursor has expired, so that what was committed late with an earlier turn is
     -- found, and goes first when full scans from the cursor would put it off for ever. Who is urgent sweeps only for want of anything else.
-    if v_clock > v_lane.expires + 1 and not urgent then
+    if v_clock > v_expires + 1 and not urgent then
       v_swept := v_clock;
-      v_lane.floor := 0;
+      v_floor := 0;
     end if;
     select array_agg(r.ctid), min(r.seq) into v_picked, v_first
     from (
       select r.ctid, r.seq from pgqueue.ready r
-      where r.queue = v_lane.queue and r.priority = v_lane.priority and r.seq >= v_lane.floor
+      where r.queue = v_queue and r.priority = v_priority and r.seq >= v_floor
       order by r.seq limit n for update skip locked) r;
     if coalesce(cardinality(v_picked), 0) < n then
       if v_wide then
         v_alone := false;
-      elsif v_lane.floor > 0 and (urgent and v_picked is null or not urgent and v_clock > v_lane.expires) then
+      elsif v_floor > 0 and (urgent and v_picked is null or not urgent and v_clock > v_expires) then
         v_swept := date_part('epoch', clock_timestamp());
         v_older := array(
           select r.ctid from pgqueue.ready r
-          where r.queue = v_lane.queue and r.priority = v_lane.priority and r.seq < v_lane.floor
+          where r.queue = v_queue and r.priority = v_priority and r.seq < v_floor
           order by r.seq limit n - coalesce(cardinality(v_picked), 0) for update skip locked);
         v_picked := v_older || v_picked;
       end if;
@@ -111,10 +141,10 @@ begin
     end if;
     if v_first is not null then
       if v_swept is not null then
-        v_lane.expires := pgqueue._sweep_again(v_swept);
+        v_expires := pgqueue._sweep_again(v_swept);
       end if;
-      v_setting := set_config(pgqueue._cursor_name('ready', v_lane.queue, v_lane.priority),
-        pgqueue._cursor_text('ready', v_lane.queue, v_lane.priority, v_first, v_lane.expires), false);
+      v_setting := set_config(pgqueue._cursor_name('ready', v_queue, v_priority),
+        pgqueue._cursor_text('ready', v_queue, v_priority, v_first, v_expires), false);
     end if;
   elsif v_wide or cardinality(v_lanes) > 32 then
     v_picked := pgqueue._pick_wide(queues, n, urgent);
@@ -135,16 +165,16 @@ begin
       from (select * from taken order by case when attempt = 0 then job_id else seq end) t),
     held as (
       insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
-      select pgqueue._lease_number(), claim.worker, pgqueue._now(), v_lane.forget, v_lane.queue, l.jobs, l.attempts, case when l.any <> 0 then l.traits end
+      select pgqueue._lease_number(), claim.worker, pgqueue._now(), v_forget, v_queue, l.jobs, l.attempts, case when l.any <> 0 then l.traits end
       from listed l
       returning id)
     select array[h.id], l.jobs, l.any, l.low, l.high, l.spent into v_leases, v_jobs, v_any, v_low, v_high, v_spent
     from listed l cross join held h;
   else
-    select t.leases, t.jobs, t.any_, t.low, t.high, t.spent, t.special into v_leases, v_jobs, v_any, v_low, v_high, v_spent, v_lane.special
+    select t.leases, t.jobs, t.any_, t.low, t.high, t.spent, t.special into v_leases, v_jobs, v_any, v_low, v_high, v_spent, v_special
     from pgqueue._take(worker, v_picked) t;
   end if;
-  if cardinality(v_leases) > 1 or v_spent > 0 or v_lane.special or v_any & 112 <> 0 then
+  if cardinality(v_leases) > 1 or v_spent > 0 or v_special or v_any & 112 <> 0 then
     if v_any & 16 <> 0 then
       v_leases := pgqueue._drop_expired(v_leases);
     end if;

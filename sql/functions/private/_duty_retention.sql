@@ -1,6 +1,7 @@
 -- Upkeep: history past its retention goes. A block whose every job is final and past retention is dropped whole. One that stragglers keep alive for long
 -- (live jobs, queues with a longer retention) is thinned by deleting what is past; one that will be past as a whole before long is waited for, as
--- dropping costs nothing and deleting does. One block a pass: looking through a full block takes a while.
+-- dropping costs nothing and deleting does. One block a pass: looking through a full block takes a while. It is looked through job by job, which ends at the
+-- thousandth that keeps it; a join of jobs with outcomes reads both whole first.
 create function pgqueue._duty_retention() returns bigint
 language plpgsql
 as $$
@@ -8,6 +9,8 @@ declare
   v_now timestamptz := pgqueue._now();
   v_last bigint;
   v_block pgqueue.block;
+  v_retention interval;
+  v_own boolean;
   v_table text;
   v_kept record;
   v_done bigint := 0;
@@ -18,15 +21,15 @@ begin
   if not found then
     return pgqueue._thin(null, null);
   end if;
+  select c.retention, exists (select from pgqueue.queue q where q.retention is not null) into v_retention, v_own from pgqueue.config c;
   select count(*) as rows, bool_or(k.until is null) as live, max(k.until) as until into v_kept
   from (
-    select o.finished_at + coalesce(q.retention, c.retention) as until
-    from pgqueue.job j
-    cross join pgqueue.config c
-    left join pgqueue.queue q on q.name = j.queue
-    left join pgqueue.outcome o on o.job_id = j.id and o.job_id >= v_block.low and o.job_id < v_block.high
-    where j.id >= v_block.low and j.id < v_block.high
-      and (o.job_id is null or o.finished_at + coalesce(q.retention, c.retention) > v_now)
+    select o.until
+    from (select j.id, j.queue from pgqueue.job j where j.id >= v_block.low and j.id < v_block.high order by j.id) j
+    left join lateral (
+      select o.finished_at + coalesce(case when v_own then (select q.retention from pgqueue.queue q where q.name = j.queue) end, v_retention) as until
+      from pgqueue.outcome o where o.job_id = j.id and o.job_id >= v_block.low and o.job_id < v_block.high offset 0) o on true
+    where o.until is null or o.until > v_now
     limit 1000) k;
   if v_kept.rows > 0 then
     if v_kept.live or v_kept.until > v_now + (select c.block_age from pgqueue.config c) then
