@@ -1437,6 +1437,12 @@ begin
   return cardinality((lease).job_ids);
 end $$;
 
+-- source: sql/functions/private/_has_window.sql
+-- Whether the window that _pick_wide remembers, expired or not, is one for these queues. Inlined: keep it one expression.
+create function pgqueue._has_window(setting text, queues text[]) returns boolean
+language sql immutable
+return split_part(setting, E'\x1e', 1) = hash_array_extended(queues, 0)::text;
+
 -- source: sql/functions/private/_in_ready.sql
 -- The row of a job in ready, if it is there: at its first turn it stands in the lane and at the number its job row says, later under its id. Inlined, so
 -- that it sees what its caller's statement sees: keep it one plain query. The lateral query with its offset says that the lane is known: without it the planner
@@ -1970,7 +1976,8 @@ declare
   c_window constant integer := 256;
   c_step constant integer := 8;
   v_clock float8 := date_part('epoch', clock_timestamp());
-  v_setting text := current_setting('pgqueue.view', true);
+  v_whose text := hash_array_extended(queues, 0)::text;
+  v_setting text := coalesce(current_setting('pgqueue.view', true), '');
   v_hint text[];
   v_at integer := 3;
   v_lanes pgqueue.lane_in_view[];
@@ -1999,7 +2006,7 @@ begin
       if cardinality(v_picked) > 0 then
         -- Short of n: the jobs there are, and the whole list next time.
         perform set_config('pgqueue.view', case
-          when cardinality(v_picked) < n then '-'
+          when cardinality(v_picked) < n then v_whose || E'\x1e0'
           else array_to_string(v_hint[1:2] || v_hint[v_at + v_first::integer - 1:], E'\x1e') end, false);
         return v_picked;
       end if;
@@ -2015,12 +2022,14 @@ begin
   end if;
   select p.picked, p.first_lane into v_picked, v_first from pgqueue._pick(v_lanes, n, urgent) p;
   if cardinality(v_lanes) <= 32 or exists (select from unnest(v_lanes) l where l.grouped or l.max_running is not null) then
-    perform set_config('pgqueue.view', '', false);
+    if pgqueue._has_window(v_setting, queues) then
+      perform set_config('pgqueue.view', '', false);
+    end if;
   elsif v_first is null or urgent then
-    perform set_config('pgqueue.view', '-', false);
+    perform set_config('pgqueue.view', v_whose || E'\x1e0', false);
   else
     perform set_config('pgqueue.view', array_to_string(
-      array[hash_array_extended(queues, 0)::text, (v_clock + greatest(0.05, 11 * (date_part('epoch', clock_timestamp()) - v_clock)))::text]
+      array[v_whose, (v_clock + greatest(0.05, 11 * (date_part('epoch', clock_timestamp()) - v_clock)))::text]
         || array(select l.queue || E'\x1f' || l.priority::text from unnest(v_lanes[v_first:v_first + c_window - 1]) l), E'\x1e'), false);
   end if;
   return v_picked;
@@ -2360,10 +2369,11 @@ return date_part('epoch', clock_timestamp()) + greatest(0.2, 10 * (date_part('ep
 
 -- source: sql/functions/private/_take.sql
 -- Takes the picked rows out of ready and leases them, one lease per queue. Returns the leases and what claim has to know of their jobs. Who is at a first
--- attempt starts in the order of enqueueing, though a group or a time may have kept it.
+-- attempt starts in the order of enqueueing, though a group or a time may have kept it; of one priority, the leases' numbers follow the order of the queues.
 create function pgqueue._take(
   in worker bigint,
   in picked tid[],
+  in queues text[],
   out leases bigint[],
   out jobs bigint[],
   out any_ integer,
@@ -2383,9 +2393,10 @@ begin
     from (select * from taken order by priority desc, case when attempt = 0 then job_id else seq end) t group by t.queue),
   held as (
     insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
-    select pgqueue._lease_number(), _take.worker, pgqueue._now(), pgqueue._forget(q.history), l.queue, l.jobs, l.attempts,
+    select pgqueue._lease_number(), _take.worker, pgqueue._now(), pgqueue._forget(l.history), l.queue, l.jobs, l.attempts,
       case when l.any_ <> 0 then l.traits end
-    from listed l left join pgqueue.queue q on q.name = l.queue
+    from (
+      select l.*, q.history from listed l left join pgqueue.queue q on q.name = l.queue order by array_position(queues, l.queue)) l
     returning id)
   select (select array_agg(h.id) from held h), (select l.jobs from listed l limit 1), bit_or(l.any_), min(l.low), max(l.high), max(l.spent),
     bool_or(q.timeout is not null or q.max_attempts is not null)
@@ -2557,7 +2568,7 @@ end $$;
 create function pgqueue._window(setting text, queues text[], clock float8) returns text[]
 language sql immutable
 return case
-  when split_part(setting, E'\x1e', 1) = hash_array_extended(queues, 0)::text and split_part(setting, E'\x1e', 2)::float8 > clock
+  when pgqueue._has_window(setting, queues) and split_part(setting, E'\x1e', 2)::float8 > clock
   then string_to_array(split_part(setting, E'\x1e', 3), E'\x1f') end;
 
 -- source: sql/functions/private/_withdraw.sql
@@ -2710,7 +2721,7 @@ as $$
 declare
   v_clock float8 := date_part('epoch', clock_timestamp());
   v_setting text := coalesce(current_setting('pgqueue.view', true), '');
-  v_wide boolean := cardinality(queues) > 8 or v_setting <> '';
+  v_wide boolean := cardinality(queues) > 8 or v_setting <> '' and pgqueue._has_window(v_setting, queues);
   v_window text[];
   v_highest smallint;
   v_grouped boolean;
@@ -2842,7 +2853,7 @@ begin
     from listed l cross join held h;
   else
     select t.leases, t.jobs, t.any_, t.low, t.high, t.spent, t.special into v_leases, v_jobs, v_any, v_low, v_high, v_spent, v_special
-    from pgqueue._take(worker, v_picked) t;
+    from pgqueue._take(worker, v_picked, queues) t;
   end if;
   if cardinality(v_leases) > 1 or v_spent > 0 or v_special or v_any & 112 <> 0 then
     if v_any & 16 <> 0 then

@@ -40,7 +40,7 @@ as $$
 declare
   v_clock float8 := date_part('epoch', clock_timestamp());
   v_setting text := coalesce(current_setting('pgqueue.view', true), '');
-  v_wide boolean := cardinality(queues) > 8 or v_setting <> '';
+  v_wide boolean := cardinality(queues) > 8 or v_setting <> '' and pgqueue._has_window(v_setting, queues);
   v_window text[];
   v_highest smallint;
   v_grouped boolean;
@@ -172,7 +172,7 @@ begin
     from listed l cross join held h;
   else
     select t.leases, t.jobs, t.any_, t.low, t.high, t.spent, t.special into v_leases, v_jobs, v_any, v_low, v_high, v_spent, v_special
-    from pgqueue._take(worker, v_picked) t;
+    from pgqueue._take(worker, v_picked, queues) t;
   end if;
   if cardinality(v_leases) > 1 or v_spent > 0 or v_special or v_any & 112 <> 0 then
     if v_any & 16 <> 0 then

@@ -9,7 +9,8 @@ declare
   c_window constant integer := 256;
   c_step constant integer := 8;
   v_clock float8 := date_part('epoch', clock_timestamp());
-  v_setting text := current_setting('pgqueue.view', true);
+  v_whose text := hash_array_extended(queues, 0)::text;
+  v_setting text := coalesce(current_setting('pgqueue.view', true), '');
   v_hint text[];
   v_at integer := 3;
   v_lanes pgqueue.lane_in_view[];
@@ -38,7 +39,7 @@ begin
       if cardinality(v_picked) > 0 then
         -- Short of n: the jobs there are, and the whole list next time.
         perform set_config('pgqueue.view', case
-          when cardinality(v_picked) < n then '-'
+          when cardinality(v_picked) < n then v_whose || E'\x1e0'
           else array_to_string(v_hint[1:2] || v_hint[v_at + v_first::integer - 1:], E'\x1e') end, false);
         return v_picked;
       end if;
@@ -54,12 +55,14 @@ begin
   end if;
   select p.picked, p.first_lane into v_picked, v_first from pgqueue._pick(v_lanes, n, urgent) p;
   if cardinality(v_lanes) <= 32 or exists (select from unnest(v_lanes) l where l.grouped or l.max_running is not null) then
-    perform set_config('pgqueue.view', '', false);
+    if pgqueue._has_window(v_setting, queues) then
+      perform set_config('pgqueue.view', '', false);
+    end if;
   elsif v_first is null or urgent then
-    perform set_config('pgqueue.view', '-', false);
+    perform set_config('pgqueue.view', v_whose || E'\x1e0', false);
   else
     perform set_config('pgqueue.view', array_to_string(
-      array[hash_array_extended(queues, 0)::text, (v_clock + greatest(0.05, 11 * (date_part('epoch', clock_timestamp()) - v_clock)))::text]
+      array[v_whose, (v_clock + greatest(0.05, 11 * (date_part('epoch', clock_timestamp()) - v_clock)))::text]
         || array(select l.queue || E'\x1f' || l.priority::text from unnest(v_lanes[v_first:v_first + c_window - 1]) l), E'\x1e'), false);
   end if;
   return v_picked;

@@ -1,8 +1,9 @@
 -- Takes the picked rows out of ready and leases them, one lease per queue. Returns the leases and what claim has to know of their jobs. Who is at a first
--- attempt starts in the order of enqueueing, though a group or a time may have kept it.
+-- attempt starts in the order of enqueueing, though a group or a time may have kept it; of one priority, the leases' numbers follow the order of the queues.
 create function pgqueue._take(
   in worker bigint,
   in picked tid[],
+  in queues text[],
   out leases bigint[],
   out jobs bigint[],
   out any_ integer,
@@ -22,9 +23,10 @@ begin
     from (select * from taken order by priority desc, case when attempt = 0 then job_id else seq end) t group by t.queue),
   held as (
     insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
-    select pgqueue._lease_number(), _take.worker, pgqueue._now(), pgqueue._forget(q.history), l.queue, l.jobs, l.attempts,
+    select pgqueue._lease_number(), _take.worker, pgqueue._now(), pgqueue._forget(l.history), l.queue, l.jobs, l.attempts,
       case when l.any_ <> 0 then l.traits end
-    from listed l left join pgqueue.queue q on q.name = l.queue
+    from (
+      select l.*, q.history from listed l left join pgqueue.queue q on q.name = l.queue order by array_position(queues, l.queue)) l
     returning id)
   select (select array_agg(h.id) from held h), (select l.jobs from listed l limit 1), bit_or(l.any_), min(l.low), max(l.high), max(l.spent),
     bool_or(q.timeout is not null or q.max_attempts is not null)

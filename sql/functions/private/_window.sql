@@ -3,5 +3,5 @@
 create function pgqueue._window(setting text, queues text[], clock float8) returns text[]
 language sql immutable
 return case
-  when split_part(setting, E'\x1e', 1) = hash_array_extended(queues, 0)::text and split_part(setting, E'\x1e', 2)::float8 > clock
+  when pgqueue._has_window(setting, queues) and split_part(setting, E'\x1e', 2)::float8 > clock
   then string_to_array(split_part(setting, E'\x1e', 3), E'\x1f') end;
