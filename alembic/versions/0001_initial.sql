@@ -1966,8 +1966,8 @@ end $$;
 
 -- source: sql/functions/private/_pick_wide.sql
 -- As _pick, for many queues or lanes. Listing and probing thousands of lanes at every claim would cost more than the jobs: so the session remembers
--- a window, the first lanes that had work and those after them, and looks no further while it has some, a few lanes at a time. It expires as cursors do:
--- by then a lane outside of it that has better work is found. A claim that finds nothing in the window, or is urgent, lists everything. Where
+-- a window, the first lanes that had work and those after them, and looks no further while it has some, a few lanes at a time. It expires after twenty
+-- times what the listing cost: then a lane outside of it that has better work is found. A claim that finds nothing in the window, or is urgent, lists everything. Where
 -- anything has limits there is no window, since limiters must be met in one order.
 create function pgqueue._pick_wide(queues text[], n integer, urgent boolean) returns tid[]
 language plpgsql
@@ -2029,7 +2029,7 @@ begin
     perform set_config('pgqueue.view', v_whose || E'\x1e0', false);
   else
     perform set_config('pgqueue.view', array_to_string(
-      array[v_whose, (v_clock + greatest(0.05, 11 * (date_part('epoch', clock_timestamp()) - v_clock)))::text]
+      array[v_whose, (v_clock + greatest(0.05, 21 * (date_part('epoch', clock_timestamp()) - v_clock)))::text]
         || array(select l.queue || E'\x1f' || l.priority::text from unnest(v_lanes[v_first:v_first + c_window - 1]) l), E'\x1e'), false);
   end if;
   return v_picked;
@@ -2312,6 +2312,36 @@ begin
   end if;
 end $$;
 
+-- source: sql/functions/private/_settle_whole.sql
+-- The hot path of settle for several leases at once, as of a worker that serves many queues. Returns the leases that were settled: those without traits
+-- whose jobs are named one and all, in their order. The others are as they were.
+create function pgqueue._settle_whole(leases bigint[], jobs bigint[], results jsonb[]) returns bigint[]
+language plpgsql
+as $$
+declare
+  v_whole bigint[];
+begin
+  with named as materialized (
+    select i.lease, array_agg(i.job order by i.ord) as jobs
+    from unnest(leases, jobs) with ordinality i(lease, job, ord) group by i.lease),
+  held as materialized (
+    select l.id, l.job_ids from pgqueue.lease l
+    where l.id = any(leases) and l.traits is null and l.forget = 0 order by l.id for update skip locked)
+  select array_agg(h.id) into v_whole from held h join named n on n.lease = h.id and n.jobs = h.job_ids;
+  if v_whole is null then
+    return array[]::bigint[];
+  end if;
+  with given as materialized (
+    select i.job, i.result from unnest(leases, jobs, results) i(lease, job, result) where i.lease = any(v_whole)),
+  gone as (
+    delete from pgqueue.lease l where l.id = any(v_whole) returning l.worker_id, l.claimed_at, l.job_ids, l.attempts)
+  insert into pgqueue.outcome (job_id, finished_at, claimed_at, worker_id, state, attempt, result)
+  select e.id, pgqueue._now(), h.claimed_at, h.worker_id, 'succeeded', e.attempt, g.result
+  from gone h cross join lateral unnest(h.job_ids, h.attempts) e(id, attempt) join given g on g.job = e.id;
+  perform pgqueue._announce(jobs);
+  return v_whole;
+end $$;
+
 -- source: sql/functions/private/_slice.sql
 -- After which job id the next slice of a table begins: upkeep looks through such a table a slice a pass. Remembered by the session that leads; another begins
 -- anew. Inlined: keep it one expression.
@@ -2368,7 +2398,8 @@ language sql volatile
 return date_part('epoch', clock_timestamp()) + greatest(0.2, 10 * (date_part('epoch', clock_timestamp()) - started));
 
 -- source: sql/functions/private/_take.sql
--- Takes the picked rows out of ready and leases them, one lease per queue. Returns the leases and what claim has to know of their jobs. Who is at a first
+-- Takes the picked rows out of ready and leases them, one lease per queue. Returns the leases, the jobs with the lease of each,
+-- and what claim has to know of them. Who is at a first
 -- attempt starts in the order of enqueueing, though a group or a time may have kept it; of one priority, the leases' numbers follow the order of the queues.
 create function pgqueue._take(
   in worker bigint,
@@ -2376,6 +2407,7 @@ create function pgqueue._take(
   in queues text[],
   out leases bigint[],
   out jobs bigint[],
+  out of_lease bigint[],
   out any_ integer,
   out low bigint,
   out high bigint,
@@ -2397,10 +2429,11 @@ begin
       case when l.any_ <> 0 then l.traits end
     from (
       select l.*, q.history from listed l left join pgqueue.queue q on q.name = l.queue order by array_position(queues, l.queue)) l
-    returning id)
-  select (select array_agg(h.id) from held h), (select l.jobs from listed l limit 1), bit_or(l.any_), min(l.low), max(l.high), max(l.spent),
+    returning id, job_ids),
+  flat as (select array_agg(e.id) as jobs, array_agg(h.id) as of_lease from held h cross join lateral unnest(h.job_ids) e(id))
+  select (select array_agg(h.id) from held h), (select f.jobs from flat f), (select f.of_lease from flat f), bit_or(l.any_), min(l.low), max(l.high), max(l.spent),
     bool_or(q.timeout is not null or q.max_attempts is not null)
-  into leases, jobs, any_, low, high, spent, special
+  into leases, jobs, of_lease, any_, low, high, spent, special
   from listed l left join pgqueue.queue q on q.name = l.queue;
 end $$;
 
@@ -2742,6 +2775,7 @@ declare
   v_first bigint;
   v_leases bigint[];
   v_jobs bigint[];
+  v_of_lease bigint[];
   v_any integer;
   v_low bigint;
   v_high bigint;
@@ -2852,14 +2886,24 @@ begin
     select array[h.id], l.jobs, l.any, l.low, l.high, l.spent into v_leases, v_jobs, v_any, v_low, v_high, v_spent
     from listed l cross join held h;
   else
-    select t.leases, t.jobs, t.any_, t.low, t.high, t.spent, t.special into v_leases, v_jobs, v_any, v_low, v_high, v_spent, v_special
+    select t.leases, t.jobs, t.of_lease, t.any_, t.low, t.high, t.spent, t.special into v_leases, v_jobs, v_of_lease, v_any, v_low, v_high, v_spent, v_special
     from pgqueue._take(worker, v_picked, queues) t;
   end if;
-  if cardinality(v_leases) > 1 or v_spent > 0 or v_special or v_any & 112 <> 0 then
+  if v_spent > 0 or v_special or v_any & 112 <> 0 then
     if v_any & 16 <> 0 then
       v_leases := pgqueue._drop_expired(v_leases);
     end if;
     return query select * from pgqueue._leased(v_leases);
+    return;
+  end if;
+  if cardinality(v_leases) > 1 then
+    return query
+    with job as materialized (
+      select * from pgqueue.job j where j.id between v_low and v_high and j.id = any(v_jobs))
+    select e.lease, j.id, j.queue, j.kind, j.args, 1, coalesce(j.max_attempts, 5::smallint)::integer, j.priority::integer, j.timeout,
+      j.heartbeat, j.headers, j.group_key, j.unique_key, 0, j.created_at
+    from job j join unnest(v_jobs, v_of_lease) e(id, lease) on e.id = j.id
+    order by j.priority desc, e.lease, j.id;
     return;
   end if;
   return query
@@ -3637,6 +3681,7 @@ as $$
 #variable_conflict use_column
 declare
   v_easy boolean;
+  v_whole bigint[];
   v_id bigint;
   v_lease pgqueue.lease;
   v_named integer;
@@ -3653,9 +3698,10 @@ declare
 begin
   -- The hot path: a whole lease without traits, every job succeeded, every outcome kept. In as few statements and expressions as it takes: each
   -- is prepared anew in every transaction.
-  if leases[1] = all(leases) and 'succeeded' = all(outcomes) and array_ndims(jobs) = 1 and delays is null and errors is null
+  v_easy := 'succeeded' = all(outcomes) and array_ndims(jobs) = 1 and delays is null and errors is null
     and cardinality(leases) = cardinality(jobs) and cardinality(outcomes) = cardinality(jobs)
-    and coalesce(cardinality(results) = cardinality(jobs), true) then
+    and coalesce(cardinality(results) = cardinality(jobs), true);
+  if v_easy and leases[1] = all(leases) then
     with whole as (
       delete from pgqueue.lease l
       where l.ctid = (
@@ -3674,8 +3720,12 @@ begin
   end if;
 
   perform pgqueue._check_settle(leases, jobs, outcomes, results, errors, delays);
+  v_whole := array[]::bigint[];
+  if v_easy and leases[1] <> any(leases) then
+    v_whole := pgqueue._settle_whole(leases, jobs, results);
+  end if;
   v_easy := 'succeeded' = all(outcomes);
-  for v_id in select distinct i from unnest(leases) i order by i loop
+  for v_id in select distinct i from unnest(leases) i where i <> all(v_whole) order by i loop
     select * into v_lease from pgqueue.lease l where l.id = v_id for update skip locked;
     if not found then
       return query

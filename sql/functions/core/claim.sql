@@ -61,6 +61,7 @@ declare
   v_first bigint;
   v_leases bigint[];
   v_jobs bigint[];
+  v_of_lease bigint[];
   v_any integer;
   v_low bigint;
   v_high bigint;
@@ -171,14 +172,24 @@ begin
     select array[h.id], l.jobs, l.any, l.low, l.high, l.spent into v_leases, v_jobs, v_any, v_low, v_high, v_spent
     from listed l cross join held h;
   else
-    select t.leases, t.jobs, t.any_, t.low, t.high, t.spent, t.special into v_leases, v_jobs, v_any, v_low, v_high, v_spent, v_special
+    select t.leases, t.jobs, t.of_lease, t.any_, t.low, t.high, t.spent, t.special into v_leases, v_jobs, v_of_lease, v_any, v_low, v_high, v_spent, v_special
     from pgqueue._take(worker, v_picked, queues) t;
   end if;
-  if cardinality(v_leases) > 1 or v_spent > 0 or v_special or v_any & 112 <> 0 then
+  if v_spent > 0 or v_special or v_any & 112 <> 0 then
     if v_any & 16 <> 0 then
       v_leases := pgqueue._drop_expired(v_leases);
     end if;
     return query select * from pgqueue._leased(v_leases);
+    return;
+  end if;
+  if cardinality(v_leases) > 1 then
+    return query
+    with job as materialized (
+      select * from pgqueue.job j where j.id between v_low and v_high and j.id = any(v_jobs))
+    select e.lease, j.id, j.queue, j.kind, j.args, 1, coalesce(j.max_attempts, 5::smallint)::integer, j.priority::integer, j.timeout,
+      j.heartbeat, j.headers, j.group_key, j.unique_key, 0, j.created_at
+    from job j join unnest(v_jobs, v_of_lease) e(id, lease) on e.id = j.id
+    order by j.priority desc, e.lease, j.id;
     return;
   end if;
   return query

@@ -18,6 +18,7 @@ as $$
 #variable_conflict use_column
 declare
   v_easy boolean;
+  v_whole bigint[];
   v_id bigint;
   v_lease pgqueue.lease;
   v_named integer;
@@ -34,9 +35,10 @@ declare
 begin
   -- The hot path: a whole lease without traits, every job succeeded, every outcome kept. In as few statements and expressions as it takes: each
   -- is prepared anew in every transaction.
-  if leases[1] = all(leases) and 'succeeded' = all(outcomes) and array_ndims(jobs) = 1 and delays is null and errors is null
+  v_easy := 'succeeded' = all(outcomes) and array_ndims(jobs) = 1 and delays is null and errors is null
     and cardinality(leases) = cardinality(jobs) and cardinality(outcomes) = cardinality(jobs)
-    and coalesce(cardinality(results) = cardinality(jobs), true) then
+    and coalesce(cardinality(results) = cardinality(jobs), true);
+  if v_easy and leases[1] = all(leases) then
     with whole as (
       delete from pgqueue.lease l
       where l.ctid = (
@@ -55,8 +57,12 @@ begin
   end if;
 
   perform pgqueue._check_settle(leases, jobs, outcomes, results, errors, delays);
+  v_whole := array[]::bigint[];
+  if v_easy and leases[1] <> any(leases) then
+    v_whole := pgqueue._settle_whole(leases, jobs, results);
+  end if;
   v_easy := 'succeeded' = all(outcomes);
-  for v_id in select distinct i from unnest(leases) i order by i loop
+  for v_id in select distinct i from unnest(leases) i where i <> all(v_whole) order by i loop
     select * into v_lease from pgqueue.lease l where l.id = v_id for update skip locked;
     if not found then
       return query

@@ -1,6 +1,6 @@
 -- As _pick, for many queues or lanes. Listing and probing thousands of lanes at every claim would cost more than the jobs: so the session remembers
--- a window, the first lanes that had work and those after them, and looks no further while it has some, a few lanes at a time. It expires as cursors do:
--- by then a lane outside of it that has better work is found. A claim that finds nothing in the window, or is urgent, lists everything. Where
+-- a window, the first lanes that had work and those after them, and looks no further while it has some, a few lanes at a time. It expires after twenty
+-- times what the listing cost: then a lane outside of it that has better work is found. A claim that finds nothing in the window, or is urgent, lists everything. Where
 -- anything has limits there is no window, since limiters must be met in one order.
 create function pgqueue._pick_wide(queues text[], n integer, urgent boolean) returns tid[]
 language plpgsql
@@ -62,7 +62,7 @@ begin
     perform set_config('pgqueue.view', v_whose || E'\x1e0', false);
   else
     perform set_config('pgqueue.view', array_to_string(
-      array[v_whose, (v_clock + greatest(0.05, 11 * (date_part('epoch', clock_timestamp()) - v_clock)))::text]
+      array[v_whose, (v_clock + greatest(0.05, 21 * (date_part('epoch', clock_timestamp()) - v_clock)))::text]
         || array(select l.queue || E'\x1f' || l.priority::text from unnest(v_lanes[v_first:v_first + c_window - 1]) l), E'\x1e'), false);
   end if;
   return v_picked;

@@ -1,4 +1,5 @@
--- Takes the picked rows out of ready and leases them, one lease per queue. Returns the leases and what claim has to know of their jobs. Who is at a first
+-- Takes the picked rows out of ready and leases them, one lease per queue. Returns the leases, the jobs with the lease of each,
+-- and what claim has to know of them. Who is at a first
 -- attempt starts in the order of enqueueing, though a group or a time may have kept it; of one priority, the leases' numbers follow the order of the queues.
 create function pgqueue._take(
   in worker bigint,
@@ -6,6 +7,7 @@ create function pgqueue._take(
   in queues text[],
   out leases bigint[],
   out jobs bigint[],
+  out of_lease bigint[],
   out any_ integer,
   out low bigint,
   out high bigint,
@@ -27,9 +29,10 @@ begin
       case when l.any_ <> 0 then l.traits end
     from (
       select l.*, q.history from listed l left join pgqueue.queue q on q.name = l.queue order by array_position(queues, l.queue)) l
-    returning id)
-  select (select array_agg(h.id) from held h), (select l.jobs from listed l limit 1), bit_or(l.any_), min(l.low), max(l.high), max(l.spent),
+    returning id, job_ids),
+  flat as (select array_agg(e.id) as jobs, array_agg(h.id) as of_lease from held h cross join lateral unnest(h.job_ids) e(id))
+  select (select array_agg(h.id) from held h), (select f.jobs from flat f), (select f.of_lease from flat f), bit_or(l.any_), min(l.low), max(l.high), max(l.spent),
     bool_or(q.timeout is not null or q.max_attempts is not null)
-  into leases, jobs, any_, low, high, spent, special
+  into leases, jobs, of_lease, any_, low, high, spent, special
   from listed l left join pgqueue.queue q on q.name = l.queue;
 end $$;
