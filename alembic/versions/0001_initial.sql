@@ -845,6 +845,8 @@ declare
   v_careful boolean;
   v_lease bigint;
 begin
+  -- As in _pick_limited, and before anything is counted.
+  perform from pgqueue.limiter l where l.queue = any(queues) order by l.queue for no key update;
   select exists (
     select from pgqueue.lease l cross join unnest(l.job_ids, l.traits) j(id, traits)
     where l.worker_id = _claim_suspect.worker and j.traits & 32 <> 0
@@ -903,7 +905,7 @@ $$;
 -- The setting that holds the cursor of a purpose and lane. Inlined: keep it one expression.
 create function pgqueue._cursor_name(purpose text, queue text, priority integer) returns text
 language sql immutable
-return 'pgqueue.cursor_' || (hashtextextended(queue, (priority + length(purpose))::bigint) & 255)::text;
+return 'pgqueue.cursor_' || (hashtextextended(queue, (16 * priority + length(purpose))::bigint) & 255)::text;
 
 -- source: sql/functions/private/_cursor_owner.sql
 -- How the text of a cursor begins: whose it is. Inlined: keep it one expression, and its casts, without which it would not be immutable.

@@ -63,6 +63,18 @@ def test_crashed_jobs_count_too(q: Caller) -> None:
     assert q.claim(worker) == []
 
 
+def test_crashed_jobs_without_room_spare_those_of_other_queues(q: Caller) -> None:
+    lost = q.worker("full", "other")
+    jobs = [q.enqueue(queue=queue) for queue in ["full"] * 12 + ["other"] * 2]
+    q.claim(lost, 100, ["full", "other"])
+    q.sql("update pgqueue.worker set heartbeat_at = '2020-01-01'")
+    q("maintain", duties=["rescue"])
+    q("configure_queue", queue="full", settings={"max_running": 0})
+    worker = q.worker("full", "other")
+    claims = [q.claim(worker, 100, ["full", "other"]) for _ in range(3)]
+    assert [[job["id"] for job in claim] for claim in claims] == [[jobs[12]], [jobs[13]], []]
+
+
 @pytest.mark.parametrize("limit", [1, 2])
 def test_a_group_takes_turns_in_order(q: Caller, limit: int) -> None:
     q("configure_queue", queue="default", settings={"group_limit": limit})

@@ -30,6 +30,7 @@ class Shape:
 ONE = Shape()
 MANY_QUEUES = Shape(queue="'queue ' || n % 1000", queues=names("queue", 1000))
 PRIORITIES = Shape(priority="n % 100")
+ONE_GROUP = Shape(groups=1)
 GROUPS = Shape(groups=10_000)
 # As many slots in all, in few groups and in many: what is left is the price of their number.
 FEW_LIMITED = Shape(groups=100, group_limit=200)
@@ -39,17 +40,22 @@ MANY_LIMITED = Shape(groups=10_000, group_limit=2)
 def run(bench: Bench) -> Iterator[Figure]:
     """Rounds in turn with rounds of the same jobs in one queue."""
     jobs = bench.jobs if bench.jobs <= 20_000 else max(20_000, bench.jobs // (4 * _BATCH) * _BATCH)
-    shapes = {"1,000 queues": MANY_QUEUES, "100 priorities": PRIORITIES, "10,000 groups": GROUPS}
+    shapes = {"1,000 queues": MANY_QUEUES, "100 priorities": PRIORITIES}
     yield from _compare(bench, jobs, shapes, ONE, "one queue")
+    # Admission to a group has a price of its own, which is shown; that it does not grow with their number is the floor.
+    yield from _compare(bench, jobs, {"one group": ONE_GROUP}, ONE, "no group", floor=None)
+    yield from _compare(bench, jobs, {"10,000 groups": GROUPS}, ONE_GROUP, "one group")
     limited = {"10,000 groups, group_limit 2": MANY_LIMITED}
     yield from _compare(bench, jobs, limited, FEW_LIMITED, "100 groups, group_limit 200")
 
 
-def _compare(bench: Bench, jobs: int, shapes: dict[str, Shape], base: Shape, of: str) -> Iterator[Figure]:
+def _compare(
+    bench: Bench, jobs: int, shapes: dict[str, Shape], base: Shape, of: str, floor: float | None = FLOOR
+) -> Iterator[Figure]:
     own = {name: _round(bench, jobs, shape, name) for name, shape in shapes.items()}
     rounds = bench.interleave(own, _round(bench, jobs, base, of), min(bench.rounds, 3))
     for name in shapes:
-        yield replace(rounds.figure(NAME, name, floor=FLOOR, details={"jobs": jobs}), of=of)
+        yield replace(rounds.figure(NAME, name, floor=floor, details={"jobs": jobs}), of=of)
 
 
 def _round(bench: Bench, jobs: int, shape: Shape, name: str) -> Callable[[], float]:

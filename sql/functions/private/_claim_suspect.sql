@@ -11,6 +11,8 @@ declare
   v_careful boolean;
   v_lease bigint;
 begin
+  -- As in _pick_limited, and before anything is counted.
+  perform from pgqueue.limiter l where l.queue = any(queues) order by l.queue for no key update;
   select exists (
     select from pgqueue.lease l cross join unnest(l.job_ids, l.traits) j(id, traits)
     where l.worker_id = _claim_suspect.worker and j.traits & 32 <> 0
