@@ -1,7 +1,7 @@
 """Claiming and settling: the lanes that do it, and what their answers mean for what is in hand.
 
 A few lanes settle and claim, both in one statement where there is cause for both; their commits wait for the disk.
-Beside them one lane only claims, for who waits: a worker that is woken, or polls. Its commits do not wait: a claim that
+Beside them one lane only claims, for who waits: a worker that is woken. Its commits do not wait: a claim that
 a crash of the server undoes leaves its jobs in their queue, and what this worker then says of them is refused. There is
 no such lane where it is not sure that a connection is ours alone (a pooler).
 
@@ -107,6 +107,10 @@ class ClaimLoop:
         self.claiming = True
         if claim_link is not None:
             self._own.append(claim_link)
+            self._plan.has_wake_lane = True
+            # Its first claim: so it is connected, and its plans are made, before anybody wakes us.
+            for group in self._groups:
+                group.urgent = True
             self._add_lane(claim_link, settles=False)
         self._add_lane(link, settles=True)
         self.poke()

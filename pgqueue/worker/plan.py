@@ -57,6 +57,8 @@ class Plan:
         is_asleep: Callable[[], bool],
     ) -> None:
         self.claiming = False
+        self.has_wake_lane = False
+        """Whether there is a lane that only claims."""
         self.isolated: deque[list[Job]] = deque()
         """Batches that must travel alone."""
         self.groups = deque(groups)
@@ -69,12 +71,12 @@ class Plan:
     def next(self, *, settles: bool) -> Turn | None:
         """The turn for a lane that may claim, and, with `settles`, hand in outcomes as well.
 
-        A lane that only claims is for who waits: while jobs are known to be left, claims travel with settlements.
+        A lane that only claims is for who was woken: a poll may have to sweep for long, and a wake-up must not
+        wait for it.
         """
-        now = monotonic()
         if not settles:
-            group = self._due(now, not self._has_waiting(), False, may_be_eager=False) if self.claiming else None
-            return self._with_claim([], group)
+            return self._with_claim([], self._urgent() if self.claiming else None)
+        now = monotonic()
         if self.isolated:
             batch = self.isolated.popleft()
             self._hands.settling.update([job.lease for job in batch])
@@ -94,6 +96,8 @@ class Plan:
         # asked only now: collecting has measured anew how much should be in hand
         hands = self._hands
         n = min(hands.want(group), self._settings.batch) if group is not None else 0
+        if group is not None and self.has_wake_lane and not (group.eager or group.urgent):
+            n = (n + 1) // 2  # leaves room for who is woken meanwhile
         if group is None or n <= 0:
             return Turn(batch) if batch else None
         hands.expected += n
@@ -113,7 +117,14 @@ class Plan:
         self._flush_at = now + self._settings.flush_after if self._hands.finished else math.inf
         return batch
 
-    def _due(self, now: float, is_dry: bool, settles: bool, *, may_be_eager: bool = True) -> Group | None:
+    def _urgent(self) -> Group | None:
+        """A group that somebody woke us for, though a poll of it may be under way."""
+        for group in self.groups:
+            if group.urgent and self._hands.want(group) > 0:
+                return group
+        return None
+
+    def _due(self, now: float, is_dry: bool, settles: bool) -> Group | None:
         """The next group to ask for, in rotation."""
         hands = self._hands
         groups = self.groups
@@ -126,7 +137,7 @@ class Plan:
                 continue
             if group.eager:
                 # not in driblets while there is still something to start
-                if may_be_eager and (is_dry or 2 * want >= min(hands.most, hands.slots + hands.prefetch)):
+                if is_dry or 2 * want >= min(hands.most, hands.slots + hands.prefetch):
                     return group
             elif group.urgent or now >= group.poll_at:
                 return group
