@@ -20,9 +20,8 @@ def fill(q: Caller, queues: list[str], count: int, **options: object) -> None:
 
 
 def expire_window(q: Caller) -> None:
-    q.sql(
-        "select set_config('pgqueue.view', split_part(current_setting('pgqueue.view'), E'\\x1e', 1) || E'\\x1e0', false)"
-    )
+    key = "split_part(current_setting('pgqueue.view'), E'\\x1e', 1)"
+    q.sql(f"select set_config('pgqueue.view', {key} || E'\\x1e0', false)")
 
 
 def keep_window(q: Caller) -> None:
