@@ -53,6 +53,7 @@ drop routine if exists
   pgqueue._locks_held(purpose text),
   pgqueue._lose_worker(worker bigint),
   pgqueue._new_job(job jsonb, now_ timestamp with time zone),
+  pgqueue._next_in_window(),
   pgqueue._next_slice(purpose text, jobs bigint[], size integer),
   pgqueue._nobody_sleeps(queue text),
   pgqueue._nobody_waits(),

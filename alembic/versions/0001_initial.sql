@@ -1715,6 +1715,22 @@ begin
   return v_new;
 end $$;
 
+-- source: sql/functions/private/_next_in_window.sql
+-- Drops the first lane of the window that _pick_wide remembers, and gives the next; nothing when there is none or its queue is paused.
+create function pgqueue._next_in_window() returns setof pgqueue.lane_in_view
+language plpgsql
+as $$
+declare
+  v_window text[] := string_to_array(current_setting('pgqueue.view', true), E'\x1e');
+  v_lane text[] := string_to_array(v_window[4], E'\x1f');
+begin
+  if v_lane is null then
+    return;
+  end if;
+  perform set_config('pgqueue.view', array_to_string(v_window[:2] || v_window[4:], E'\x1e'), false);
+  return query select * from pgqueue._lane(v_lane[1], v_lane[2]::smallint);
+end $$;
+
 -- source: sql/functions/private/_next_slice.sql
 -- Remembers where a slice ended; after one that was not full, the table begins again.
 create function pgqueue._next_slice(purpose text, jobs bigint[], size integer) returns void
@@ -2830,15 +2846,23 @@ begin
   if v_alone then
     -- From the cursor first. A sweep from the start follows when the cursor has expired, so that what was committed late with an earlier turn is
     -- found, and goes first when full scans from the cursor would put it off for ever. Who is urgent sweeps only for want of anything else.
-    if v_clock > v_expires + 1 and not urgent then
-      v_swept := v_clock;
-      v_floor := 0;
-    end if;
-    select array_agg(r.ctid), min(r.seq) into v_picked, v_first
-    from (
-      select r.ctid, r.seq from pgqueue.ready r
-      where r.queue = v_queue and r.priority = v_priority and r.seq >= v_floor
-      order by r.seq limit n for update skip locked) r;
+    loop
+      if v_clock > v_expires + 1 and not urgent then
+        v_swept := v_clock;
+        v_floor := 0;
+      end if;
+      select array_agg(r.ctid), min(r.seq) into v_picked, v_first
+      from (
+        select r.ctid, r.seq from pgqueue.ready r
+        where r.queue = v_queue and r.priority = v_priority and r.seq >= v_floor
+        order by r.seq limit n for update skip locked) r;
+      exit when v_picked is not null or not v_wide;
+      -- The first lane of the window has nothing more: the next becomes the first.
+      select l.queue, l.priority, l.floor, l.expires, l.forget, l.special into v_queue, v_priority, v_floor, v_expires, v_forget, v_special
+      from pgqueue._next_in_window() l where l.max_running is null;
+      exit when not found;
+      v_swept := null;
+    end loop;
     if coalesce(cardinality(v_picked), 0) < n then
       if v_wide then
         v_alone := false;

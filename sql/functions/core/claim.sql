@@ -114,15 +114,23 @@ begin
   if v_alone then
     -- From the cursor first. A sweep from the start follows when the cursor has expired, so that what was committed late with an earlier turn is
     -- found, and goes first when full scans from the cursor would put it off for ever. Who is urgent sweeps only for want of anything else.
-    if v_clock > v_expires + 1 and not urgent then
-      v_swept := v_clock;
-      v_floor := 0;
-    end if;
-    select array_agg(r.ctid), min(r.seq) into v_picked, v_first
-    from (
-      select r.ctid, r.seq from pgqueue.ready r
-      where r.queue = v_queue and r.priority = v_priority and r.seq >= v_floor
-      order by r.seq limit n for update skip locked) r;
+    loop
+      if v_clock > v_expires + 1 and not urgent then
+        v_swept := v_clock;
+        v_floor := 0;
+      end if;
+      select array_agg(r.ctid), min(r.seq) into v_picked, v_first
+      from (
+        select r.ctid, r.seq from pgqueue.ready r
+        where r.queue = v_queue and r.priority = v_priority and r.seq >= v_floor
+        order by r.seq limit n for update skip locked) r;
+      exit when v_picked is not null or not v_wide;
+      -- The first lane of the window has nothing more: the next becomes the first.
+      select l.queue, l.priority, l.floor, l.expires, l.forget, l.special into v_queue, v_priority, v_floor, v_expires, v_forget, v_special
+      from pgqueue._next_in_window() l where l.max_running is null;
+      exit when not found;
+      v_swept := null;
+    end loop;
     if coalesce(cardinality(v_picked), 0) < n then
       if v_wide then
         v_alone := false;
