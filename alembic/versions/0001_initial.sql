@@ -2846,7 +2846,7 @@ begin
   if v_alone then
     -- From the cursor first. A sweep from the start follows when the cursor has expired, so that what was committed late with an earlier turn is
     -- found, and goes first when full scans from the cursor would put it off for ever. Who is urgent sweeps only for want of anything else.
-    loop
+    for v_try in 1..4 loop
       if v_clock > v_expires + 1 and not urgent then
         v_swept := v_clock;
         v_floor := 0;
@@ -2857,7 +2857,7 @@ begin
         where r.queue = v_queue and r.priority = v_priority and r.seq >= v_floor
         order by r.seq limit n for update skip locked) r;
       exit when v_picked is not null or not v_wide;
-      -- The first lane of the window has nothing more: the next becomes the first.
+      -- The first lane of the window has nothing more: the next becomes the first. After a few, _pick_wide looks at several at a time.
       select l.queue, l.priority, l.floor, l.expires, l.forget, l.special into v_queue, v_priority, v_floor, v_expires, v_forget, v_special
       from pgqueue._next_in_window() l where l.max_running is null;
       exit when not found;
@@ -3733,7 +3733,7 @@ declare
 begin
   -- The hot path: a whole lease without traits, every job succeeded, every outcome kept. In as few statements and expressions as it takes: each
   -- is prepared anew in every transaction.
-  v_easy := 'succeeded' = all(outcomes) and array_ndims(jobs) = 1 and delays is null and errors is null
+  v_easy := 'succeeded' = all(outcomes) and array_ndims(jobs) = 1 and array_ndims(outcomes) = 1 and delays is null and errors is null
     and cardinality(leases) = cardinality(jobs) and cardinality(outcomes) = cardinality(jobs)
     and coalesce(cardinality(results) = cardinality(jobs), true);
   if v_easy and leases[1] = all(leases) then

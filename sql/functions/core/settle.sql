@@ -35,7 +35,7 @@ declare
 begin
   -- The hot path: a whole lease without traits, every job succeeded, every outcome kept. In as few statements and expressions as it takes: each
   -- is prepared anew in every transaction.
-  v_easy := 'succeeded' = all(outcomes) and array_ndims(jobs) = 1 and delays is null and errors is null
+  v_easy := 'succeeded' = all(outcomes) and array_ndims(jobs) = 1 and array_ndims(outcomes) = 1 and delays is null and errors is null
     and cardinality(leases) = cardinality(jobs) and cardinality(outcomes) = cardinality(jobs)
     and coalesce(cardinality(results) = cardinality(jobs), true);
   if v_easy and leases[1] = all(leases) then
