@@ -1,15 +1,23 @@
--- Who may call what, as data. Nobody may touch a table or a private function. Each role may do what is in its line and reads what readers read.
+-- Who may call what, as data. Nobody may touch a table or a private function; the audit trail is a view. Each role may do what is in its line and reads what readers read.
 do $$
 declare
   v_grants constant jsonb := '{
-    "producer": ["enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel", "version"],
+    "producer": ["enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel", "version",
+      "submit_script", "script_report", "scripts", "cancel_script",
+      "submit_query", "query_status", "query_columns", "query_batch", "cancel_query"],
     "worker": ["register_worker", "worker_heartbeat", "deregister_worker", "claim", "settle", "settle_and_claim", "job_heartbeat",
       "worker_sleep", "worker_wake", "try_lead", "stop_leading", "maintain", "next_due", "version",
+      "script_begin", "script_end", "query_begin", "query_describe", "query_put", "query_end",
+      "submit_script", "script_report", "scripts", "cancel_script", "scripts_running",
+      "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
       "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel"],
     "operator": ["cancel", "retry", "reschedule", "set_priority", "pause_queue", "resume_queue", "configure_queue", "configure", "maintain",
       "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "next_due",
+      "submit_script", "script_report", "scripts", "cancel_script", "scripts_running", "configure_owner",
+      "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
       "job", "jobs", "attempts", "queues", "workers", "why", "health", "version"],
-    "reader": ["job", "jobs", "attempts", "queues", "workers", "why", "health", "result", "version", "next_due"]}';
+    "reader": ["script_report", "scripts", "scripts_running", "query_status", "query_columns", "query_batch",
+      "job", "jobs", "attempts", "queues", "workers", "why", "health", "result", "version", "next_due"]}';
   v_routine regprocedure;
   v_role text;
   v_name text;
@@ -25,6 +33,12 @@ begin
       select p.oid::regprocedure into strict v_routine
       from pg_catalog.pg_proc p where p.pronamespace = 'pgqueue'::regnamespace and p.proname = v_name;
       execute format('grant execute on routine %s to %I', v_routine, 'pgqueue_' || v_role);
+    end if;
+  end loop;
+  -- The one thing to read that is not a function.
+  foreach v_role in array array['pgqueue_operator', 'pgqueue_reader'] loop
+    if to_regrole(v_role) is not null then
+      execute format('grant select on pgqueue.query_log to %I', v_role);
     end if;
   end loop;
 end $$;

@@ -76,3 +76,37 @@ create type pgqueue.lane_in_view as (
   special boolean,
   floor bigint,
   expires float8);
+
+-- What the function scripts returns.
+create type pgqueue.script_line as (
+  id bigint,
+  owner text,
+  queue text,
+  status text,
+  fallback_status text,
+  failed_reason text,
+  queries integer,
+  done integer,
+  created_at timestamptz,
+  updated_at timestamptz,
+  ended_at timestamptz);
+
+-- What the function query_status returns.
+create type pgqueue.query_info as (
+  id bigint,
+  owner text,
+  state text,
+  reason text,
+  error jsonb,
+  row_count bigint,
+  byte_count bigint,
+  batches integer,
+  columns jsonb,
+  command text,
+  run integer,
+  notices jsonb,
+  submitted_at timestamptz,
+  started_at timestamptz,
+  ended_at timestamptz,
+  updated_at timestamptz,
+  expires_at timestamptz);

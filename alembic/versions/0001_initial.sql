@@ -133,6 +133,40 @@ create type pgqueue.lane_in_view as (
   floor bigint,
   expires float8);
 
+-- What the function scripts returns.
+create type pgqueue.script_line as (
+  id bigint,
+  owner text,
+  queue text,
+  status text,
+  fallback_status text,
+  failed_reason text,
+  queries integer,
+  done integer,
+  created_at timestamptz,
+  updated_at timestamptz,
+  ended_at timestamptz);
+
+-- What the function query_status returns.
+create type pgqueue.query_info as (
+  id bigint,
+  owner text,
+  state text,
+  reason text,
+  error jsonb,
+  row_count bigint,
+  byte_count bigint,
+  batches integer,
+  columns jsonb,
+  command text,
+  run integer,
+  notices jsonb,
+  submitted_at timestamptz,
+  started_at timestamptz,
+  ended_at timestamptz,
+  updated_at timestamptz,
+  expires_at timestamptz);
+
 -- source: sql/tables/config.sql
 -- One row: what holds for this whole installation. `pgqueue.configure` writes it.
 create table pgqueue.config (
@@ -142,7 +176,14 @@ create table pgqueue.config (
   retention interval not null default '7 days' check (retention >= interval '0'),
   block_size bigint not null default 1000000 check (block_size between 1000 and 1000000000),
   blocks_ahead smallint not null default 2 check (blocks_ahead between 1 and 100),
-  block_age interval not null default '1 day' check (block_age > interval '0'));
+  block_age interval not null default '1 day' check (block_age > interval '0'),
+  script_max_chars integer not null default 16384 check (script_max_chars between 1 and 10000000),
+  script_max_waiting integer not null default 64 check (script_max_waiting >= 0),
+  sql_timeout interval not null default '12 hours' check (sql_timeout > interval '0'),
+  result_ttl interval not null default '1 hour' check (result_ttl > interval '0'),
+  result_max_bytes bigint not null default 1073741824 check (result_max_bytes >= 0),
+  result_max_rows bigint check (result_max_rows >= 0),
+  log_retention interval not null default '90 days' check (log_retention >= interval '0'));
 
 insert into pgqueue.config default values;
 
@@ -246,6 +287,143 @@ comment on table pgqueue.outcome is 'How it ended: one row per final job, writte
 comment on table pgqueue.attempt_error is 'Every failed attempt of every job.';
 comment on table pgqueue.block is 'The ranges of job ids that have their own partitions of job, outcome and attempt_error.';
 
+-- source: sql/tables/line.sql
+-- Jobs of owners who take turns: scripts and queries. An owner is the job's group_key. They come in through `arrival` like every job with a group; claims move them
+-- to `line`, and give the next turns to the owners that have had the fewest. Between two queries of a script its job stands in line again, at the
+-- head of its owner's part, since that is ordered by id.
+
+create table pgqueue.line (
+  job_id bigint primary key,
+  traits integer not null,
+  priority smallint not null,
+  attempt smallint not null,
+  queue text collate "C" not null,
+  owner text collate "C" not null)
+  with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
+create index line_turn on pgqueue.line (queue, owner, priority desc, job_id);
+
+-- Who has the turn: one row per job of this kind that is in a lease.
+create table pgqueue.turn (
+  job_id bigint primary key,
+  traits integer not null,
+  queue text collate "C" not null,
+  owner text collate "C" not null)
+  with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
+create index turn_owner on pgqueue.turn (queue, owner);
+
+-- How many turns each owner has had since the queue was last idle, and when it came.
+create table pgqueue.owner_turns (
+  queue text collate "C" not null,
+  owner text collate "C" not null,
+  turns bigint not null,
+  arrived bigint not null,
+  primary key (queue, owner))
+  with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
+create index owner_turns_next on pgqueue.owner_turns (queue, turns, arrived);
+
+-- What an operator has set for one owner, over all queues.
+create table pgqueue.owner (
+  name text collate "C" primary key check (length(name) between 1 and 500),
+  timeout interval check (timeout > interval '0'),
+  max_waiting integer check (max_waiting >= 0),
+  updated_at timestamptz not null);
+
+-- The server process that runs a job's SQL, until the run has ended in order: whoever runs the job next ends that process first.
+create table pgqueue.backend (
+  job_id bigint primary key,
+  pid integer not null,
+  backend_start timestamptz not null);
+
+comment on table pgqueue.line is 'Scripts and queries that wait for a turn of their owner.';
+comment on table pgqueue.turn is 'Scripts and queries that have their turn: they run.';
+comment on table pgqueue.owner_turns is 'Turns that owners have had since their queue was last idle.';
+comment on table pgqueue.owner is 'Settings of owners that differ from the defaults; see the function configure_owner.';
+comment on table pgqueue.backend is 'Server processes that run SQL of jobs.';
+
+-- source: sql/tables/query.sql
+-- Queries. `query` says what was asked and is written once; `query_run` is the worker's; `query_chunk` holds the result. All three outlive the job: the chunks
+-- until the result expires, the others, which are the audit trail, for as long as `log_retention` says.
+
+create table pgqueue.query (
+  job_id bigint primary key,
+  submitted_at timestamptz not null,
+  timeout interval,
+  ttl interval,
+  max_rows bigint,
+  max_bytes bigint,
+  batch_rows integer,
+  read_only boolean not null,
+  identity bytea not null,
+  queue text collate "C" not null,
+  owner text collate "C" not null,
+  datasource text,
+  role text,
+  settings jsonb,
+  params jsonb,
+  sql text not null);
+create index query_identity on pgqueue.query (identity, job_id);
+
+create table pgqueue.query_run (
+  job_id bigint primary key,
+  run integer not null,
+  batches integer not null default 0,
+  kept boolean not null default false,
+  row_count bigint not null default 0,
+  byte_count bigint not null default 0,
+  started_at timestamptz,
+  updated_at timestamptz not null,
+  ended_at timestamptz,
+  expires_at timestamptz,
+  forget_at timestamptz,
+  outcome pgqueue.final_state,
+  reason text,
+  command text,
+  columns jsonb,
+  error jsonb,
+  notices jsonb) with (fillfactor = 50);
+create index query_run_expires on pgqueue.query_run (expires_at) where kept;
+create index query_run_forget on pgqueue.query_run (forget_at) where forget_at is not null;
+
+-- The result, in chunks of lines as COPY writes them (text format).
+create table pgqueue.query_chunk (
+  job_id bigint not null,
+  run integer not null,
+  n integer not null,
+  row_count integer not null,
+  data text not null,
+  primary key (job_id, run, n));
+
+-- Who asked for a run, one row for each time; those that take their interest back stay as readers.
+create table pgqueue.query_caller (
+  job_id bigint not null,
+  owner text collate "C" not null,
+  gone boolean not null default false);
+create index on pgqueue.query_caller (job_id, owner);
+
+do $$
+begin
+  -- Results are text that packs well, and lz4 is quick; a server built without it packs as it always does.
+  execute 'alter table pgqueue.query_chunk alter column data set compression lz4';
+exception
+  when feature_not_supported then null;
+end $$;
+
+comment on table pgqueue.query is 'Queries as they were asked for: the audit trail, with query_run.';
+comment on table pgqueue.query_run is 'How queries got on and how they ended.';
+comment on table pgqueue.query_chunk is 'Results of queries, in chunks.';
+comment on table pgqueue.query_caller is 'Who asked for a query that several share.';
+
+-- source: sql/tables/query_log.sql
+-- The audit trail.
+create view pgqueue.query_log as
+select q.job_id as id, q.owner, q.sql, q.params, q.datasource, q.role, q.settings, q.queue, q.submitted_at, r.started_at, r.ended_at,
+  r.ended_at - r.started_at as took, coalesce(r.row_count, 0) as row_count, coalesce(r.byte_count, 0) as byte_count,
+  r.outcome::text as outcome, r.reason, r.error ->> 'sqlstate' as sqlstate, r.error ->> 'message' as error
+from pgqueue.query q left join pgqueue.query_run r on r.job_id = q.job_id;
+
+comment on view pgqueue.query_log is
+'Who asked for which query, with which parameters, as which role, when, for how long, and what came of it. Kept for log_retention after the end (90 days), longer than results and jobs are.';
+
 -- source: sql/tables/queue.sql
 -- Settings of a queue. A queue needs no row here: without one it has the defaults. Nothing on the enqueue path reads this table.
 create table pgqueue.queue (
@@ -281,6 +459,7 @@ comment on table pgqueue.queue is 'Settings of queues that differ from the defau
 --
 -- `traits` is a bit mask that travels from ready into the lease, so that settling a plain job touches nothing but lease and outcome:
 --   1 unique key · 2 group · 4 timeout · 8 heartbeat promise · 16 queue timeout, until it first starts · 32 came out of a crash · 64 priority was changed
+--   128 its owner takes turns (tables/line.sql) · 256 one turn at a time
 
 -- One row per queued job. `seq` is new each time a job becomes ready. `attempt` counts the attempts already spent.
 create table pgqueue.ready (
@@ -352,6 +531,50 @@ comment on table pgqueue.ready is 'Queued jobs, one narrow row each.';
 comment on table pgqueue.lease is 'Claims in progress: the arrays hold the jobs still unsettled. Running means: in a lease.';
 comment on table pgqueue.scheduled is 'Jobs that wait for a time.';
 comment on table pgqueue.suspect is 'Jobs whose worker was lost, waiting to be claimed alone.';
+
+-- source: sql/tables/script.sql
+-- Scripts. The job carries the turns; these rows say how far the script has come.
+--
+-- `position` and `part` point at what is next, or runs: part 0 the query itself, 1 its onsuccess, 2 its onerror, 3 the onsuccess or onerror of the whole
+-- script, 4 nothing any more.
+
+create table pgqueue.script (
+  job_id bigint primary key,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  started_at timestamptz,
+  ended_at timestamptz,
+  expires_at timestamptz,
+  length integer not null check (length >= 1),
+  position integer not null default 0,
+  part smallint not null default 0 check (part between 0 and 4),
+  status text not null default 'queued' check (status in ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+  fallback_status text check (fallback_status in ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'skipped')),
+  queue text collate "C" not null,
+  owner text collate "C" not null,
+  failed_reason text,
+  fallback_error text,
+  document jsonb not null,
+  -- what is final stays so until the script's own fallback is through as well
+  constraint script_ended check (ended_at is null or part = 4)) with (fillfactor = 50, toast_tuple_target = 128);
+create index script_owner on pgqueue.script (owner, job_id);
+create index script_expires on pgqueue.script (expires_at) where expires_at is not null;
+
+-- One row per query that has begun, or was cancelled before it could.
+create table pgqueue.script_query (
+  job_id bigint not null,
+  position integer not null,
+  status text not null check (status in ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+  fallback_status text check (fallback_status in ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'skipped')),
+  started_at timestamptz,
+  ended_at timestamptz,
+  failed_reason text,
+  fallback_error text,
+  notices jsonb,
+  primary key (job_id, position)) with (fillfactor = 50);
+
+comment on table pgqueue.script is 'Scripts and how far they have come.';
+comment on table pgqueue.script_query is 'The queries of scripts that have begun.';
 
 -- source: sql/tables/side.sql
 -- Rows that exist only where such a thing happens.
@@ -470,6 +693,8 @@ end $$;
 -- each group. Exact because it happens under the groups' advisory locks, which are only ever tried, in order: another session that holds one will
 -- do the same work, and the group is among those `passed` over. Without a limit there is nothing to be exact about, and nothing is locked.
 --
+-- Jobs whose owners take turns go on to `line`, whatever the limit: see _pick_turns.
+--
 -- A group's arrivals are asked for as a range of one key, so that the order names the whole of the group's index; and sorting and bitmaps are disabled, so that
 -- no other index gives it. For one key alone the index by turn has the order as well, and walks the arrivals of the whole queue for each group.
 create function pgqueue._admit_groups(
@@ -482,6 +707,7 @@ language plpgsql
 set enable_bitmapscan = off
 set enable_sort = off
 as $$
+#variable_conflict use_column
 declare
   v_limit integer;
   v_mine text[] := groups;
@@ -523,9 +749,16 @@ begin
         where b.queue = _admit_groups.queue and b.group_key = f.key
         order by b.priority desc, b.seq limit least(f.slots, per) for update skip locked) b))
     returning b.seq, b.job_id, b.traits, b.priority, b.attempt, b.group_key),
+  lined as (
+    insert into pgqueue.line (job_id, traits, priority, attempt, queue, owner)
+    select a.job_id, a.traits, a.priority, a.attempt, _admit_groups.queue, a.group_key from arrived a where a.traits & 128 <> 0),
+  owners as (
+    insert into pgqueue.owner_turns as t (queue, owner, turns, arrived)
+    select _admit_groups.queue, a.group_key, 0, min(a.job_id) from arrived a where a.traits & 128 <> 0 group by a.group_key order by a.group_key
+    on conflict (queue, owner) do update set turns = t.turns),  -- its lock tells _pick_turns, which forgets idle owners, that this one is not
   ranked as materialized (
     select w.*, row_number() over (partition by w.group_key order by w.priority desc, w.seq) <= f.slots as fits
-    from (select * from arrived where job_id is not null union all select * from standing) w
+    from (select * from arrived where job_id is not null and traits & 128 = 0 union all select * from standing) w
     join free f on f.key = w.group_key),
   kept as (
     insert into pgqueue.blocked (seq, job_id, traits, priority, attempt, queue, group_key)
@@ -572,6 +805,7 @@ as $$
     or exists (select from pgqueue.arrival w where w.job_id >= low and w.job_id < high)
     or exists (select from pgqueue.blocked w where w.job_id >= low and w.job_id < high)
     or exists (select from pgqueue.suspect w where w.job_id >= low and w.job_id < high)
+    or exists (select from pgqueue.line w where w.job_id >= low and w.job_id < high)
     or exists (select from pgqueue.lease l cross join unnest(l.job_ids) j(id) where j.id >= low and j.id < high);
 $$;
 
@@ -639,6 +873,22 @@ begin
   if array_ndims(queues) is distinct from 1 or array_position(queues, null) is not null then
     perform pgqueue._check_queues(queues);
   end if;
+end $$;
+
+-- source: sql/functions/private/_check_fallback.sql
+-- Checks one fallback of a query or script; one that is null is as good as none.
+create function pgqueue._check_fallback(given jsonb, fallback text, what text) returns jsonb
+language plpgsql
+as $$
+begin
+  if coalesce(given -> fallback, 'null') = 'null' then
+    return given - fallback;
+  end if;
+  if jsonb_typeof(given -> fallback) <> 'string' then
+    perform pgqueue._refuse('PQ001', format('%s is %s, not text', what, jsonb_typeof(given -> fallback)), 'Give the text of an SQL statement, or leave it out.');
+  end if;
+  perform pgqueue._check_sql(what, given ->> fallback, false);
+  return given;
 end $$;
 
 -- source: sql/functions/private/_check_interval.sql
@@ -753,6 +1003,42 @@ begin
   end if;
 end $$;
 
+-- source: sql/functions/private/_check_query.sql
+-- What only submit_query takes.
+create function pgqueue._check_query(
+  sql text,
+  params jsonb,
+  timeout interval,
+  wait_timeout interval,
+  max_age interval,
+  ttl interval,
+  batch_rows integer,
+  max_rows bigint,
+  max_bytes bigint,
+  is_unique boolean,
+  read_only boolean) returns void
+language plpgsql
+as $$
+begin
+  perform pgqueue._check_sql('sql', sql, true);
+  if jsonb_typeof(params) not in ('array', 'null') then
+    perform pgqueue._refuse('PQ001', format('params is %s, not an array', jsonb_typeof(params)), 'Give the values for $1, $2, … in order, such as [42, "blue"].');
+  end if;
+  perform pgqueue._check_interval('timeout', timeout, true);
+  perform pgqueue._check_interval('wait_timeout', wait_timeout, true);
+  perform pgqueue._check_interval('max_age', max_age, false);
+  perform pgqueue._check_interval('ttl', ttl, true);
+  if batch_rows not between 1 and 1000000 then
+    perform pgqueue._refuse('PQ001', format('batch_rows is %s', batch_rows), 'Give a number from 1 to 1000000, or null to have chunks of a convenient size.');
+  end if;
+  if max_rows < 0 or max_bytes < 0 then
+    perform pgqueue._refuse('PQ001', 'max_rows or max_bytes is negative', 'Give a number from 0 on, or null for the installation''s own.');
+  end if;
+  if is_unique is null or read_only is null then
+    perform pgqueue._refuse('PQ001', 'unique or read_only is null', 'Give true or false.');
+  end if;
+end $$;
+
 -- source: sql/functions/private/_check_queues.sql
 create function pgqueue._check_queues(queues text[]) returns void
 language plpgsql
@@ -764,6 +1050,44 @@ begin
       'Name at least one queue, such as array[''default''].');
   end if;
   perform pgqueue._check_name('queue', q, 200) from unnest(queues) q;
+end $$;
+
+-- source: sql/functions/private/_check_session.sql
+-- What a job may ask of the session its SQL runs in.
+create function pgqueue._check_session(datasource text, role text, settings jsonb) returns void
+language plpgsql
+as $$
+declare
+  v_key text;
+begin
+  if datasource is not null then
+    perform pgqueue._check_name('datasource', datasource, 200);
+  end if;
+  if role is not null then
+    perform pgqueue._check_name('role', role, 63);
+    if role = 'none' then
+      perform pgqueue._refuse('PQ001', 'role is none', 'Leave it out to run as the role the worker logs in with.');
+    end if;
+  end if;
+  if settings is null then
+    return;
+  end if;
+  if jsonb_typeof(settings) <> 'object' then
+    perform pgqueue._refuse('PQ001', format('settings is %s, not an object', jsonb_typeof(settings)), 'Give settings of the server by name, such as {"work_mem": "64MB"}.');
+  end if;
+  for v_key in select k from jsonb_object_keys(settings) k loop
+    if v_key !~ '^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$' then
+      perform pgqueue._refuse('PQ001', format('%L cannot be the name of a setting', v_key), 'Give settings of the server by name, such as {"work_mem": "64MB"}.');
+    end if;
+    if lower(v_key) in ('role', 'session_authorization', 'statement_timeout', 'application_name', 'client_connection_check_interval', 'client_encoding',
+      'standard_conforming_strings', 'default_transaction_read_only') then
+      perform pgqueue._refuse('PQ001', format('%s is not for settings', v_key),
+        case lower(v_key) when 'role' then 'Use the argument role.' when 'statement_timeout' then 'Use the timeout.' else 'The worker sees to it.' end);
+    end if;
+    if jsonb_typeof(settings -> v_key) not in ('string', 'number', 'boolean') then
+      perform pgqueue._refuse('PQ001', format('setting %s is %s', v_key, jsonb_typeof(settings -> v_key)), 'Give text, a number, true or false.');
+    end if;
+  end loop;
 end $$;
 
 -- source: sql/functions/private/_check_settle.sql
@@ -809,6 +1133,70 @@ begin
   perform pgqueue._check_interval('delay of job ' || i.job, i.delay, false) from unnest(jobs, delays) i(job, delay) where i.delay is not null;
 end $$;
 
+-- source: sql/functions/private/_check_sql.sql
+-- What user SQL may not hold, because nobody is at the other end of the line: COPY from or to the client, LISTEN, commands of psql. `single`: one statement only.
+-- Functions written in SQL with BEGIN ATOMIC hold semicolons of their own.
+create function pgqueue._check_sql(what text, sql text, single boolean) returns void
+language plpgsql
+as $$
+declare
+  v_kinds text[];
+  v_parts text[];
+  v_code text := '';
+  v_statement text;
+  v_statements text[];
+begin
+  if sql is null or sql !~ '\S' then
+    perform pgqueue._refuse('PQ001', format('%s is %s', what, case when sql is null then 'null' else 'blank' end), 'Give the text of an SQL statement.');
+  end if;
+  if sql !~* '\m(copy|listen)\M|\\|;' then
+    return;
+  end if;
+  select p.kinds, p.parts into v_kinds, v_parts from pgqueue._sql_parts(sql) p;
+  for i in 1..cardinality(v_kinds) loop
+    v_code := v_code || case
+      when v_kinds[i] = 'code' then v_parts[i]
+      when v_kinds[i] = 'end' then E'\x1e'
+      when v_kinds[i] in ('line', 'comment') then ' '
+      else ' x ' end;
+  end loop;
+  v_statements := array(select s from unnest(string_to_array(v_code, E'\x1e')) s where s ~ '\S');
+  if cardinality(v_statements) = 0 then
+    perform pgqueue._refuse('PQ001', format('%s holds no statement', what), 'Give the text of an SQL statement.');
+  end if;
+  foreach v_statement in array v_statements loop
+    if v_statement ~* '^\s*copy\M' and v_statement ~* '\m(from\s+stdin|to\s+stdout)\M' then
+      perform pgqueue._refuse('PQ001', format('%s copies from or to the client', what),
+        'No client is there to send or take the rows: use INSERT or SELECT, or COPY with a file of the server.');
+    elsif v_statement ~* '^\s*listen\M' then
+      perform pgqueue._refuse('PQ001', format('%s listens to a channel', what), 'The session ends with the query: listen on a connection of your own.');
+    elsif v_statement ~ '\\' then
+      perform pgqueue._refuse('PQ001', format('%s holds a backslash outside of a literal', what), 'Commands of psql are not SQL: give statements that the server understands.');
+    end if;
+  end loop;
+  if single and cardinality(v_statements) > 1 and v_statements[1] !~* '^\s*create\M' then
+    perform pgqueue._refuse('PQ001', format('%s holds %s statements', what, cardinality(v_statements)), 'A query is one statement; for several use submit_script.');
+  end if;
+end $$;
+
+-- source: sql/functions/private/_check_submit.sql
+-- What submit_script and submit_query have in common. Returns the owner.
+create function pgqueue._check_submit(owner text, queue text, priority integer, datasource text, role text, settings jsonb) returns text
+language plpgsql
+as $$
+declare
+  v_owner text := coalesce(owner, session_user::text);
+begin
+  perform pgqueue._check_name('owner', v_owner, 500);
+  perform pgqueue._check_name('queue', queue, 200);
+  if priority is null or priority not between -32768 and 32767 then
+    perform pgqueue._refuse('PQ001', format('priority is %s', coalesce(priority::text, 'null')),
+      'Give a whole number from -32768 to 32767; higher runs first, 0 is usual.');
+  end if;
+  perform pgqueue._check_session(datasource, role, settings);
+  return v_owner;
+end $$;
+
 -- source: sql/functions/private/_check_time.sql
 create function pgqueue._check_time(what text, given timestamptz) returns void
 language plpgsql
@@ -829,6 +1217,55 @@ begin
     perform pgqueue._refuse('PQ003', format('worker %s is not registered', coalesce(worker::text, 'null')),
       'It was never registered, has deregistered, or missed its heartbeats and was declared lost: call register_worker and use the new id.');
   end if;
+end $$;
+
+-- source: sql/functions/private/_chunk_as.sql
+-- A stored chunk, lines as COPY writes them, in another form. JSON numbers, booleans and documents are written as such, the rest as strings; what JSON has no number for (NaN,
+-- Infinity) too.
+create function pgqueue._chunk_as(chunk text, row_count integer, columns jsonb, format text) returns text
+language plpgsql stable
+as $$
+declare
+  v_names text[];
+  v_kinds text[];
+  v_escaped boolean := position('\' in chunk) > 0;
+  v_rows text;
+begin
+  if format = 'text' or chunk is null then
+    return chunk;
+  end if;
+  select array_agg(to_json(c.value ->> 'name')::text || ':' order by c.nth),
+    array_agg(case when (c.value ->> 'oid')::bigint in (20, 21, 23, 26, 700, 701, 1700) then 'number' when (c.value ->> 'oid')::bigint = 16 then 'boolean'
+      when (c.value ->> 'oid')::bigint in (114, 3802) then 'json' else 'text' end order by c.nth)
+  into v_names, v_kinds
+  from jsonb_array_elements(columns) with ordinality c(value, nth);
+  if v_names is null then
+    v_rows := rtrim(repeat(case format when 'csv' then E'\n' when 'json' then '{},' else '[],' end, row_count), ',');
+  elsif format = 'csv' then
+    v_rows := (
+      select string_agg(r.line, '' order by r.nth)
+      from (
+        select l.nth, (
+          select string_agg(case when v.value is null then '' when v.value = '' or v.value ~ '[",\n\r]' then '"' || replace(v.value, '"', '""') || '"' else v.value end, ',' order by c.nth) || E'\n'
+          from unnest(string_to_array(l.line, E'\t', '\N')) with ordinality c(cell, nth)
+          cross join lateral (select case when v_escaped then pgqueue._unescaped(c.cell) else c.cell end as value offset 0) v) as line
+        from string_to_table(chunk, E'\n') with ordinality l(line, nth) where l.nth <= _chunk_as.row_count) r);
+  else
+    v_rows := (
+      select string_agg(r.line, ',' order by r.nth)
+      from (
+        select l.nth, case format when 'json' then '{' else '[' end || (
+          select string_agg(case format when 'json' then v_names[c.nth] else '' end || case
+            when v.value is null then 'null'
+            when v_kinds[c.nth] = 'number' and v.value !~ '[a-df-zA-DF-Z]' then v.value
+            when v_kinds[c.nth] = 'boolean' then case v.value when 't' then 'true' else 'false' end
+            when v_kinds[c.nth] = 'json' then v.value
+            else to_json(v.value)::text end, ',' order by c.nth)
+          from unnest(string_to_array(l.line, E'\t', '\N')) with ordinality c(cell, nth)
+          cross join lateral (select case when v_escaped then pgqueue._unescaped(c.cell) else c.cell end as value offset 0) v) || case format when 'json' then '}' else ']' end as line
+        from string_to_table(chunk, E'\n') with ordinality l(line, nth) where l.nth <= _chunk_as.row_count) r);
+  end if;
+  return case format when 'csv' then coalesce(v_rows, '') else '[' || coalesce(v_rows, '') || ']' end;
 end $$;
 
 -- source: sql/functions/private/_claim_suspect.sql
@@ -879,6 +1316,12 @@ begin
   end loop;
   return null;
 end $$;
+
+-- source: sql/functions/private/_compact_length.sql
+-- The length of a document as compact JSON text, without blanks after colons and commas, in characters.
+create function pgqueue._compact_length(document jsonb) returns integer
+language sql immutable
+return length(regexp_replace(document::text, '("(?:[^"\\]|\\.)*")|([:,]) ', '\1\2', 'g'));
 
 -- source: sql/functions/private/_cursor.sql
 -- Where a scan of a queue-like index starts. Rows that were claimed leave dead entries at the head of the index, and while any session holds
@@ -1046,7 +1489,8 @@ begin
       union all select from pgqueue.scheduled w where w.job_id = v_job and w.traits & 16 <> 0
       union all select from pgqueue.arrival w where w.job_id = v_job and w.traits & 16 <> 0
       union all select from pgqueue.blocked w where w.job_id = v_job and w.traits & 16 <> 0
-      union all select from pgqueue.suspect w where w.job_id = v_job and w.traits & 16 <> 0);
+      union all select from pgqueue.suspect w where w.job_id = v_job and w.traits & 16 <> 0
+      union all select from pgqueue.line w where w.job_id = v_job and w.traits & 16 <> 0);
     select * into v_was from pgqueue._withdraw(v_job);
     continue when v_was.place is null;
     perform pgqueue._finish(array[v_job], array['failed'], array['queue_timeout'], array[v_was.attempt], array[v_was.traits], null, null, null,
@@ -1059,7 +1503,7 @@ end $$;
 -- source: sql/functions/private/_duty_overdue.sql
 -- Upkeep: running jobs that broke their own heartbeat promise (lost, as after a crash), and jobs past their timeout by more than `lost_after` (the worker
 -- should have ended them; one that does not enforce timeouts, or hangs, must not keep them). Both are taken out of their lease, so whatever
--- the worker says of them later is stale.
+-- the worker says of them later is stale. Jobs that run users' SQL have limits of their own, for each statement, and their servers keep to those.
 --
 -- All leases are looked through, and of their jobs only those whose traits say that they have a promise or a timeout are looked up, one by one (the offsets keep that
 -- from becoming a join with whole blocks).
@@ -1079,7 +1523,7 @@ begin
     from (
       select l.id as lease, e.id, e.attempt, coalesce(e.traits, 0) as traits,
         coalesce(coalesce(p.heartbeat_at, l.claimed_at) + j.heartbeat < v_now, false) as silent,
-        l.claimed_at + coalesce(j.timeout, q.timeout) + v_lost_after < v_now as late
+        l.claimed_at + coalesce(j.timeout, q.timeout) + v_lost_after < v_now and coalesce(e.traits, 0) & 128 = 0 as late
       from pgqueue.lease l
       left join pgqueue.queue q on q.name = l.queue
       cross join unnest(l.job_ids, l.attempts, l.traits) e(id, attempt, traits)
@@ -1159,6 +1603,44 @@ begin
     v_done := v_done + pgqueue._lose_worker(v_worker);
   end loop;
   return v_done;
+end $$;
+
+-- source: sql/functions/private/_duty_results.sql
+-- Upkeep: results of queries, scripts, and the audit trail, when they have expired. Bounded; chunks are what is large, so of those few at a time.
+create function pgqueue._duty_results() returns bigint
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_job bigint;
+  v_jobs bigint[];
+  v_rows bigint;
+  v_done bigint := 0;
+begin
+  for v_job in
+    select r.job_id from pgqueue.query_run r where r.kept and r.expires_at <= v_now order by r.expires_at limit 1000 for update skip locked
+  loop
+    delete from pgqueue.query_chunk c
+    where c.ctid = any(array(select c.ctid from pgqueue.query_chunk c where c.job_id = v_job order by c.job_id, c.run, c.n limit 2000 - v_done));
+    get diagnostics v_rows = row_count;
+    v_done := v_done + v_rows;
+    exit when v_done >= 2000;
+    update pgqueue.query_run r set kept = false where r.job_id = v_job;
+  end loop;
+
+  v_jobs := array(
+    select s.job_id from pgqueue.script s where s.expires_at <= v_now order by s.expires_at limit 1000 for update skip locked);
+  delete from pgqueue.script_query q where q.job_id = any(v_jobs);
+  delete from pgqueue.script s where s.job_id = any(v_jobs);
+  v_done := v_done + cardinality(v_jobs);
+
+  v_jobs := array(
+    select r.job_id from pgqueue.query_run r where r.forget_at <= v_now order by r.forget_at limit 1000 for update skip locked);
+  delete from pgqueue.query_caller c where c.job_id = any(v_jobs);
+  delete from pgqueue.query_chunk c where c.job_id = any(v_jobs);
+  delete from pgqueue.query q where q.job_id = any(v_jobs);
+  delete from pgqueue.query_run r where r.job_id = any(v_jobs);
+  return v_done + cardinality(v_jobs);
 end $$;
 
 -- source: sql/functions/private/_duty_retention.sql
@@ -1281,7 +1763,8 @@ end $$;
 
 -- source: sql/functions/private/_enter.sql
 -- Puts jobs where a claim finds them: suspects alone, jobs with a group and no slot into the inbox of their group, the rest into ready, each
--- with a new turn. The arrays are parallel. `admitted`: those with a group hold their slot already.
+-- with a new turn. The arrays are parallel. `admitted`: those with a group hold their slot already; those whose owners take turns had one, and stand in
+-- line again, crashed or not: what crashes there is seldom the worker's end, and its owner's next must not overtake it.
 create function pgqueue._enter(
   jobs bigint[],
   queues text[],
@@ -1294,29 +1777,34 @@ as $$
 declare
   v_suspects boolean;
   v_grouped boolean;
+  v_lined boolean;
   v_queue text;
 begin
   if coalesce(cardinality(jobs), 0) = 0 then
     return;
   end if;
-  select bool_or(t & 32 <> 0), bool_or(t & 34 = 2 and not admitted) into v_suspects, v_grouped from unnest(_enter.traits) t;
+  select bool_or(t & 160 = 32), bool_or(t & 2 <> 0 and t & 160 <> 32 and not admitted), bool_or(t & 128 <> 0 and admitted) into v_suspects, v_grouped, v_lined
+  from unnest(_enter.traits) t;
 
   insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
   select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, e.queue
   from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
-  where e.traits & 32 = 0 and (e.traits & 2 = 0 or admitted);
+  where e.traits & 160 = 0 and (e.traits & 2 = 0 or admitted);
   if v_suspects then
     insert into pgqueue.suspect (seq, job_id, traits, priority, attempt, crashes, queue)
     select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt,
       coalesce((select c.crashes from pgqueue.crash c where c.job_id = e.id), 1), e.queue
     from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
-    where e.traits & 32 <> 0;
+    where e.traits & 160 = 32;
+  end if;
+  if v_lined then
+    perform pgqueue._stand_in_line(jobs, queues, priorities, attempts, _enter.traits);
   end if;
   if v_grouped then
     insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
     select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, e.queue, (select j.group_key from pgqueue.job j where j.id = e.id)
     from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
-    where e.traits & 34 = 2;
+    where e.traits & 2 <> 0 and e.traits & 160 <> 32;
   end if;
 
   perform pgqueue._open_lane(l.queue, l.priority, l.grouped)
@@ -1390,9 +1878,22 @@ begin
     if v_traits & 2 <> 0 then
       perform pgqueue._free_slots(jobs);
     end if;
+    if v_traits & 128 <> 0 then
+      perform pgqueue._sql_jobs_ended(jobs, states, reasons, traits);
+    end if;
   end if;
   perform pgqueue._announce(jobs);
 end $$;
+
+-- source: sql/functions/private/_first_word.sql
+-- The first word of a statement in lower case, after blanks, comments and parentheses.
+create function pgqueue._first_word(sql text) returns text
+language sql immutable
+as $$
+  select lower(substring(string_agg(case p.kind when 'code' then p.part when 'end' then '' else ' ' end, '' order by p.nth) from '[A-Za-z]+'))
+  from (select * from pgqueue._sql_parts($1)) s cross join lateral unnest(s.kinds, s.parts) with ordinality p(kind, part, nth)
+  where p.kind in ('code', 'line', 'comment', 'end');
+$$;
 
 -- source: sql/functions/private/_floor_of.sql
 -- The turn that the text of a cursor says to start from, if it is its owner's. Inlined: keep it one expression.
@@ -1406,15 +1907,35 @@ create function pgqueue._forget(history text) returns smallint
 language sql immutable
 return case history when 'none' then 2 when 'failed' then 1 else 0 end;
 
+-- source: sql/functions/private/_forget_new_job.sql
+-- Takes a job back that this transaction has just made with _new_sql_job: nobody has seen it.
+create function pgqueue._forget_new_job(job bigint) returns void
+language plpgsql
+as $$
+begin
+  delete from pgqueue.arrival a where a.job_id = job;
+  delete from pgqueue.job j where j.id = _forget_new_job.job;
+  delete from pgqueue.deadline d where d.job_id = _forget_new_job.job;
+end $$;
+
 -- source: sql/functions/private/_free_slots.sql
--- Takes the slots of these jobs away and hands them on at once. The lock of a group is only tried: where another session is at work on it, a row in the
+-- Takes the slots of these jobs away and hands them on at once; turns are given by claims, so for those a worker is woken if somebody stands in line. The lock of a group is only tried: where another session is at work on it, a row in the
 -- group's inbox says "look again", and the next claim of the queue does. A group without a limit has nobody waiting.
 create function pgqueue._free_slots(jobs bigint[]) returns void
 language plpgsql
 as $$
 declare
   v_queue record;
+  v_lined text;
 begin
+  for v_lined in
+    with gone as (delete from pgqueue.turn t where t.job_id = any(jobs) returning t.queue)
+    select distinct gone.queue from gone order by 1
+  loop
+    if exists (select from pgqueue.line l where l.queue = v_lined) then
+      perform pgqueue._wake(v_lined);
+    end if;
+  end loop;
   for v_queue in
     with gone as (delete from pgqueue.slot s where s.job_id = any(jobs) returning s.queue, s.group_key)
     select gone.queue, array_agg(distinct gone.group_key) as groups
@@ -1426,6 +1947,18 @@ begin
     from unnest((pgqueue._admit_groups(v_queue.queue, v_queue.groups, cardinality(jobs))).passed) g(key);
   end loop;
 end $$;
+
+-- source: sql/functions/private/_fresh_result.sql
+-- The newest result of this identity that ended after that time and has not expired, if there is one.
+create function pgqueue._fresh_result(identity bytea, since timestamptz) returns bigint
+language sql stable
+as $$
+  select q.job_id
+  from (select q.job_id, q.identity from pgqueue.query q where q.identity = $1 order by q.identity desc, q.job_id desc limit 100) q
+  cross join lateral (select r.outcome, r.ended_at, r.expires_at from pgqueue.query_run r where r.job_id = q.job_id offset 0) r
+  where r.outcome = 'succeeded' and r.ended_at >= $2 and r.expires_at > pgqueue._now()
+  order by q.job_id desc limit 1;
+$$;
 
 -- source: sql/functions/private/_give_back.sql
 -- Gives back what a lease still holds, nothing spent. The caller has locked it.
@@ -1445,6 +1978,19 @@ create function pgqueue._has_window(setting text, queues text[]) returns boolean
 language sql immutable
 return split_part(setting, E'\x1e', 1) = hash_array_extended(queues, 0)::text;
 
+-- source: sql/functions/private/_hold_lease.sql
+-- The fence of what workers write while a job runs: holds the lease for this transaction, so that nobody takes the job away meanwhile, or refuses.
+create function pgqueue._hold_lease(lease bigint, job bigint) returns void
+language plpgsql
+as $$
+begin
+  perform from pgqueue.lease l where l.id = _hold_lease.lease and l.job_ids @> array[_hold_lease.job] for share;
+  if not found then
+    perform pgqueue._refuse('PQ004', format('lease %s does not hold job %s', coalesce(lease::text, 'null'), coalesce(job::text, 'null')),
+      'The job was taken away: stop working on it, and settle nothing.');
+  end if;
+end $$;
+
 -- source: sql/functions/private/_in_ready.sql
 -- The row of a job in ready, if it is there: at its first turn it stands in the lane and at the number its job row says, later under its id. Inlined, so
 -- that it sees what its caller's statement sees: keep it one plain query. The lateral query with its offset says that the lane is known: without it the planner
@@ -1462,6 +2008,30 @@ as $$
   select r.ctid, r.job_id, r.queue::text, r.priority, r.attempt, r.traits, r.seq
   from pgqueue.ready r where r.job_id = $1 and r.seq <> r.job_id;
 $$;
+
+-- source: sql/functions/private/_interrupt_scripts.sql
+-- These jobs go back in line: what of a script was running there did not end and is to run again.
+create function pgqueue._interrupt_scripts(jobs bigint[]) returns void
+language plpgsql
+as $$
+declare
+  v_scripts bigint[] := array(
+    select i.id from unnest(jobs) i(id)
+    cross join lateral (select from pgqueue.script s where s.job_id = i.id and 'running' in (s.status, s.fallback_status) offset 0) s order by 1);
+begin
+  if cardinality(v_scripts) = 0 then
+    return;
+  end if;
+  update pgqueue.script_query q
+  set status = case q.status when 'running' then 'queued' else q.status end,
+    started_at = case q.status when 'running' then null else q.started_at end,
+    fallback_status = case q.fallback_status when 'running' then 'queued' else q.fallback_status end
+  where q.job_id = any(v_scripts) and 'running' in (q.status, q.fallback_status);
+  update pgqueue.script s
+  set status = case s.status when 'running' then 'queued' else s.status end,
+    fallback_status = case s.fallback_status when 'running' then 'queued' else s.fallback_status end, updated_at = pgqueue._now()
+  where s.job_id = any(v_scripts);
+end $$;
 
 -- source: sql/functions/private/_interval.sql
 -- An interval inside a JSON document: a number of seconds, or text as Postgres reads it.
@@ -1715,6 +2285,33 @@ begin
   return v_new;
 end $$;
 
+-- source: sql/functions/private/_new_sql_job.sql
+-- The job of a script or a query: written like any other, and put into the inbox of its owner. Draws the id.
+create function pgqueue._new_sql_job(
+  kind text,
+  args jsonb,
+  queue text,
+  owner text,
+  priority integer,
+  traits integer,
+  expires_at timestamptz) returns bigint
+language plpgsql
+as $$
+declare
+  v_id bigint := nextval('pgqueue.job_id');
+begin
+  insert into pgqueue.job (id, created_at, expires_at, priority, queue, kind, group_key, args)
+  values (v_id, pgqueue._now(), _new_sql_job.expires_at, _new_sql_job.priority, _new_sql_job.queue, _new_sql_job.kind, owner, _new_sql_job.args);
+  if expires_at is not null then
+    insert into pgqueue.deadline (expires_at, job_id) values (_new_sql_job.expires_at, v_id);
+  end if;
+  insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
+  values (v_id, v_id, 130 | _new_sql_job.traits | case when expires_at is null then 0 else 16 end, _new_sql_job.priority, 0, _new_sql_job.queue, owner);
+  perform pgqueue._open_lane(queue, priority::smallint, true);
+  perform pgqueue._wake(queue);
+  return v_id;
+end $$;
+
 -- source: sql/functions/private/_next_in_window.sql
 -- Drops the first lane of the window that _pick_wide remembers, and gives the next; nothing when there is none or its queue is paused.
 create function pgqueue._next_in_window() returns setof pgqueue.lane_in_view
@@ -1753,6 +2350,28 @@ return pg_try_advisory_lock(pgqueue._lock_class('sleep'), hashtext(queue))
 create function pgqueue._nobody_waits() returns boolean
 language sql volatile
 return pg_try_advisory_lock(pgqueue._lock_class('wait'), 0) and pg_advisory_unlock(pgqueue._lock_class('wait'), 0);
+
+-- source: sql/functions/private/_note_backend.sql
+-- Writes down which server process runs a job's SQL from now on, and says which one did before unless that run has ended in order.
+create function pgqueue._note_backend(
+  in job bigint,
+  in pid integer,
+  in backend_start timestamptz,
+  out old_pid integer,
+  out old_backend_start timestamptz)
+language plpgsql
+as $$
+begin
+  select b.pid, b.backend_start into old_pid, old_backend_start from pgqueue.backend b where b.job_id = _note_backend.job for update;
+  if pid is null then
+    return;  -- no session could be had: there will only be a failure to record
+  end if;
+  if backend_start is null then
+    perform pgqueue._refuse('PQ001', 'backend_start is null', 'Give the backend_start that pg_stat_activity shows for the session that will run the SQL.');
+  end if;
+  insert into pgqueue.backend (job_id, pid, backend_start) values (_note_backend.job, _note_backend.pid, _note_backend.backend_start)
+  on conflict (job_id) do update set pid = excluded.pid, backend_start = excluded.backend_start;
+end $$;
 
 -- source: sql/functions/private/_now.sql
 -- The one clock. A test may set `pgqueue.now` in its session and every function believes it. Inlined by the planner: keep it one
@@ -1870,11 +2489,34 @@ begin
       (select w.job_id
         from (select w.job_id, w.queue from pgqueue.suspect w where w.job_id < before order by w.job_id desc limit far) w
         where _page_of_live.queue is null or w.queue = _page_of_live.queue
+        limit case when _page_of_live.kind is null then most end)
+      union all
+      (select w.job_id
+        from (select w.job_id, w.queue from pgqueue.line w where w.job_id < before order by w.job_id desc limit far) w
+        where _page_of_live.queue is null or w.queue = _page_of_live.queue
         limit case when _page_of_live.kind is null then most end))
     select p.job_id
     from (select p.job_id from place p order by p.job_id desc limit far) p
     where _page_of_live.kind is null or (select j.kind from pgqueue.job j where j.id = p.job_id) = _page_of_live.kind
     order by p.job_id desc limit most);
+end $$;
+
+-- source: sql/functions/private/_param_text.sql
+-- A JSON value as the text of a value of this type; null is null. Arrays are arrays where the type is one, and documents otherwise.
+create function pgqueue._param_text(value jsonb, type text) returns text
+language plpgsql immutable
+as $$
+begin
+  return case
+    when value is null or value = 'null' then null
+    when type in ('json', 'jsonb') then value::text
+    when jsonb_typeof(value) = 'array' and type like '%[]' then '{' || coalesce((
+      select string_agg(case jsonb_typeof(e.value)
+        when 'null' then 'NULL'
+        when 'array' then pgqueue._param_text(e.value, type)
+        else '"' || replace(replace(e.value #>> '{}', '\', '\\'), '"', '\"') || '"' end, ',' order by e.nth)
+      from jsonb_array_elements(value) with ordinality e(value, nth)), '') || '}'
+    else value #>> '{}' end;
 end $$;
 
 -- source: sql/functions/private/_pick.sql
@@ -1940,7 +2582,7 @@ end $$;
 
 -- source: sql/functions/private/_pick_limited.sql
 -- As _pick, where some of the lanes have groups, which are admitted first, or belong to queues with max_running, whose room is counted under the
--- queue's limiter. All limiters now and in one order: claims that see other lanes would meet them in another, and deadlock.
+-- queue's limiter, or to owners who take turns. All limiters now and in one order: claims that see other lanes would meet them in another, and deadlock.
 create function pgqueue._pick_limited(lanes pgqueue.lane_in_view[], n integer, urgent boolean) returns tid[]
 language plpgsql
 as $$
@@ -1968,6 +2610,17 @@ begin
     if v_lane.grouped and v_lane.queue <> all(v_admitted) then
       perform pgqueue._admit(v_lane.queue, least(greatest(2 * v_need, 100), 1000));
       v_admitted := v_admitted || v_lane.queue;
+      v_more := pgqueue._pick_turns(v_lane.queue, v_need);
+      if v_more is not null then
+        v_picked := v_picked || v_more;
+        v_left := v_left - cardinality(v_more);
+        v_need := v_need - cardinality(v_more);
+        if v_room ? v_lane.queue then
+          v_room := v_room || jsonb_build_object(v_lane.queue, (v_room ->> v_lane.queue)::integer - cardinality(v_more));
+        end if;
+        exit when v_left <= 0;
+        continue when v_need <= 0;
+      end if;
     end if;
     v_lane.grouped := false;
     v_lane.max_running := null;
@@ -1979,6 +2632,94 @@ begin
     end if;
     exit when v_left <= 0;
   end loop;
+  return v_picked;
+end $$;
+
+-- source: sql/functions/private/_pick_turns.sql
+-- Gives turns to owners: up to n jobs of a queue leave the line and are made ready, to be taken by the same claim. Returns their addresses in ready. The next turn is
+-- for the owner that has had the fewest since the queue was last idle, of those for who came first; inside an owner it is by priority and id. A script's owner has one
+-- turn at a time, others as many as `group_limit` says.
+--
+-- Exact because it happens under the owners' advisory locks, the same that admission takes. They are tried, in one statement, and what they guard is read in the next,
+-- which sees what whoever held them before has committed. An owner that another claim is busy with is passed over.
+--
+-- An owner without anybody in line costs a probe, so all are forgotten when the queue is idle. Their rows are locked first and the line is looked at after that: an
+-- admission that comes in between has locked its owner's row.
+create function pgqueue._pick_turns(queue text, n integer) returns tid[]
+language plpgsql
+set enable_nestloop = on
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+declare
+  v_limit integer;
+  v_owners text[];
+  v_idle tid[];
+  v_picked tid[];
+begin
+  if not exists (select from pgqueue.line l where l.queue = _pick_turns.queue) then
+    if exists (select from pgqueue.owner_turns t where t.queue = _pick_turns.queue) then
+      v_idle := array(select t.ctid from pgqueue.owner_turns t where t.queue = _pick_turns.queue order by t.queue, t.owner for update skip locked);
+      delete from pgqueue.owner_turns t
+      where t.ctid = any(v_idle) and not exists (select from pgqueue.line l where l.queue = _pick_turns.queue)
+        and not exists (select from pgqueue.turn w where w.queue = _pick_turns.queue);
+    end if;
+    return null;
+  end if;
+  select q.group_limit into v_limit from pgqueue.queue q where q.name = _pick_turns.queue;
+  v_owners := array(
+    select o.owner
+    from (
+      select t.owner
+      from (select t.owner from pgqueue.owner_turns t where t.queue = _pick_turns.queue order by t.queue, t.turns, t.arrived) t
+      cross join lateral (
+        select l.traits from pgqueue.line l
+        where l.queue = _pick_turns.queue and l.owner = t.owner order by l.queue, l.owner, l.priority desc, l.job_id limit 1) l
+      where case
+        when l.traits & 256 <> 0 then not exists (select from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = t.owner and w.traits & 256 <> 0)
+        when v_limit is null then true
+        else v_limit > (select count(*) from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = t.owner) end
+      offset 0) o
+    where pg_try_advisory_xact_lock(pgqueue._lock_class('group'), hashtext(_pick_turns.queue || E'\x1f' || o.owner))
+    limit n);
+  if cardinality(v_owners) = 0 then
+    return null;
+  end if;
+
+  with place as materialized (
+    select o.owner, t.turns, t.arrived,
+      case when v_limit is null then n
+        else greatest(v_limit - (select count(*) from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = o.owner), 0) end as free,
+      (select count(*) from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = o.owner and w.traits & 256 <> 0) as scripts
+    from unnest(v_owners) o(owner)
+    cross join lateral (
+      select t.turns, t.arrived from pgqueue.owner_turns t where t.queue = _pick_turns.queue and t.owner = o.owner offset 0) t),
+  head as materialized (
+    select h.place, h.job_id, p.turns + h.nth as turns, p.arrived
+    from place p
+    cross join lateral (
+      select l.place, l.job_id, row_number() over w as nth, count(*) filter (where l.traits & 256 <> 0) over w as scripts, l.traits
+      from (
+        select l.ctid as place, l.job_id, l.priority, l.traits from pgqueue.line l
+        where l.queue = _pick_turns.queue and l.owner = p.owner
+        order by l.queue, l.owner, l.priority desc, l.job_id limit least(p.free, n) for update skip locked) l
+      window w as (order by l.priority desc, l.job_id)) h
+    where h.traits & 256 = 0 or p.scripts + h.scripts = 1),
+  gone as (
+    delete from pgqueue.line l
+    where l.ctid = any(array(select h.place from head h order by h.turns, h.arrived, h.job_id limit n))
+    returning l.job_id, l.traits, l.priority, l.attempt, l.owner),
+  given as (
+    insert into pgqueue.turn (job_id, traits, queue, owner) select g.job_id, g.traits, _pick_turns.queue, g.owner from gone g),
+  counted as (
+    update pgqueue.owner_turns t set turns = t.turns + (select count(*) from gone g where g.owner = t.owner)
+    where t.queue = _pick_turns.queue and t.owner = any(array(select g.owner from gone g))),
+  made as (
+    insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+    select nextval('pgqueue.job_id'), g.job_id, g.traits, g.priority, g.attempt, _pick_turns.queue
+    from (select g.* from gone g join head h on h.job_id = g.job_id order by h.turns, h.arrived, h.job_id) g
+    returning ctid)
+  select array_agg(m.ctid) into v_picked from made m;
   return v_picked;
 end $$;
 
@@ -2062,6 +2803,49 @@ return case
   when (settings).paused_at is not null or (settings).max_running is not null then -1
   else pgqueue._forget((settings).history) + case when (settings).timeout is null and (settings).max_attempts is null then 0 else 4 end end;
 
+-- source: sql/functions/private/_query_ended.sql
+-- The final transition of a query, for the audit trail, and for when its result and the trail itself expire. A query that failed or was cancelled has no result to keep.
+create function pgqueue._query_ended(job bigint, state text, reason text) returns void
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_ttl interval;
+  v_log interval;
+  v_error jsonb;
+begin
+  select coalesce(q.ttl, c.result_ttl), c.log_retention into v_ttl, v_log
+  from pgqueue.config c left join pgqueue.query q on q.job_id = job;
+  if state = 'failed' then
+    v_error := (select e.error from pgqueue.attempt_error e where e.job_id = _query_ended.job order by e.failed_at desc limit 1);
+  end if;
+  v_ttl := case when state = 'succeeded' then v_ttl else interval '0' end;
+  insert into pgqueue.query_run as r (job_id, run, updated_at, ended_at, expires_at, forget_at, outcome, reason, error)
+  values (job, 0, v_now, v_now, v_now + v_ttl, v_now + v_log, state::pgqueue.final_state, _query_ended.reason, v_error)
+  on conflict (job_id) do update
+  set updated_at = v_now, ended_at = coalesce(r.ended_at, v_now), expires_at = excluded.expires_at, forget_at = excluded.forget_at, outcome = excluded.outcome,
+    error = coalesce(r.error, excluded.error),
+    reason = case when r.error ->> 'type' in ('Timeout', 'ResultTooLarge') and state = 'failed'
+      then case r.error ->> 'type' when 'Timeout' then 'timeout' else 'result_too_large' end else excluded.reason end;
+end $$;
+
+-- source: sql/functions/private/_query_or_refuse.sql
+-- A query as one who may see it sees it: its owner, and whoever shares it.
+create function pgqueue._query_or_refuse(id bigint, as_owner text) returns pgqueue.query
+language plpgsql
+as $$
+declare
+  v_query pgqueue.query;
+begin
+  select * into v_query from pgqueue.query q where q.job_id = id;
+  if v_query.job_id is null or v_query.owner <> as_owner
+    and not exists (select from pgqueue.query_caller c where c.job_id = id and c.owner = as_owner) then
+    perform pgqueue._refuse('PQ002', format('query %s not found', coalesce(id::text, 'null')),
+      'It was never submitted, its transaction was rolled back, it is past log_retention, or it belongs to another owner.');
+  end if;
+  return v_query;
+end $$;
+
 -- source: sql/functions/private/_queue_settings.sql
 -- The settings of a queue as one object, defaults where it has no own.
 create function pgqueue._queue_settings(name text) returns jsonb
@@ -2080,6 +2864,55 @@ language plpgsql
 as $$
 begin
   raise exception using errcode = _refuse.code, message = _refuse.message, hint = _refuse.hint;
+end $$;
+
+-- source: sql/functions/private/_render_sql.sql
+-- Fills the tags <%= job_id %> and <%= error_message %> of a fallback in, wherever they stand, in such a way that a message cannot end the literal, name or comment it
+-- is put into. In a dollar quote it goes in as it is, and should it hold the quote's tag, the quote gets another one. In plain code it becomes a literal.
+create function pgqueue._render_sql(sql text, job bigint, message text) returns text
+language plpgsql
+as $$
+declare
+  v_kinds text[];
+  v_parts text[];
+  v_value text;
+  v_open integer;
+  v_holds boolean := false;
+  v_tag text;
+begin
+  if sql !~ '<%=\s*(job_id|error_message)\s*%>' then
+    return sql;
+  end if;
+  select p.kinds, p.parts into v_kinds, v_parts from pgqueue._sql_parts(sql) p;
+  for i in 1..cardinality(v_kinds) loop
+    if v_kinds[i] = 'open' then
+      v_open := i;
+      v_holds := false;
+    elsif v_kinds[i] = 'close' and v_holds then
+      v_tag := '$q$';
+      while position(v_tag in sql || coalesce(message, '')) > 0 loop
+        v_tag := '$q' || length(v_tag)::text || '$';
+      end loop;
+      v_parts[v_open] := v_tag;
+      v_parts[i] := v_tag;
+    end if;
+    continue when v_kinds[i] not like 'tag:%';
+    if v_parts[i] ~ 'job_id' then
+      v_parts[i] := job::text;
+      continue;
+    end if;
+    v_value := coalesce(message, '');
+    v_holds := v_holds or v_kinds[i] = 'tag:dollar' and position('$' in v_value) > 0;
+    v_parts[i] := case v_kinds[i]
+      when 'tag:quote' then replace(v_value, '''', '''''')
+      when 'tag:escape' then replace(replace(v_value, '\', '\\'), '''', '''''')
+      when 'tag:name' then replace(v_value, '"', '""')
+      when 'tag:line' then translate(v_value, E'\n\r', '  ')
+      when 'tag:comment' then replace(replace(v_value, '*/', '* /'), '/*', '/ *')
+      when 'tag:dollar' then v_value
+      else quote_literal(v_value) end;
+  end loop;
+  return array_to_string(v_parts, '');
 end $$;
 
 -- source: sql/functions/private/_rescue_jobs.sql
@@ -2191,6 +3024,145 @@ begin
     perform pgqueue._free_slots(jobs);
   end if;
 end $$;
+
+-- source: sql/functions/private/_script_document.sql
+-- A script as it was handed in, in any of its forms, checked and brought into one: {"queries": [{"query", "onsuccess"?, "onerror"?, "timeout"?, …}], "onsuccess"?, "onerror"?}. What else the caller
+-- wrote beside a query stays there and comes back in the report.
+create function pgqueue._script_document(document jsonb) returns jsonb
+language plpgsql
+as $$
+declare
+  c_forms constant text := 'Give {"query": "select 1"}, or an array of texts and objects in its place, each object with "query" and, if wanted, "onsuccess", "onerror" and "timeout" (ms).';
+  v_body jsonb := case when jsonb_typeof(document) in ('string', 'array') then jsonb_build_object('query', document) else document end;
+  v_asked jsonb;
+  v_outer jsonb := v_body;
+  v_queries jsonb := jsonb_build_array();
+  v_query jsonb;
+  v_fallback text;
+  v_nth integer := 0;
+begin
+  if v_body is null or jsonb_typeof(v_body) <> 'object' then
+    perform pgqueue._refuse('PQ001', format('document is %s', coalesce(jsonb_typeof(v_body), 'null')), c_forms);
+  end if;
+  v_asked := v_body -> 'query';
+  if jsonb_typeof(v_asked) = 'object' then
+    if (v_asked ? 'onsuccess' or v_asked ? 'onerror') and (v_body ? 'onsuccess' or v_body ? 'onerror') then
+      perform pgqueue._refuse('PQ001', 'the fallbacks of the script are given twice', 'Give them beside "query" or inside of it, not both.');
+    end if;
+    v_outer := v_asked;
+    v_asked := v_asked -> 'query';
+    if coalesce(jsonb_typeof(v_asked), 'null') <> 'array' then
+      perform pgqueue._refuse('PQ001', format('query.query is %s, not an array', coalesce(jsonb_typeof(v_asked), 'missing')), c_forms);
+    end if;
+  end if;
+  case jsonb_typeof(v_asked)
+    when 'string' then v_asked := jsonb_build_array(v_asked);
+    when 'array' then
+      if jsonb_array_length(v_asked) = 0 then
+        perform pgqueue._refuse('PQ001', 'the array of queries is empty', c_forms);
+      end if;
+    else perform pgqueue._refuse('PQ001', format('query is %s', coalesce(jsonb_typeof(v_asked), 'missing')), c_forms);
+  end case;
+
+  for v_query in select q from jsonb_array_elements(v_asked) q loop
+    if jsonb_typeof(v_query) = 'string' then
+      v_query := jsonb_build_object('query', v_query);
+    end if;
+    if jsonb_typeof(v_query) <> 'object' or coalesce(jsonb_typeof(v_query -> 'query'), 'null') <> 'string' then
+      perform pgqueue._refuse('PQ001', format('query %s is not a text and has none', v_nth), c_forms);
+    end if;
+    perform pgqueue._check_sql(format('query %s', v_nth), v_query ->> 'query', false);
+    v_query := v_query - array['status', 'fallback_status', 'failed_reason', 'fallback_error', 'started_at', 'ended_at', 'notices'];
+    foreach v_fallback in array array['onsuccess', 'onerror'] loop
+      v_query := pgqueue._check_fallback(v_query, v_fallback, format('%s of query %s', v_fallback, v_nth));
+    end loop;
+    v_queries := v_queries || jsonb_build_array(v_query);
+    v_nth := v_nth + 1;
+  end loop;
+  v_outer := pgqueue._check_fallback(pgqueue._check_fallback(v_outer, 'onsuccess', 'onsuccess of the script'), 'onerror', 'onerror of the script');
+  return jsonb_strip_nulls(jsonb_build_object('onsuccess', v_outer -> 'onsuccess', 'onerror', v_outer -> 'onerror')) || jsonb_build_object('queries', v_queries);
+end $$;
+
+-- source: sql/functions/private/_script_next.sql
+-- What comes after the query at `position` and its fallback: the next query, the script's own fallback, or nothing. A failed query ends the script; its failed_reason says so.
+create function pgqueue._script_next(script pgqueue.script) returns pgqueue.script
+language plpgsql
+as $$
+begin
+  if script.failed_reason is null and script.position + 1 < script.length then
+    script.position := script.position + 1;
+    script.part := 0;
+    script.status := 'queued';
+    return script;
+  end if;
+  script.status := case when script.failed_reason is null then 'succeeded' else 'failed' end;
+  if script.document ? (case when script.failed_reason is null then 'onsuccess' else 'onerror' end) then
+    script.part := 3;
+    script.fallback_status := 'queued';
+  else
+    script.part := 4;
+    script.fallback_status := case when script.fallback_status is not null then 'skipped' end;
+  end if;
+  return script;
+end $$;
+
+-- source: sql/functions/private/_script_or_refuse.sql
+-- A script as one who may see it sees it; to others it is as unknown as one that never was. `locked`: for a change.
+create function pgqueue._script_or_refuse(id bigint, as_owner text, locked boolean) returns pgqueue.script
+language plpgsql
+as $$
+declare
+  v_script pgqueue.script;
+begin
+  if locked then
+    select * into v_script from pgqueue.script s where s.job_id = id for update;
+  else
+    select * into v_script from pgqueue.script s where s.job_id = id;
+  end if;
+  if v_script.job_id is null or v_script.owner <> as_owner then
+    perform pgqueue._refuse('PQ002', format('script %s not found', coalesce(id::text, 'null')),
+      'It was never submitted, its transaction was rolled back, it is past its retention, or it belongs to another owner.');
+  end if;
+  return v_script;
+end $$;
+
+-- source: sql/functions/private/_script_report.sql
+-- The report on a script, from its rows. Queries that never began have no row: they are queued, or skipped once the script is over for them.
+create function pgqueue._script_report(script pgqueue.script) returns jsonb
+language sql stable
+as $$
+  select jsonb_strip_nulls(jsonb_build_object(
+      'id', (script).job_id, 'owner', (script).owner, 'queue', (script).queue, 'status', (script).status, 'fallback_status', (script).fallback_status,
+      'failed_reason', (script).failed_reason, 'fallback_error', (script).fallback_error, 'created_at', (script).created_at, 'updated_at', (script).updated_at,
+      'started_at', (script).started_at, 'ended_at', (script).ended_at, 'onsuccess', (script).document -> 'onsuccess', 'onerror', (script).document -> 'onerror'))
+    || jsonb_build_object('queries', (
+      select jsonb_agg(e.query || jsonb_strip_nulls(jsonb_build_object(
+          'status', coalesce(q.status, case when s.is_over then 'skipped' else 'queued' end),
+          'fallback_status', case
+            when not e.query ?| array['onsuccess', 'onerror'] then null
+            else coalesce(q.fallback_status, case when s.is_over then 'skipped' else 'queued' end) end,
+          'failed_reason', q.failed_reason, 'fallback_error', q.fallback_error, 'started_at', q.started_at, 'ended_at', q.ended_at, 'notices', q.notices))
+        order by e.nth)
+      from (select (script).status = 'cancelled' or (script).failed_reason is not null as is_over) s
+      cross join jsonb_array_elements((script).document -> 'queries') with ordinality e(query, nth)
+      left join pgqueue.script_query q on q.job_id = (script).job_id and q.position = e.nth - 1));
+$$;
+
+-- source: sql/functions/private/_script_verdict.sql
+-- How a script that is through is to be settled.
+create function pgqueue._script_verdict(in script pgqueue.script, out verdict text, out failure jsonb)
+language sql
+as $$
+  select case (script).status when 'failed' then 'discard' else (script).status end,
+    case (script).status when 'failed' then
+      jsonb_build_object('type', 'ScriptFailed', 'message', coalesce((script).failed_reason, 'failed'), 'position', (script).position) end;
+$$;
+
+-- source: sql/functions/private/_session_args.sql
+-- What the worker has to know to open the session for a job's SQL.
+create function pgqueue._session_args(datasource text, role text, settings jsonb) returns jsonb
+language sql immutable
+return jsonb_build_object('datasource', datasource, 'role', role, 'settings', nullif(settings, '{}'));
 
 -- source: sql/functions/private/_set_cursor.sql
 -- Remembers where the next scan of this lane starts (see _cursor). `seen` is the lowest turn the scan found, null when it found none.
@@ -2367,6 +3339,209 @@ create function pgqueue._slice(purpose text) returns bigint
 language sql stable
 return coalesce(nullif(current_setting('pgqueue.slice_' || purpose, true), ''), '0')::bigint;
 
+-- source: sql/functions/private/_sql_job_cancelled.sql
+-- A cancel of a running job was asked for: a script is cancelled from now on, whatever its query still comes to, and nobody new attaches to a query.
+create function pgqueue._sql_job_cancelled(job bigint) returns void
+language plpgsql
+as $$
+declare
+  v_script pgqueue.script;
+begin
+  select * into v_script from pgqueue.script s where s.job_id = _sql_job_cancelled.job for update;
+  if v_script.part < 4 then
+    perform pgqueue._stop_script(v_script, 'cancelled', null);
+  elsif v_script.job_id is null then
+    delete from pgqueue.job_key k where k.job_id = _sql_job_cancelled.job and k.queue = '';
+  end if;
+end $$;
+
+-- source: sql/functions/private/_sql_jobs_ended.sql
+-- The part of the final transition that belongs to scripts and queries. `states` null means all succeeded. Scripts that their worker brought to an end have their status
+-- already; one that was cancelled in line, expired or lost gets it here. So with the audit of queries.
+create function pgqueue._sql_jobs_ended(jobs bigint[], states text[], reasons text[], traits integer[]) returns void
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_job record;
+  v_script pgqueue.script;
+begin
+  delete from pgqueue.backend b where b.job_id = any(jobs);
+  for v_job in
+    select e.id, coalesce(e.state, 'succeeded') as state, e.reason, e.traits
+    from unnest(jobs, states, reasons, traits) e(id, state, reason, traits) where e.traits & 128 <> 0 order by e.id
+  loop
+    if v_job.traits & 256 <> 0 then
+      select * into v_script from pgqueue.script s where s.job_id = v_job.id for update;
+      if v_script.part < 4 then
+        perform pgqueue._stop_script(v_script, v_job.state, case v_job.reason
+          when 'worker_lost' then 'the worker was lost while the query ran, too often' when 'queue_timeout' then 'did not start in time' end);
+      end if;
+      update pgqueue.script s
+      set ended_at = v_now, updated_at = v_now,
+        expires_at = v_now + coalesce((select q.retention from pgqueue.queue q where q.name = s.queue), (select c.retention from pgqueue.config c))
+      where s.job_id = v_job.id;
+    else
+      perform pgqueue._query_ended(v_job.id, v_job.state, v_job.reason);
+    end if;
+  end loop;
+end $$;
+
+-- source: sql/functions/private/_sql_limit.sql
+-- How long one query of this owner may run: the owner's own limit, else the queue's, else the installation's.
+create function pgqueue._sql_limit(queue text, owner text) returns interval
+language sql stable
+return coalesce(
+  (select o.timeout from pgqueue.owner o where o.name = $2), (select q.timeout from pgqueue.queue q where q.name = $1), (select c.sql_timeout from pgqueue.config c));
+
+-- source: sql/functions/private/_sql_parts.sql
+-- Cuts SQL text into what PostgreSQL's own scanner would see: code, literals, quoted names, comments, with the tags <%= … %> and the parameters $n cut out. `kinds` says what a
+-- part is: code, quote ('…'), escape (E'…'), name ("…"), dollar, line (-- …), comment, open and close (the tags of a dollar quote), param, end (a semicolon), or
+-- tag:<kind> for a tag inside of such. Parts joined give the text again.
+--
+-- One regular expression finds whatever can change the state; the text in between is never looked at by character, so long texts cost little.
+create function pgqueue._sql_parts(in sql text, out kinds text[], out parts text[])
+language plpgsql immutable
+as $$
+declare
+  c_marks constant text := $re$'|"|--|/\*|\*/|\$(?:[A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff]*)?\$|\$[0-9]+|\n|\\|;|<%=\s*(?:job_id|error_message)\s*%>$re$;
+  v_texts text[] := regexp_split_to_array(sql, c_marks);
+  v_marks text[] := array(select m[1] from regexp_matches(sql, '(' || c_marks || ')', 'g') m);
+  v_count integer := cardinality(v_marks);
+  v_state text := 'code';
+  v_dollar text;
+  v_depth integer := 0;
+  v_part text := '';
+  v_text text;
+  v_mark text;
+  v_after text;
+  v_next text;
+  i integer := 1;
+begin
+  kinds := array[]::text[];
+  parts := array[]::text[];
+  while i <= v_count + 1 loop
+    v_text := v_texts[i];
+    v_mark := v_marks[i];
+    i := i + 1;
+    if v_state = 'dollar' and left(v_text, length(v_dollar) - 1) = substr(v_dollar, 2) and right(v_part, 1) = '$' then
+      -- a closing tag whose first character was taken for the end of another one
+      kinds := kinds || array['dollar', 'close'];
+      parts := parts || array[left(v_part, -1), v_dollar];
+      v_part := substr(v_text, length(v_dollar));
+      v_state := 'code';
+    else
+      v_part := v_part || v_text;
+    end if;
+    exit when v_mark is null;
+
+    if v_mark like '<\%=%' then
+      kinds := kinds || array[v_state, 'tag:' || v_state];
+      parts := parts || array[v_part, v_mark];
+      v_part := '';
+      continue;
+    end if;
+    v_next := null;
+    v_after := '';
+    case v_state
+      when 'code' then
+        case
+          when v_mark = '''' then
+            v_next := case when v_part ~ '(^|[^A-Za-z0-9_$\u0080-\uffff])[eE]$' then 'escape' else 'quote' end;
+          when v_mark = '"' then v_next := 'name';
+          when v_mark = '--' then v_next := 'line';
+          when v_mark = '/*' then
+            v_next := 'comment';
+            v_depth := 1;
+          when v_mark = ';' then
+            kinds := kinds || array['code', 'end'];
+            parts := parts || array[v_part, v_mark];
+            v_part := '';
+            continue;
+          when v_mark like '$%' and v_part !~ '[A-Za-z0-9_$\u0080-\uffff]$' then
+            kinds := kinds || array['code', case when v_mark like '%$' then 'open' else 'param' end];
+            parts := parts || array[v_part, v_mark];
+            v_part := '';
+            if v_mark like '%$' then
+              v_dollar := v_mark;
+              v_state := 'dollar';
+            end if;
+            continue;
+          else null;
+        end case;
+        if v_next is not null then
+          kinds := kinds || v_state;
+          parts := parts || v_part;
+          v_part := v_mark;
+          v_state := v_next;
+          continue;
+        end if;
+      when 'quote', 'escape' then
+        if v_mark = '''' and v_marks[i] = '''' and v_texts[i] = '' or v_state = 'escape' and v_mark = '\' and v_texts[i] = '' then
+          v_after := coalesce(v_marks[i], '');
+          i := i + 1;
+          v_texts[i] := coalesce(v_texts[i], '');
+        elsif v_mark = '''' then
+          v_next := 'code';
+        end if;
+      when 'name' then
+        v_next := case when v_mark = '"' then 'code' end;
+      when 'line' then
+        v_next := case when v_mark = E'\n' then 'code' end;
+      when 'comment' then
+        v_depth := v_depth + case v_mark when '/*' then 1 when '*/' then -1 else 0 end;
+        v_next := case when v_depth = 0 then 'code' end;
+      when 'dollar' then
+        if v_mark = v_dollar then
+          kinds := kinds || array['dollar', 'close'];
+          parts := parts || array[v_part, v_mark];
+          v_part := '';
+          v_state := 'code';
+          continue;
+        end if;
+    end case;
+    v_part := v_part || v_mark || v_after;
+    if v_next is not null then
+      kinds := kinds || v_state;
+      parts := parts || v_part;
+      v_part := '';
+      v_state := v_next;
+    end if;
+  end loop;
+  kinds := kinds || v_state;
+  parts := parts || v_part;
+end $$;
+
+-- source: sql/functions/private/_stand_in_line.sql
+-- Puts jobs that had their turn back in line, at the head of their owner's part since that is ordered by id. What of a script was running is to run again.
+create function pgqueue._stand_in_line(
+  jobs bigint[],
+  queues text[],
+  priorities smallint[],
+  attempts smallint[],
+  traits integer[]) returns void
+language plpgsql
+as $$
+declare
+  v_jobs bigint[] := array(select e.id from unnest(jobs, traits) e(id, traits) where e.traits & 128 <> 0);
+begin
+  perform pgqueue._interrupt_scripts(v_jobs);
+  with gone as (delete from pgqueue.turn t where t.job_id = any(v_jobs) returning t.job_id, t.owner),
+  known as (
+    insert into pgqueue.owner_turns (queue, owner, turns, arrived)
+    select distinct on (e.queue, j.group_key) e.queue, j.group_key, 0, e.id
+    from unnest(jobs, queues, traits) e(id, queue, traits)
+    cross join lateral (select j.group_key from pgqueue.job j where j.id = e.id offset 0) j
+    where e.traits & 128 <> 0
+    order by e.queue, j.group_key, e.id
+    on conflict do nothing)
+  insert into pgqueue.line (job_id, traits, priority, attempt, queue, owner)
+  select e.id, e.traits, e.priority, e.attempt, e.queue,
+    coalesce((select g.owner from gone g where g.job_id = e.id), (select j.group_key from pgqueue.job j where j.id = e.id))
+  from unnest(jobs, queues, priorities, attempts, _stand_in_line.traits) e(id, queue, priority, attempt, traits)
+  where e.traits & 128 <> 0;
+end $$;
+
 -- source: sql/functions/private/_standing.sql
 -- For functions that change a waiting job: why it is not waiting. Unknown is an error; otherwise its state, running or final.
 create function pgqueue._standing(job bigint) returns text
@@ -2401,12 +3576,47 @@ begin
     (select 'queued' from pgqueue.arrival w where w.job_id = job),
     (select 'held' from pgqueue.blocked w where w.job_id = job),
     (select 'queued' from pgqueue.suspect w where w.job_id = job),
+    (select 'queued' from pgqueue.line w where w.job_id = job),
     (select 'running' from pgqueue.job j where j.id = job)) into v_state;
   if v_state is null then
     perform pgqueue._refuse('PQ002', format('job %s is unknown', coalesce(job::text, 'null')),
       'It was never enqueued, its transaction was rolled back, it is past its retention, or its queue keeps no history.');
   end if;
   return v_state;
+end $$;
+
+-- source: sql/functions/private/_state_if_any.sql
+-- The state of a job that is not final, read with the caller's snapshot; null when it waits nowhere. Inlined: keep it one expression.
+create function pgqueue._state_if_any(job bigint) returns text
+language sql stable
+as $$
+  select (select w.state from pgqueue.job j cross join lateral pgqueue._waiting(j.id, j.queue, j.priority) w where j.id = $1);
+$$;
+
+-- source: sql/functions/private/_stop_script.sql
+-- Ends a script where it is, as cancelled or failed: the unit that was next or ran gets that status, the rest will be skipped, no fallback runs. Once the script's own
+-- fallback is due its status is final, and only that fallback's changes.
+create function pgqueue._stop_script(script pgqueue.script, state text, reason text) returns void
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+begin
+  if script.part = 0 then
+    insert into pgqueue.script_query (job_id, position, status, ended_at, failed_reason)
+    values (script.job_id, script.position, state, v_now, reason)
+    on conflict (job_id, position) do update set status = excluded.status, ended_at = v_now, failed_reason = excluded.failed_reason;
+  elsif script.part < 3 then
+    update pgqueue.script_query q set fallback_status = state, fallback_error = reason
+    where q.job_id = script.job_id and q.position = script.position;
+  end if;
+  update pgqueue.script s
+  set status = case when s.part < 3 then state else s.status end,
+    failed_reason = case when s.part < 3 then case when state = 'failed' then coalesce(s.failed_reason, reason) end else s.failed_reason end,
+    fallback_status = case when s.part = 3 then state when s.fallback_status is not null then 'skipped' end,
+    fallback_error = case when s.part = 3 then reason else s.fallback_error end,
+    part = 4, updated_at = v_now
+  where s.job_id = script.job_id;
 end $$;
 
 -- source: sql/functions/private/_sweep_again.sql
@@ -2541,6 +3751,14 @@ return case when unique_key is null then 0 else 1 end + case when group_key is n
   + case when timeout is null then 0 else 4 end + case when heartbeat is null then 0 else 8 end
   + case when expires_at is null then 0 else 16 end;
 
+-- source: sql/functions/private/_unescaped.sql
+-- A value as COPY's text format writes it, without its escapes.
+create function pgqueue._unescaped(cell text) returns text
+language sql immutable
+return case when position('\' in cell) > 0 then array_to_string(array(
+  select replace(replace(replace(replace(replace(replace(p.part, '\n', E'\n'), '\t', E'\t'), '\r', E'\r'), '\b', E'\b'), '\f', E'\f'), '\v', E'\v')
+  from unnest(string_to_array(cell, '\\')) with ordinality p(part, nth) order by p.nth), '\') else cell end;
+
 -- source: sql/functions/private/_unlease.sql
 -- Takes jobs out of a lease the caller has locked; the last one deletes it. A job named twice in one call would end twice: refused here, where
 -- counting costs nothing. `not in` a subquery is looked up in a hash, whatever joins the caller forbids; `<> all` compares each with each.
@@ -2578,7 +3796,8 @@ as $$
   union all select 'scheduled', w.priority, w.attempt, w.run_at from pgqueue.scheduled w where w.job_id = $1
   union all select 'queued', w.priority, w.attempt, null from pgqueue.arrival w where w.job_id = $1
   union all select 'held', w.priority, w.attempt, null from pgqueue.blocked w where w.job_id = $1
-  union all select 'queued', w.priority, w.attempt, null from pgqueue.suspect w where w.job_id = $1;
+  union all select 'queued', w.priority, w.attempt, null from pgqueue.suspect w where w.job_id = $1
+  union all select 'queued', w.priority, w.attempt, null from pgqueue.line w where w.job_id = $1;
 $$;
 
 -- source: sql/functions/private/_wake.sql
@@ -2622,6 +3841,28 @@ return case
   when pgqueue._has_window(setting, queues) and split_part(setting, E'\x1e', 2)::float8 > clock
   then string_to_array(split_part(setting, E'\x1e', 3), E'\x1f') end;
 
+-- source: sql/functions/private/_with_literals.sql
+-- A statement with its parameters as literals, and without the semicolon that may end it.
+create function pgqueue._with_literals(sql text, params jsonb, types text[]) returns text
+language plpgsql
+as $$
+declare
+  v_kinds text[];
+  v_parts text[];
+  v_nth integer;
+begin
+  select p.kinds, p.parts into v_kinds, v_parts from pgqueue._sql_parts(sql) p;
+  for i in 1..cardinality(v_kinds) loop
+    if v_kinds[i] = 'param' then
+      v_nth := substr(v_parts[i], 2)::integer;
+      v_parts[i] := '(' || quote_nullable(pgqueue._param_text(params -> (v_nth - 1), types[v_nth])) || '::' || types[v_nth] || ')';
+    elsif v_kinds[i] = 'end' then
+      v_parts[i] := ' ';
+    end if;
+  end loop;
+  return array_to_string(v_parts, '');
+end $$;
+
 -- source: sql/functions/private/_withdraw.sql
 -- Takes a live job from wherever it waits and says what it was; place is null when it waits nowhere (running, final, or unknown). A claim that has
 -- the row locked is waited for: it is short, and afterwards the job is in a lease.
@@ -2650,6 +3891,9 @@ begin
   if found then return; end if;
   delete from pgqueue.suspect w where w.job_id = job
     returning 'suspect', w.queue, w.priority, w.attempt, w.traits into place, queue, priority, attempt, traits;
+  if found then return; end if;
+  delete from pgqueue.line w where w.job_id = job
+    returning 'line', w.queue, w.priority, w.attempt, w.traits into place, queue, priority, attempt, traits;
 end $$;
 
 -- source: sql/functions/private/_withdraw_or_refuse.sql
@@ -2709,6 +3953,7 @@ begin
       changed := found;
       v_lease := pgqueue._lease_of(cancel.id);
       if v_lease.id is not null then
+        perform pgqueue._sql_job_cancelled(cancel.id);
         if pg_notification_queue_usage() < 0.5 then
           perform pg_notify('pgqueue_worker', v_lease.worker_id::text);
         end if;
@@ -2963,7 +4208,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-  v_hint constant text := 'Keys: lost_after, retention, block_age (seconds or interval text), max_crashes, block_size, blocks_ahead (whole numbers).';
+  v_hint constant text := 'Keys: lost_after, retention, block_age, sql_timeout, result_ttl, log_retention (seconds or interval text), max_crashes, block_size, '
+    'blocks_ahead, script_max_chars, script_max_waiting, result_max_bytes, result_max_rows (whole numbers).';
   v_key text;
   v_problem text;
 begin
@@ -2971,20 +4217,28 @@ begin
     perform pgqueue._refuse('PQ001', format('settings is %s, not an object', coalesce(jsonb_typeof(settings), 'null')), v_hint);
   end if;
   for v_key in select k from jsonb_object_keys(settings) k loop
-    if v_key not in ('lost_after', 'retention', 'block_age', 'max_crashes', 'block_size', 'blocks_ahead') then
+    if v_key not in ('lost_after', 'retention', 'block_age', 'max_crashes', 'block_size', 'blocks_ahead', 'script_max_chars', 'script_max_waiting', 'sql_timeout', 'result_ttl',
+      'result_max_bytes', 'result_max_rows', 'log_retention') then
       perform pgqueue._refuse('PQ001', format('%L is not a setting', v_key), v_hint);
     end if;
   end loop;
   begin
-    perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), true) from unnest(array['lost_after', 'block_age']) k;
-    perform pgqueue._check_interval('retention', pgqueue._interval(settings -> 'retention'), false);
+    perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), true) from unnest(array['lost_after', 'block_age', 'sql_timeout', 'result_ttl']) k;
+    perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), false) from unnest(array['retention', 'log_retention']) k;
     update pgqueue.config c set
       lost_after = case when settings ? 'lost_after' then pgqueue._interval(settings -> 'lost_after') else c.lost_after end,
       retention = case when settings ? 'retention' then pgqueue._interval(settings -> 'retention') else c.retention end,
       block_age = case when settings ? 'block_age' then pgqueue._interval(settings -> 'block_age') else c.block_age end,
       max_crashes = case when settings ? 'max_crashes' then (settings ->> 'max_crashes')::smallint else c.max_crashes end,
       block_size = case when settings ? 'block_size' then (settings ->> 'block_size')::bigint else c.block_size end,
-      blocks_ahead = case when settings ? 'blocks_ahead' then (settings ->> 'blocks_ahead')::smallint else c.blocks_ahead end
+      blocks_ahead = case when settings ? 'blocks_ahead' then (settings ->> 'blocks_ahead')::smallint else c.blocks_ahead end,
+      script_max_chars = case when settings ? 'script_max_chars' then (settings ->> 'script_max_chars')::integer else c.script_max_chars end,
+      script_max_waiting = case when settings ? 'script_max_waiting' then (settings ->> 'script_max_waiting')::integer else c.script_max_waiting end,
+      sql_timeout = case when settings ? 'sql_timeout' then pgqueue._interval(settings -> 'sql_timeout') else c.sql_timeout end,
+      result_ttl = case when settings ? 'result_ttl' then pgqueue._interval(settings -> 'result_ttl') else c.result_ttl end,
+      result_max_bytes = case when settings ? 'result_max_bytes' then (settings ->> 'result_max_bytes')::bigint else c.result_max_bytes end,
+      result_max_rows = case when settings ? 'result_max_rows' then (settings ->> 'result_max_rows')::bigint else c.result_max_rows end,
+      log_retention = case when settings ? 'log_retention' then pgqueue._interval(settings -> 'log_retention') else c.log_retention end
     where settings <> '{}';
   exception
     when data_exception or check_violation or not_null_violation then
@@ -2997,7 +4251,10 @@ end $$;
 comment on function pgqueue.configure is
 'Changes settings of this installation and returns all of them; without arguments it only returns them. lost_after: a worker silent for longer is lost
 (30 seconds). max_crashes: a job that was in that many crashes fails as worker_lost (5). retention: how long final jobs are kept where the queue does not
-say (7 days). block_size, blocks_ahead, block_age: ids per partition, partitions made ahead, and the age at which a partition is closed. Errors: PQ001.';
+say (7 days). block_size, blocks_ahead, block_age: ids per partition, partitions made ahead, and the age at which a partition is closed. script_max_chars,
+script_max_waiting: how large a script may be and how many an owner may have waiting (16,384 and 64). sql_timeout: how long one query of a script, or a query, may run (12
+hours). result_ttl, result_max_bytes, result_max_rows: how long results of queries are kept, and how large they may be (1 hour, 1 GiB, no limit).
+log_retention: how long query_log remembers (90 days). Errors: PQ001.';
 
 -- source: sql/functions/core/configure_queue.sql
 create function pgqueue.configure_queue(queue text, settings jsonb)
@@ -3444,7 +4701,7 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-  v_all constant text[] := array['rescue', 'promote', 'expire', 'admit', 'tidy', 'retention', 'blocks'];
+  v_all constant text[] := array['rescue', 'promote', 'expire', 'admit', 'tidy', 'results', 'retention', 'blocks'];
 begin
   if not duties <@ v_all then
     perform pgqueue._refuse('PQ001', format('unknown duty in %s', duties), format('Duties are %s; null means all.', array_to_string(v_all, ', ')));
@@ -3462,7 +4719,8 @@ begin
         when 'admit' then pgqueue._duty_admit()
         when 'blocks' then pgqueue._duty_blocks()
         when 'retention' then pgqueue._duty_retention()
-        when 'tidy' then pgqueue._duty_tidy() end;
+        when 'tidy' then pgqueue._duty_tidy()
+        when 'results' then pgqueue._duty_results() end;
     exception
       when others then
         done := 0;
@@ -3475,7 +4733,8 @@ end $$;
 
 comment on function pgqueue.maintain is
 'One pass of upkeep, what the leading worker runs every second or so; without such a worker call it from cron. duties: some of rescue (lost workers, overdue
-jobs), promote (due jobs), expire (queue timeouts), admit (groups), tidy (rows nobody needs), retention (history that is past), blocks (partitions ahead);
+jobs), promote (due jobs), expire (queue timeouts), admit (groups), tidy (rows nobody needs), results (results of queries,
+scripts and audit rows that have expired), retention (history that is past), blocks (partitions ahead);
 null means all. Returns what each did, or its error. No row: another pass is under way. Errors: PQ001.';
 
 -- source: sql/functions/core/next_due.sql
@@ -3650,9 +4909,13 @@ begin
       perform pgqueue._refuse('PQ005', format('job %s holds the unique key of job %s', v_holder, id), 'Cancel that job first, or leave it to do the work.');
     end if;
   end if;
+  if v_job.kind = 'sql.script' then
+    perform pgqueue._refuse('PQ005', format('job %s is a script', id), 'A script runs once: submit it again.');
+  end if;
   delete from pgqueue.cancel_request c where c.job_id = retry.id;
   perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[0]::smallint[],
-    array[pgqueue._traits(v_job.unique_key, v_job.group_key, v_job.timeout, v_job.heartbeat, null)], false);
+    array[pgqueue._traits(v_job.unique_key, v_job.group_key, v_job.timeout, v_job.heartbeat, null)
+      + case when v_job.kind = 'sql.query' then 128 else 0 end], false);
   return query select 'queued', true;
 end $$;
 
@@ -4072,6 +5335,735 @@ end $$;
 comment on function pgqueue.worker_wake is
 'Ends worker_sleep on this session: enqueues are silent again.';
 
+-- source: sql/functions/script/cancel_script.sql
+-- Decided at once, under the script's lock: whatever its query comes to in this instant, the script is cancelled. The worker ends the query on the server.
+create function pgqueue.cancel_script(id bigint, as_owner text default null, why text default null)
+returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+declare
+  v_script pgqueue.script := pgqueue._script_or_refuse(id, as_owner, true);
+begin
+  if v_script.part = 4 then
+    perform pgqueue._refuse('PQ005', format('Cannot set status from %s to cancelled', v_script.status), 'The script is over; what it has done stays.');
+  end if;
+  perform pgqueue._stop_script(v_script, 'cancelled', null);
+  perform pgqueue.cancel(id, why);
+  return pgqueue._script_report(pgqueue._script_or_refuse(id, as_owner, false));
+end $$;
+
+comment on function pgqueue.cancel_script is
+'Cancels a script and returns its report: the query that runs or is next is cancelled, the rest skipped, no fallback runs; what earlier queries did stays. While the script''s own fallback runs or waits, that is
+cancelled and the status stays. The server is told at once to stop what runs. as_owner: refuse what belongs to somebody else. why: kept with the request, for people. Errors: PQ002,
+PQ005 when the script is over.';
+
+-- source: sql/functions/script/configure_owner.sql
+create function pgqueue.configure_owner(owner text, settings jsonb)
+returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  c_hint constant text := 'Keys: timeout (seconds or interval text), max_waiting (a whole number); null clears.';
+  v_key text;
+  v_problem text;
+begin
+  perform pgqueue._check_name('owner', owner, 500);
+  if settings is null or jsonb_typeof(settings) <> 'object' then
+    perform pgqueue._refuse('PQ001', format('settings is %s, not an object', coalesce(jsonb_typeof(settings), 'null')), c_hint);
+  end if;
+  for v_key in select k from jsonb_object_keys(settings) k loop
+    if v_key not in ('timeout', 'max_waiting') then
+      perform pgqueue._refuse('PQ001', format('%L is not a setting of an owner', v_key), c_hint);
+    end if;
+  end loop;
+  begin
+    perform pgqueue._check_interval('timeout', pgqueue._interval(settings -> 'timeout'), true);
+    insert into pgqueue.owner (name, updated_at) values (configure_owner.owner, pgqueue._now()) on conflict do nothing;
+    update pgqueue.owner o set
+      timeout = case when settings ? 'timeout' then pgqueue._interval(settings -> 'timeout') else o.timeout end,
+      max_waiting = case when settings ? 'max_waiting' then (settings ->> 'max_waiting')::integer else o.max_waiting end,
+      updated_at = pgqueue._now()
+    where o.name = configure_owner.owner;
+  exception
+    when data_exception or check_violation then
+      get stacked diagnostics v_problem = message_text;
+      perform pgqueue._refuse('PQ001', v_problem, c_hint);
+  end;
+  return (select jsonb_build_object('timeout', o.timeout, 'max_waiting', o.max_waiting) from pgqueue.owner o where o.name = configure_owner.owner);
+end $$;
+
+comment on function pgqueue.configure_owner is
+'Changes settings of an owner of scripts and queries, in all queues, and returns them. Keys given are set, null clears. timeout: how long one query may run, instead of the queue''s and the installation''s
+limit. max_waiting: how many scripts may wait in a queue, instead of script_max_waiting. Errors: PQ001.';
+
+-- source: sql/functions/script/script_begin.sql
+create function pgqueue.script_begin(lease bigint, job bigint, backend_pid integer, backend_start timestamptz)
+returns table (
+  unit text,
+  "position" integer,
+  sql text,
+  timeout interval,
+  verdict text,
+  failure jsonb,
+  old_datasource text,
+  old_pid integer,
+  old_backend_start timestamptz)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+  v_script pgqueue.script;
+  v_query jsonb;
+begin
+  perform pgqueue._hold_lease(lease, job);
+  select * into v_script from pgqueue.script s where s.job_id = script_begin.job for update;
+  if not found then
+    perform pgqueue._refuse('PQ002', format('job %s is not a script', job), 'Only submit_script makes jobs of this kind.');
+  end if;
+  if v_script.part = 4 then
+    select v.verdict, v.failure into verdict, failure from pgqueue._script_verdict(v_script) v;
+    return next;
+    return;
+  end if;
+
+  select n.old_pid, n.old_backend_start into old_pid, old_backend_start from pgqueue._note_backend(job, backend_pid, backend_start) n;
+  old_datasource := (select j.args ->> 'datasource' from pgqueue.job j where j.id = script_begin.job);
+  position := v_script.position;
+  v_query := v_script.document -> 'queries' -> v_script.position;
+  timeout := pgqueue._sql_limit(v_script.queue, v_script.owner);
+  case v_script.part
+    when 0 then
+      unit := 'query';
+      sql := v_query ->> 'query';
+      if jsonb_typeof(v_query -> 'timeout') = 'number' and (v_query ->> 'timeout')::numeric > 0 then
+        timeout := least(timeout, make_interval(secs => least((v_query ->> 'timeout')::numeric / 1000, 3e9)::float8));
+      end if;
+      insert into pgqueue.script_query (job_id, position, status, started_at) values (script_begin.job, v_script.position, 'running', v_now)
+      on conflict (job_id, position) do update set status = 'running', started_at = v_now;
+    when 3 then
+      unit := case v_script.status when 'succeeded' then 'final_onsuccess' else 'final_onerror' end;
+      sql := pgqueue._render_sql(v_script.document ->> case v_script.status when 'succeeded' then 'onsuccess' else 'onerror' end, job, v_script.failed_reason);
+    else
+      unit := case v_script.part when 1 then 'onsuccess' else 'onerror' end;
+      update pgqueue.script_query q set fallback_status = 'running' where q.job_id = script_begin.job and q.position = v_script.position;
+      sql := pgqueue._render_sql(v_query ->> unit, job,
+        (select q.failed_reason from pgqueue.script_query q where q.job_id = script_begin.job and q.position = v_script.position));
+  end case;
+  update pgqueue.script s
+  set status = case when s.part < 3 then 'running' else s.status end, fallback_status = case when s.part = 3 then 'running' else s.fallback_status end,
+    started_at = coalesce(s.started_at, v_now), updated_at = v_now
+  where s.job_id = script_begin.job;
+  return next;
+end $$;
+
+comment on function pgqueue.script_begin is
+'For workers, once a script''s job is claimed and the session that is to run its SQL is open: what to run now. unit: query, onsuccess, onerror, or final_onsuccess, final_onerror (the fallbacks of the
+whole script); sql: its text, with tags filled in; timeout: how long it may run. unit null: nothing, settle the job with verdict, and failure as its error. backend_pid,
+backend_start: of that session, null when none could be had and script_end is to say so. old_pid, old_backend_start: a server process of old_datasource that may still run this job''s SQL; end it before you begin. Errors: PQ004 the lease does not hold the job.';
+
+-- source: sql/functions/script/script_end.sql
+create function pgqueue.script_end(lease bigint, job bigint, error jsonb default null, notices jsonb default null)
+returns table (verdict text, failure jsonb)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+  v_message text := case when script_end.error is not null then coalesce(script_end.error ->> 'message', 'unknown error') end;
+  v_script pgqueue.script;
+  v_query jsonb;
+begin
+  perform pgqueue._hold_lease(lease, job);
+  select * into v_script from pgqueue.script s where s.job_id = script_end.job for update;
+  delete from pgqueue.backend b where b.job_id = script_end.job;
+  if v_script.part < 4 then
+    v_query := v_script.document -> 'queries' -> v_script.position;
+    case v_script.part
+      when 0 then
+        v_script.part := case when v_message is null and v_query ? 'onsuccess' then 1 when v_message is not null and v_query ? 'onerror' then 2 else 0 end;
+        update pgqueue.script_query q
+        set status = case when v_message is null then 'succeeded' else 'failed' end, failed_reason = v_message, ended_at = v_now, notices = script_end.notices,
+          fallback_status = case when v_script.part > 0 then 'queued' when v_query ?| array['onsuccess', 'onerror'] then 'skipped' end
+        where q.job_id = script_end.job and q.position = v_script.position;
+        v_script.failed_reason := v_message;
+        v_script.status := 'queued';
+        if v_script.part = 0 then
+          v_script := pgqueue._script_next(v_script);
+        end if;
+      when 3 then
+        v_script.fallback_status := case when v_message is null then 'succeeded' else 'failed' end;
+        v_script.fallback_error := v_message;
+        v_script.part := 4;
+      else
+        update pgqueue.script_query q
+        set fallback_status = case when v_message is null then 'succeeded' else 'failed' end, fallback_error = v_message,
+          notices = nullif(coalesce(q.notices, '[]') || coalesce(script_end.notices, '[]'), '[]')
+        where q.job_id = script_end.job and q.position = v_script.position;
+        v_script := pgqueue._script_next(v_script);
+    end case;
+    update pgqueue.script s
+    set position = v_script.position, part = v_script.part, status = v_script.status, fallback_status = v_script.fallback_status,
+      failed_reason = v_script.failed_reason, fallback_error = v_script.fallback_error, updated_at = v_now
+    where s.job_id = script_end.job;
+  end if;
+  if v_script.part < 4 then
+    verdict := 'release';
+  else
+    select v.verdict, v.failure into verdict, failure from pgqueue._script_verdict(v_script) v;
+  end if;
+  return next;
+end $$;
+
+comment on function pgqueue.script_end is
+'For workers: how the unit given by script_begin ended. error: null when it succeeded, else an object with "message" and, if known, "sqlstate". notices: an array of what the
+server said. verdict: how to settle the job: release (the script goes on in its owner''s next turn), succeeded, discard (failed, with failure as its error) or cancelled. Errors: PQ004 the lease does
+not hold the job: nothing was written.';
+
+-- source: sql/functions/script/script_report.sql
+create function pgqueue.script_report(id bigint, as_owner text default null)
+returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+begin
+  return pgqueue._script_report(pgqueue._script_or_refuse(id, as_owner, false));
+end $$;
+
+comment on function pgqueue.script_report is
+'Where a script stands: an object with id, owner, queue, status, created_at, updated_at, started_at, ended_at, failed_reason (of the query that failed), fallback_status and fallback_error (of the script''s own onsuccess or
+onerror, which runs once status is final), and queries: each as it was submitted, with status, fallback_status, failed_reason, fallback_error, started_at, ended_at and notices. A key that does not apply is missing.
+Statuses: queued, running, succeeded, failed, cancelled, skipped. A script is over when ended_at is there. as_owner: refuse what belongs to somebody else. Errors: PQ002.';
+
+-- source: sql/functions/script/scripts.sql
+create function pgqueue.scripts(
+  owner text default null,
+  state text default null,
+  queue text default null,
+  before bigint default null,
+  max integer default 50)
+returns setof pgqueue.script_line
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_state text := case scripts.state when 'canceled' then 'cancelled' else scripts.state end;
+begin
+  if v_state not in ('queued', 'running', 'succeeded', 'failed', 'cancelled') then
+    perform pgqueue._refuse('PQ001', format('unknown state %L', state), 'States of scripts: queued, running, succeeded, failed, cancelled.');
+  end if;
+  if max is null or max not between 1 and 1000 then
+    perform pgqueue._refuse('PQ001', format('max is %s', coalesce(max::text, 'null')), 'Give a number from 1 to 1000.');
+  end if;
+  return query
+  select s.job_id, s.owner::text, s.queue::text, s.status, s.fallback_status, s.failed_reason, s.length,
+    (select count(*)::integer from pgqueue.script_query q where q.job_id = s.job_id and q.status in ('succeeded', 'failed', 'cancelled')),
+    s.created_at, s.updated_at, s.ended_at
+  from pgqueue.script s
+  where (scripts.owner is null or s.owner = scripts.owner) and (v_state is null or s.status = v_state) and (scripts.queue is null or s.queue = scripts.queue)
+    and s.job_id < coalesce(before, 9223372036854775807)
+  order by s.job_id desc limit max;
+end $$;
+
+comment on function pgqueue.scripts is
+'Scripts, newest first, at most max (1 to 1000) of them; next page: before = the last id. Filters by owner, state (queued, running, succeeded, failed, cancelled) and queue. queries: how many
+it has; done: how many of those have ended. Errors: PQ001.';
+
+-- source: sql/functions/script/scripts_running.sql
+create function pgqueue.scripts_running(queue text default null)
+returns table (owner text, ids bigint[])
+language sql security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+  select t.owner::text, array_agg(t.job_id order by t.job_id)
+  from pgqueue.turn t cross join lateral (select from pgqueue.script s where s.job_id = t.job_id and 'running' in (s.status, s.fallback_status) offset 0) s
+  where scripts_running.queue is null or t.queue = scripts_running.queue
+  group by t.owner order by t.owner;
+$$;
+
+comment on function pgqueue.scripts_running is 'The scripts that run right now, by owner.';
+
+-- source: sql/functions/script/submit_script.sql
+-- Not more than `script_max_waiting` of an owner in one queue, exactly: submits of one owner meet at a lock of that owner's, and only those. A script waits while it is in the
+-- inbox or in line; the one that runs does not count.
+create function pgqueue.submit_script(
+  document jsonb,
+  owner text default null,
+  queue text default 'scripts',
+  priority integer default 0,
+  datasource text default null,
+  role text default null,
+  settings jsonb default null)
+returns table (id bigint)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_owner text := pgqueue._check_submit(owner, queue, priority, datasource, role, settings);
+  v_now timestamptz := pgqueue._now();
+  v_script jsonb;
+  v_chars integer;
+  v_most integer;
+begin
+  select c.script_max_chars into v_most from pgqueue.config c;
+  v_chars := pgqueue._compact_length(document);
+  if v_chars > v_most then
+    perform pgqueue._refuse('PQ001', format('the document is too large: %s characters of compact JSON', v_chars),
+      format('It may have %s; pgqueue.configure changes script_max_chars.', v_most));
+  end if;
+  v_script := pgqueue._script_document(document);
+
+  perform pg_advisory_xact_lock(pgqueue._lock_class('owner'), hashtext(queue || E'\x1f' || v_owner));
+  select coalesce((select o.max_waiting from pgqueue.owner o where o.name = v_owner), c.script_max_waiting) into v_most from pgqueue.config c;
+  if v_most <= (
+    select count(*) from (
+      (select from pgqueue.line l where l.queue = submit_script.queue and l.owner = v_owner and l.traits & 256 <> 0 limit v_most)
+      union all
+      (select from pgqueue.arrival a where a.queue = submit_script.queue and a.group_key = v_owner and a.traits & 256 <> 0 limit v_most)) w)
+  then
+    perform pgqueue._refuse('PQ005', format('owner %s has %s scripts waiting in queue %s already', v_owner, v_most, queue),
+      'Wait until some have run, or raise max_waiting with pgqueue.configure_owner.');
+  end if;
+
+  id := pgqueue._new_sql_job('sql.script', pgqueue._session_args(datasource, role, settings), queue, v_owner, priority, 256, null);
+  insert into pgqueue.script (job_id, created_at, updated_at, length, fallback_status, queue, owner, document)
+  values (submit_script.id, v_now, v_now, jsonb_array_length(v_script -> 'queries'),
+    case when v_script ?| array['onsuccess', 'onerror'] then 'queued' end, submit_script.queue, v_owner, v_script);
+  return next;
+end $$;
+
+comment on function pgqueue.submit_script is
+'Hands a script in: SQL that workers run one query after the other, each in a session of its own.
+document: {"query": …, "onsuccess": …, "onerror": …}, where query is a text, an array of texts and objects, or an object that holds such an array and the fallbacks. An object in the
+array has "query" and, if wanted, "onsuccess", "onerror" (texts) and "timeout" (milliseconds); what else it has comes back in the report. Fallbacks may hold <%= job_id %> and
+<%= error_message %>. A text or an array alone stands for the query.
+owner: who it belongs to (default: the role that calls); owners take turns, one query a turn, and the scripts of one run one after the other. datasource: a
+name the workers know. role, settings: what the session is to have. Errors: PQ001 bad input, or a document of more than 16,384 characters (script_max_chars); PQ005 when the
+owner has 64 scripts waiting in the queue (script_max_waiting); nothing is stored then.';
+
+-- source: sql/functions/query/cancel_query.sql
+-- Whoever leaves meets whoever joins at the lock of submit_query: so the last one to leave is the last one.
+create function pgqueue.cancel_query(id bigint, as_owner text default null, why text default null)
+returns table (state text, changed boolean, others integer)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._query_or_refuse(id, as_owner);
+  perform pg_advisory_xact_lock(pgqueue._lock_class('query'), hashint8(id));
+  changed := false;
+  if as_owner is not null then
+    update pgqueue.query_caller c set gone = true
+    where c.ctid = (
+      select c.ctid from pgqueue.query_caller c where c.job_id = cancel_query.id and c.owner = as_owner and not c.gone limit 1 for update skip locked);
+    changed := found;
+    select count(*) into others from pgqueue.query_caller c where c.job_id = cancel_query.id and not c.gone;
+  else
+    others := 0;
+  end if;
+  select s.state into state from pgqueue.query_status(id) s;
+  if others = 0 and state not in ('succeeded', 'failed', 'cancelled') then
+    delete from pgqueue.job_key k where k.job_id = cancel_query.id and k.queue = '';
+    select c.state, c.changed into state, changed from pgqueue.cancel(id, why) c;
+  elsif state in ('succeeded', 'failed', 'cancelled') then
+    changed := false;
+  end if;
+  return next;
+end $$;
+
+comment on function pgqueue.cancel_query is
+'Takes one caller''s interest in a query back; when others have joined it, it goes on for them (others: how many are left). With the last one gone the query is cancelled: at once when it waits (state cancelled), else the
+server is told to stop it (state running, changed true). A final query stays as it is. as_owner null: cancel for everybody. Errors: PQ002 unknown, or this owner neither asked for nor
+shares it.';
+
+-- source: sql/functions/query/query_batch.sql
+create function pgqueue.query_batch(id bigint, n integer, format text default 'json', as_owner text default null)
+returns table (batch integer, state text, run integer, row_count integer, is_last boolean, data text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_status pgqueue.query_info;
+  v_chunk text;
+begin
+  if n is null or n < 0 then
+    perform pgqueue._refuse('PQ001', format('n is %s', coalesce(n::text, 'null')), 'Chunks are counted from 0.');
+  end if;
+  if format is null or format not in ('json', 'arrays', 'csv', 'text') then
+    perform pgqueue._refuse('PQ001', format('unknown format %L', format),
+      'Formats: json (an array of objects), arrays (an array of arrays), csv (without a header), text (lines as COPY writes them).');
+  end if;
+  select * into v_status from pgqueue.query_status(id, as_owner);
+  if v_status.state in ('failed', 'cancelled') then
+    perform pgqueue._refuse('PQ005', format('query %s %s: %s', id, case v_status.state when 'failed' then 'failed' else 'was cancelled' end,
+      coalesce(v_status.error ->> 'message', v_status.reason)), 'It has no result; query_status says more.');
+  elsif v_status.expires_at <= pgqueue._now() then
+    perform pgqueue._refuse('PQ002', format('the result of query %s has expired', id), format('It was kept until %s: submit the query again, or give it a longer ttl.', v_status.expires_at));
+  end if;
+  batch := n;
+  state := v_status.state;
+  run := v_status.run;
+  is_last := state = 'succeeded' and n + 1 >= v_status.batches;
+  if n < v_status.batches then
+    select c.row_count, c.data into row_count, v_chunk
+    from pgqueue.query_chunk c where c.job_id = query_batch.id and c.run = v_status.run and c.n = query_batch.n;
+    data := pgqueue._chunk_as(v_chunk, row_count, v_status.columns, format);
+  elsif state = 'succeeded' then
+    row_count := 0;
+    data := pgqueue._chunk_as('', 0, coalesce(v_status.columns, '[]'), format);
+  end if;
+  return next;
+end $$;
+
+comment on function pgqueue.query_batch is
+'Chunk n (from 0) of a query''s result, as often as wanted, also while the query still runs. data is null while the chunk is not there yet; past the end it holds no rows. is_last: none
+follows. format: json (an array of objects), arrays (an array of arrays), csv (without a header), text (lines as COPY writes them, the stored form). run: see query_status. as_owner: refuse what
+this owner neither asked for nor shares. Errors: PQ001; PQ002 unknown, or the result has expired; PQ005 the query failed or was cancelled.';
+
+-- source: sql/functions/query/query_begin.sql
+-- A run that starts anew throws away what the one before had stored.
+create function pgqueue.query_begin(lease bigint, job bigint, backend_pid integer, backend_start timestamptz)
+returns table (
+  sql text,
+  param_count integer,
+  timeout interval,
+  batch_rows integer,
+  max_rows bigint,
+  max_bytes bigint,
+  run integer,
+  verdict text,
+  old_datasource text,
+  old_pid integer,
+  old_backend_start timestamptz)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+  v_query pgqueue.query;
+begin
+  perform pgqueue._hold_lease(lease, job);
+  select * into v_query from pgqueue.query q where q.job_id = query_begin.job;
+  if not found then
+    perform pgqueue._refuse('PQ002', format('job %s is not a query', job), 'Only submit_query makes jobs of this kind.');
+  end if;
+  if exists (select from pgqueue.cancel_request c where c.job_id = query_begin.job) then
+    verdict := 'cancelled';
+    return next;
+    return;
+  end if;
+  select n.old_pid, n.old_backend_start into old_pid, old_backend_start from pgqueue._note_backend(job, backend_pid, backend_start) n;
+  old_datasource := v_query.datasource;
+  insert into pgqueue.query_run as r (job_id, run, started_at, updated_at) values (query_begin.job, 1, v_now, v_now)
+  on conflict (job_id) do update
+  set run = r.run + 1, batches = 0, kept = false, row_count = 0, byte_count = 0, started_at = v_now, updated_at = v_now, ended_at = null, expires_at = null, forget_at = null, outcome = null,
+    reason = null, command = null, columns = null, error = null, notices = null
+  returning r.run into run;
+  if run > 1 then
+    delete from pgqueue.query_chunk c where c.job_id = query_begin.job;
+  end if;
+  sql := v_query.sql;
+  param_count := coalesce(jsonb_array_length(v_query.params), 0);
+  timeout := least(v_query.timeout, pgqueue._sql_limit(v_query.queue, v_query.owner));
+  batch_rows := v_query.batch_rows;
+  select coalesce(v_query.max_rows, c.result_max_rows), coalesce(v_query.max_bytes, c.result_max_bytes) into max_rows, max_bytes from pgqueue.config c;
+  return next;
+end $$;
+
+comment on function pgqueue.query_begin is
+'For workers, once a query''s job is claimed and the session that is to run its SQL is open: what to run. Next prepare and describe the statement there, and call query_describe. timeout: how long it may run; batch_rows, max_rows, max_bytes: for
+the chunks and the whole. verdict not null: nothing, settle the job with it. backend_pid, backend_start: of that session, null when none could be had and query_end is to say so. old_pid, old_backend_start: a server process of old_datasource that may still run
+this job''s SQL; end it first. Errors: PQ004 the lease does not hold the job.';
+
+-- source: sql/functions/query/query_columns.sql
+create function pgqueue.query_columns(id bigint, as_owner text default null)
+returns table ("position" integer, name text, type text, type_oid bigint)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_columns jsonb;
+begin
+  perform pgqueue._query_or_refuse(id, as_owner);
+  select r.columns into v_columns from pgqueue.query_run r where r.job_id = query_columns.id;
+  if v_columns is null then
+    perform pgqueue._refuse('PQ005', format('the columns of query %s are not known', id), 'They are once it has begun, and never if it failed before.');
+  end if;
+  return query
+  select e.nth::integer, e.value ->> 'name', e.value ->> 'type', (e.value ->> 'oid')::bigint
+  from jsonb_array_elements(v_columns) with ordinality e(value, nth) order by e.nth;
+end $$;
+
+comment on function pgqueue.query_columns is
+'The columns of a query''s result, known from its beginning, rows or no rows; none for a command without a result. Errors: PQ002, PQ005 while they are not known.';
+
+-- source: sql/functions/query/query_describe.sql
+-- Parameters are written into the text as literals of the types the server has found for them: COPY, which streams best, takes none.
+create function pgqueue.query_describe(lease bigint, job bigint, columns jsonb, param_types text[] default null)
+returns table (sql text, mode text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_query pgqueue.query;
+  v_count integer;
+begin
+  perform pgqueue._hold_lease(lease, job);
+  if columns is null or jsonb_typeof(columns) <> 'array' then
+    perform pgqueue._refuse('PQ001', 'columns is not an array', 'Give [{"name", "type", "oid"}, …], or [] for a statement without a result.');
+  end if;
+  select * into v_query from pgqueue.query q where q.job_id = query_describe.job;
+  v_count := coalesce(jsonb_array_length(v_query.params), 0);
+  if v_count <> coalesce(cardinality(param_types), 0) then
+    perform pgqueue._refuse('PQ001', format('the statement takes %s parameters and %s were given', coalesce(cardinality(param_types), 0), v_count),
+      'Give one value for each of $1, $2, ….');
+  end if;
+  update pgqueue.query_run r set columns = query_describe.columns, updated_at = pgqueue._now() where r.job_id = query_describe.job;
+  sql := pgqueue._with_literals(v_query.sql, v_query.params, param_types);
+  mode := case
+    when columns = '[]' then 'command'
+    when pgqueue._first_word(v_query.sql) in ('select', 'with', 'values', 'table', 'insert', 'update', 'delete', 'merge') then 'copy'
+    else 'rows' end;
+  return next;
+end $$;
+
+comment on function pgqueue.query_describe is
+'For workers: what the server says of the prepared statement. columns: [{"name", "type", "oid"}, …]; param_types: names of the types of $1, $2, …. Returns the text to run, with the parameters written in, and how: copy
+(as COPY (…) TO STDOUT), rows (as it is, it has a few rows) or command (no rows). Errors: PQ001 the number of parameters differs; PQ004 the lease does not hold the job.';
+
+-- source: sql/functions/query/query_end.sql
+create function pgqueue.query_end(lease bigint, job bigint, command text default null, error jsonb default null, notices jsonb default null)
+returns table (verdict text, failure jsonb, result jsonb)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+begin
+  perform pgqueue._hold_lease(lease, job);
+  delete from pgqueue.backend b where b.job_id = query_end.job;
+  -- The end, for the record, is when the job is settled; here is what only the worker knows.
+  update pgqueue.query_run r
+  set command = query_end.command, error = query_end.error, notices = query_end.notices, ended_at = v_now, updated_at = v_now
+  where r.job_id = query_end.job
+  returning jsonb_build_object('rows', r.row_count, 'bytes', r.byte_count, 'batches', r.batches, 'command', query_end.command) into result;
+  if error is not null then
+    verdict := 'discard';
+    failure := error;
+    result := null;
+  elsif exists (select from pgqueue.cancel_request c where c.job_id = query_end.job) then
+    verdict := 'cancelled';
+    result := null;
+  else
+    verdict := 'succeeded';
+  end if;
+  return next;
+end $$;
+
+comment on function pgqueue.query_end is
+'For workers: how the run of a query ended, after its last chunk. command: the command tag. error: null when it succeeded, else an object with "message" and, if known, "sqlstate". notices: an array of what the server said. Settle the
+job with verdict (succeeded, discard or cancelled), result, and failure as its error. Errors: PQ004 the lease does not hold the job: nothing was written.';
+
+-- source: sql/functions/query/query_put.sql
+create function pgqueue.query_put(lease bigint, job bigint, n integer, row_count integer, data text)
+returns table (cancel_requested boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_run integer;
+begin
+  perform pgqueue._hold_lease(lease, job);
+  update pgqueue.query_run r
+  set batches = r.batches + 1, kept = true, row_count = r.row_count + query_put.row_count, byte_count = r.byte_count + octet_length(query_put.data), updated_at = pgqueue._now()
+  where r.job_id = query_put.job and r.batches = query_put.n and r.ended_at is null
+  returning r.run into v_run;
+  if not found then
+    perform pgqueue._refuse('PQ001', format('chunk %s of query %s is not the next one', coalesce(n::text, 'null'), job), 'Hand chunks in one after the other, from 0 on, between query_begin and query_end.');
+  end if;
+  insert into pgqueue.query_chunk (job_id, run, n, row_count, data) values (query_put.job, v_run, query_put.n, query_put.row_count, query_put.data);
+  cancel_requested := exists (select from pgqueue.cancel_request c where c.job_id = query_put.job);
+  return next;
+end $$;
+
+comment on function pgqueue.query_put is
+'For workers: appends chunk n (0, 1, 2, …) to the result of a query that runs; data: row_count lines as COPY writes them. It can be read as soon as this commits. cancel_requested: a cancel was asked for. Errors:
+PQ001 not the next chunk; PQ004 the lease does not hold the job: nothing was written.';
+
+-- source: sql/functions/query/query_status.sql
+create function pgqueue.query_status(id bigint, as_owner text default null)
+returns setof pgqueue.query_info
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_query pgqueue.query := pgqueue._query_or_refuse(id, as_owner);
+begin
+  -- One statement, so one snapshot: the state and what the run says agree.
+  return query
+  select v_query.job_id, v_query.owner::text, coalesce(r.outcome::text, pgqueue._state_if_any(v_query.job_id), 'running'), r.reason, r.error,
+    coalesce(r.row_count, 0), coalesce(r.byte_count, 0), coalesce(r.batches, 0), r.columns, r.command, coalesce(r.run, 0), r.notices,
+    v_query.submitted_at, r.started_at, r.ended_at, coalesce(r.updated_at, v_query.submitted_at), r.expires_at
+  from (select) one left join pgqueue.query_run r on r.job_id = v_query.job_id;
+end $$;
+
+comment on function pgqueue.query_status is
+'Where a query stands. state: as of every job. reason, error (message, sqlstate, …): why it failed or was cancelled. row_count, byte_count, batches: what can be read already. columns: an array of {"name", "type", "oid"}, once it has
+begun. command: the command tag. run: how often it was begun; when that changes the result starts anew. expires_at: until when the result is kept. as_owner: refuse what this owner neither
+asked for nor shares. Errors: PQ002.';
+
+-- source: sql/functions/query/submit_query.sql
+-- Sharing. The identity of a query is the unique key of its job, in a namespace of its own (no queue has the empty name), so the one final transition frees it. A cancel
+-- frees it earlier: with the last caller gone, the run is not for others to wait for. Callers who attach and callers who leave meet at a lock of the job's, which no
+-- worker ever takes; those who attach look again once they have it.
+create function pgqueue.submit_query(
+  sql text,
+  params jsonb default null,
+  owner text default null,
+  queue text default 'queries',
+  datasource text default null,
+  role text default null,
+  settings jsonb default null,
+  timeout interval default null,
+  wait_timeout interval default null,
+  max_age interval default null,
+  "unique" boolean default true,
+  read_only boolean default false,
+  batch_rows integer default null,
+  max_rows bigint default null,
+  max_bytes bigint default null,
+  ttl interval default null,
+  priority integer default 0)
+returns table (id bigint, created boolean, reused boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_owner text := pgqueue._check_submit(owner, queue, priority, datasource, role, settings);
+  v_now timestamptz := pgqueue._now();
+  v_identity bytea;
+  v_key text;
+  v_holder bigint;
+begin
+  perform pgqueue._check_query(sql, params, timeout, wait_timeout, max_age, ttl, batch_rows, max_rows, max_bytes, "unique", read_only);
+  v_identity := sha256(convert_to(jsonb_build_array(submit_query.sql, coalesce(nullif(params, 'null'), '[]'), datasource, role, coalesce(settings, '{}'), read_only)::text, 'UTF8'));
+  v_key := encode(v_identity, 'hex');
+  created := false;
+  if max_age is not null then
+    id := pgqueue._fresh_result(v_identity, v_now - max_age);
+    if id is not null then
+      reused := true;
+      insert into pgqueue.query_caller (job_id, owner) values (submit_query.id, v_owner);
+      return next;
+      return;
+    end if;
+  end if;
+
+  reused := false;
+  for v_try in 1..100 loop
+    exit when not "unique";
+    select k.job_id into v_holder from pgqueue.job_key k where k.queue = '' and k.unique_key = v_key;
+    exit when not found;
+    perform pg_advisory_xact_lock_shared(pgqueue._lock_class('query'), hashint8(v_holder));
+    if exists (select from pgqueue.job_key k where k.queue = '' and k.unique_key = v_key and k.job_id = v_holder) then
+      id := v_holder;
+      insert into pgqueue.query_caller (job_id, owner) values (submit_query.id, v_owner);
+      return next;
+      return;
+    end if;
+  end loop;
+
+  id := pgqueue._new_sql_job('sql.query', pgqueue._session_args(datasource, role, settings) || jsonb_build_object('read_only', submit_query.read_only), queue, v_owner,
+    priority, case when "unique" then 1 else 0 end, v_now + wait_timeout);
+  if "unique" then
+    insert into pgqueue.job_key (queue, unique_key, job_id) values ('', v_key, submit_query.id) on conflict do nothing;
+    if not found then
+      -- Somebody was quicker, and has committed: the job just made is taken back, and theirs is joined.
+      perform pgqueue._forget_new_job(id);
+      return query
+      select s.id, s.created, s.reused
+      from pgqueue.submit_query(submit_query.sql, params, v_owner, queue, datasource, role, settings, timeout, wait_timeout, max_age, "unique", read_only, batch_rows, max_rows,
+        max_bytes, ttl, priority) s;
+      return;
+    end if;
+  end if;
+  created := true;
+  insert into pgqueue.query (job_id, submitted_at, timeout, ttl, max_rows, max_bytes, batch_rows, read_only, identity, queue, owner, datasource, role, settings, params, sql)
+  values (submit_query.id, v_now, submit_query.timeout, submit_query.ttl, submit_query.max_rows, submit_query.max_bytes, submit_query.batch_rows, submit_query.read_only,
+    v_identity, submit_query.queue, v_owner, submit_query.datasource, submit_query.role, submit_query.settings, nullif(submit_query.params, 'null'), submit_query.sql);
+  insert into pgqueue.query_caller (job_id, owner) values (submit_query.id, v_owner);
+  return next;
+end $$;
+
+comment on function pgqueue.submit_query is
+'Hands one SQL statement in; a worker runs it in a session of its own and keeps the result for a while, readable chunk by chunk from the first on.
+params: an array of values for $1, $2, …. owner: who asks (default: the role that calls); owners take turns. datasource: a name the workers know. role, settings, read_only: what the session is to have. timeout: how
+long it may run. wait_timeout: fails with queue_timeout if it has not started by then.
+unique: a query with the same text, params, datasource, role, settings and read_only that is live already is joined (created false). max_age: so is a result that is not older (reused true). batch_rows: rows in
+a chunk. max_rows, max_bytes: fail if the result is larger. ttl: how long the result is kept after the end (result_ttl, 1 hour).
+Errors: PQ001; nothing is stored then.';
+
 -- source: sql/functions/inspect/attempts.sql
 create function pgqueue.attempts(id bigint)
 returns table (attempt integer, failed_at timestamptz, worker_id bigint, reason text, error jsonb)
@@ -4263,7 +6255,8 @@ begin
     from (
       select r.queue, r.job_id from pgqueue.ready r
       union all select a.queue, a.job_id from pgqueue.arrival a where a.job_id is not null
-      union all select s.queue, s.job_id from pgqueue.suspect s) w
+      union all select s.queue, s.job_id from pgqueue.suspect s
+      union all select s.queue, s.job_id from pgqueue.line s) w
     group by w.queue),
   later as (select s.queue, count(*) as scheduled from pgqueue.scheduled s group by s.queue),
   held as (select b.queue, count(*) as held from pgqueue.blocked b group by b.queue),
@@ -4345,6 +6338,13 @@ begin
     return format('No live worker serves queue %s: start one.', v_job.queue);
   elsif v_queue.max_running <= v_running then
     return format('Queue %s runs %s jobs already, its max_running is %s.', v_job.queue, v_running, v_queue.max_running);
+  elsif exists (select from pgqueue.line l where l.job_id = why.id) then
+    v_ahead := (
+      select count(*) from pgqueue.line l, pgqueue.line o
+      where l.job_id = why.id and o.queue = l.queue and o.owner = l.owner and (o.priority > l.priority or o.priority = l.priority and o.job_id < l.job_id));
+    return format('Job %s stands in line in queue %s, where owners take turns: %s of its owner %s in line before it, %s of that owner %s.', id, v_job.queue, v_ahead,
+      case v_ahead when 1 then 'is' else 'are' end, (select count(*) from pgqueue.turn t where t.queue = v_job.queue and t.owner = v_job.group_key),
+      case (select count(*) from pgqueue.turn t where t.queue = v_job.queue and t.owner = v_job.group_key) when 1 then 'runs' else 'run' end);
   elsif v_job.crashes > 0 then
     return format('Job %s was in %s crashes and is given out alone, to a worker that holds no other such job.', id, v_job.crashes);
   end if;
@@ -4387,18 +6387,26 @@ comment on function pgqueue.workers is
 'Registered workers and how many jobs each holds. lost: its heartbeat has run out and the next upkeep gives its jobs to others.';
 
 -- source: sql/grants.sql
--- Who may call what, as data. Nobody may touch a table or a private function. Each role may do what is in its line and reads what readers read.
+-- Who may call what, as data. Nobody may touch a table or a private function; the audit trail is a view. Each role may do what is in its line and reads what readers read.
 do $$
 declare
   v_grants constant jsonb := '{
-    "producer": ["enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel", "version"],
+    "producer": ["enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel", "version",
+      "submit_script", "script_report", "scripts", "cancel_script",
+      "submit_query", "query_status", "query_columns", "query_batch", "cancel_query"],
     "worker": ["register_worker", "worker_heartbeat", "deregister_worker", "claim", "settle", "settle_and_claim", "job_heartbeat",
       "worker_sleep", "worker_wake", "try_lead", "stop_leading", "maintain", "next_due", "version",
+      "script_begin", "script_end", "query_begin", "query_describe", "query_put", "query_end",
+      "submit_script", "script_report", "scripts", "cancel_script", "scripts_running",
+      "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
       "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel"],
     "operator": ["cancel", "retry", "reschedule", "set_priority", "pause_queue", "resume_queue", "configure_queue", "configure", "maintain",
       "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "next_due",
+      "submit_script", "script_report", "scripts", "cancel_script", "scripts_running", "configure_owner",
+      "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
       "job", "jobs", "attempts", "queues", "workers", "why", "health", "version"],
-    "reader": ["job", "jobs", "attempts", "queues", "workers", "why", "health", "result", "version", "next_due"]}';
+    "reader": ["script_report", "scripts", "scripts_running", "query_status", "query_columns", "query_batch",
+      "job", "jobs", "attempts", "queues", "workers", "why", "health", "result", "version", "next_due"]}';
   v_routine regprocedure;
   v_role text;
   v_name text;
@@ -4416,10 +6424,19 @@ begin
       execute format('grant execute on routine %s to %I', v_routine, 'pgqueue_' || v_role);
     end if;
   end loop;
+  -- The one thing to read that is not a function.
+  foreach v_role in array array['pgqueue_operator', 'pgqueue_reader'] loop
+    if to_regrole(v_role) is not null then
+      execute format('grant select on pgqueue.query_log to %I', v_role);
+    end if;
+  end loop;
 end $$;
 
 -- source: sql/seed.sql
 -- The first blocks, so that a queue that nobody maintains yet is partitioned too.
 select pgqueue._duty_blocks();
+
+-- Long SQL in the background leaves the server room for others. An operator changes it with configure_queue.
+select pgqueue.configure_queue('scripts', '{"max_running": 4}');
 
 set local check_function_bodies = on;

@@ -40,6 +40,8 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "Enqueue": ("enqueue", "enqueue_each", "enqueue_many"),
     "Results": ("result", "wait", "watch", "unwatch"),
     "Change jobs": ("cancel", "retry", "reschedule", "set_priority"),
+    "Scripts": ("submit_script", "script_report", "scripts", "scripts_running", "cancel_script", "configure_owner"),
+    "Queries": ("submit_query", "query_status", "query_columns", "query_batch", "cancel_query"),
     "Queues and settings": ("pause_queue", "resume_queue", "configure_queue", "configure"),
     "Look": ("job", "jobs", "attempts", "queues", "workers", "why", "health", "next_due", "version"),
     "Workers": (
@@ -52,6 +54,14 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "job_heartbeat",
         "worker_sleep",
         "worker_wake",
+    ),
+    "Workers that run SQL": (
+        "script_begin",
+        "script_end",
+        "query_begin",
+        "query_describe",
+        "query_put",
+        "query_end",
     ),
     "Upkeep": ("maintain", "try_lead", "stop_leading"),
 }

@@ -34,6 +34,7 @@ INTERVALS = {
     "admit": 2.0,
     "rescue": 3.0,
     "tidy": 10.0,
+    "results": 10.0,
     "blocks": 30.0,
     "retention": 60.0,
 }

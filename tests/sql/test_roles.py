@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 
@@ -106,7 +107,7 @@ def test_nobody_holds_anything_else_of_the_schema(q: Caller) -> None:
             """select c.relname, a.* from pg_class c
            cross join aclexplode(
              coalesce(c.relacl, acldefault(case c.relkind when 'S' then 's' else 'r' end::"char", c.relowner))) a
-           where c.relnamespace = 'pgqueue'::regnamespace and a.grantee <> c.relowner"""
+           where c.relnamespace = 'pgqueue'::regnamespace and a.grantee <> c.relowner and c.relname <> 'query_log'"""
         )
         == []
     )
@@ -141,7 +142,8 @@ def test_private_functions_and_tables_are_closed_to_every_role(q: Caller, role: 
            where relnamespace = 'pgqueue'::regnamespace and relkind in ('r', 'p', 'S', 'v')"""
     )
     for name, kind in relations:
-        assert sqlstate_as(q, role, f"select * from {name}") == "42501", name
+        readable = name == "pgqueue.query_log" and role in ("pgqueue_operator", "pgqueue_reader")  # the audit trail
+        assert sqlstate_as(q, role, f"select * from {name}") == ("00000" if readable else "42501"), name
         if kind in ("r", "p"):
             for statement in (f"delete from {name}", f"insert into {name} default values", f"truncate {name}"):
                 assert sqlstate_as(q, role, statement) == "42501", statement
@@ -173,7 +175,7 @@ def test_each_role_does_its_work_with_nothing_but_its_grant(pg: Database, q: Cal
         assert worker.one("job_heartbeat", lease=taken[0]["lease"], job=job, progress={"done": 1})["alive"]
         assert reader.one("job", id=job)["progress"] == {"done": 1}
         assert worker.settle(taken, result=7) == []
-        assert [row["error"] for row in worker("maintain")] == [None] * 7
+        assert [row["error"] for row in worker("maintain")] == [None] * 8
         assert producer.one("result", id=job)["result"] == 7
         assert producer.sql("call pgqueue.wait(%s)", job) == [("succeeded", None, 7)]
         assert operator("cancel", id=later) == [{"state": "cancelled", "changed": True}]
@@ -332,6 +334,82 @@ def waited(q: Caller, text: str) -> bool:
     return q.sql("call pgqueue.wait(%s, '0', %s, %s, %s)", job, text, text, Jsonb(text)) == [("queued", None, None)]
 
 
+def scripted(q: Caller, text: str) -> bool:
+    """A script from its document to its end: nothing of it is run here, so all of it must come back as it went in."""
+    name = text[:60]
+    q("configure_owner", owner=text, settings={"max_waiting": 100})
+    asked = {
+        "query": [
+            {
+                "query": f"select {text!r} -- {text}".replace("\\", ""),
+                "onerror": "select '<%= error_message %>'",
+                text: text,
+            }
+        ]
+    }
+    (job,) = (
+        row["id"] for row in q("submit_script", document=asked, owner=text, queue=text, datasource=text, role=name)
+    )
+    (taken,) = q.claim(q.worker(text), queues=[text])
+    assert (taken["args"]["datasource"], taken["args"]["role"], taken["group_key"]) == (text, name, text)
+    began = q.one("script_begin", lease=taken["lease"], job=job, backend_pid=1, backend_start="2026-01-01")
+    assert q("scripts_running", queue=text) == [{"owner": text, "ids": [job]}]
+    failed = {"message": text, "sqlstate": text}
+    q("script_end", lease=taken["lease"], job=job, error=failed, notices=Jsonb([{"message": text}]))
+    assert q.settle([taken], "release") == []
+    (taken,) = q.claim(q.worker(text), queues=[text])
+    fallback = q.one("script_begin", lease=taken["lease"], job=job, backend_pid=1, backend_start="2026-01-01")["sql"]
+    assert q.connection.execute(fallback.encode()).fetchall() == [(text,)], "the message has left its literal"
+    report = q.value("cancel_script", id=job, as_owner=text, why=text)
+    assert q.settle([taken], "cancelled") == []
+    with refused(q, "PQ002"):
+        q("script_report", id=job, as_owner=text + "x")
+    (query,) = report["queries"]
+    (row,) = q("scripts", owner=text, queue=text)
+    return [
+        began["sql"],
+        query[text],
+        query["failed_reason"],
+        query["notices"],
+        row["id"],
+        q.value("script_report", id=job, as_owner=text)["owner"],
+    ] == [asked["query"][0]["query"], text, text, [{"message": text}], job, text]
+
+
+def queried(q: Caller, text: str) -> bool:
+    """A query from its text to its result, the worker's part included."""
+    sql, name = "select $1 -- " + text.replace(";", ","), text[:60]
+    (new,) = q("submit_query", sql=sql, params=Jsonb([text]), owner=text, queue=text, datasource=text, role=name)
+    (taken,) = q.claim(q.worker(text), queues=[text])
+    given = {"lease": taken["lease"], "job": new["id"]}
+    assert q.one("query_begin", **given, backend_pid=1, backend_start="2026-01-01")["sql"] == sql
+    column = {"name": text, "type": text, "oid": 25}
+    described = q.one("query_describe", **given, columns=Jsonb([column]), param_types=["text"])
+    assert q.connection.execute(described["sql"].encode()).fetchall() == [(text,)], "the parameter has left its literal"
+    line = text.replace("\\", "\\\\").replace("\t", "\\t") + "\n"
+    q("query_put", **given, n=0, row_count=1, data=line)
+    end = q.one("query_end", **given, command=text, error={"message": text}, notices=Jsonb([{"message": text}]))
+    batch = q.one("query_batch", id=new["id"], n=0, format="json", as_owner=text)
+    named = q.one("query_columns", id=new["id"], as_owner=text)
+    status = q.one("query_status", id=new["id"], as_owner=text)
+    assert q.one("cancel_query", id=new["id"], as_owner=text, why=text)["changed"]
+    assert q.settle([taken], end["verdict"], error=end["failure"]) == []
+    with refused(q, "PQ002"):
+        q("query_status", id=new["id"], as_owner=text + "x")
+    ((logged,),) = q.sql(
+        "select (owner, sql, params, datasource, role, error)::text is not null from pgqueue.query_log where id = %s",
+        new["id"],
+    )
+    return [json.loads(batch["data"]), named["name"], named["type"], status["command"], status["notices"], logged] == [
+        [{text: text}],
+        text,
+        text,
+        text,
+        [{"message": text}],
+        True,
+    ]
+
+
 def no(call: str) -> Kept:
     """Refused: the argument has a closed set of values."""
 
@@ -368,6 +446,24 @@ ARGUMENTS: dict[str, Kept] = {
     "configure.settings": no("configure(%s::jsonb)"),
     "maintain.duties": no("maintain(array[%s])"),
     **{f"wait.{name}": waited for name in ("state", "reason", "result")},
+    **{f"submit_script.{name}": scripted for name in ("document", "owner", "queue", "datasource", "role")},
+    **{f"{name}.as_owner": scripted for name in ("script_report", "cancel_script")},
+    **{f"scripts.{name}": scripted for name in ("owner", "queue")},
+    **{f"script_end.{name}": scripted for name in ("error", "notices")},
+    "cancel_script.why": scripted,
+    "scripts_running.queue": scripted,
+    "configure_owner.owner": scripted,
+    "scripts.state": no("scripts(state => %s)"),
+    "submit_script.settings": no("submit_script('\"select 1\"', settings => %s::jsonb)"),
+    "configure_owner.settings": no("configure_owner('o', %s::jsonb)"),
+    **{f"submit_query.{name}": queried for name in ("sql", "params", "owner", "queue", "datasource", "role")},
+    **{f"{name}.as_owner": queried for name in ("query_status", "query_columns", "query_batch", "cancel_query")},
+    **{f"query_describe.{name}": queried for name in ("columns", "param_types")},
+    **{f"query_end.{name}": queried for name in ("command", "error", "notices")},
+    "query_put.data": queried,
+    "cancel_query.why": queried,
+    "query_batch.format": no("query_batch(1, 0, %s)"),
+    "submit_query.settings": no("submit_query('select 1', settings => %s::jsonb)"),
 }
 
 

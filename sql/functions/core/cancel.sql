@@ -28,6 +28,7 @@ begin
       changed := found;
       v_lease := pgqueue._lease_of(cancel.id);
       if v_lease.id is not null then
+        perform pgqueue._sql_job_cancelled(cancel.id);
         if pg_notification_queue_usage() < 0.5 then
           perform pg_notify('pgqueue_worker', v_lease.worker_id::text);
         end if;

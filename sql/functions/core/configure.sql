@@ -5,7 +5,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-  v_hint constant text := 'Keys: lost_after, retention, block_age (seconds or interval text), max_crashes, block_size, blocks_ahead (whole numbers).';
+  v_hint constant text := 'Keys: lost_after, retention, block_age, sql_timeout, result_ttl, log_retention (seconds or interval text), max_crashes, block_size, '
+    'blocks_ahead, script_max_chars, script_max_waiting, result_max_bytes, result_max_rows (whole numbers).';
   v_key text;
   v_problem text;
 begin
@@ -13,20 +14,28 @@ begin
     perform pgqueue._refuse('PQ001', format('settings is %s, not an object', coalesce(jsonb_typeof(settings), 'null')), v_hint);
   end if;
   for v_key in select k from jsonb_object_keys(settings) k loop
-    if v_key not in ('lost_after', 'retention', 'block_age', 'max_crashes', 'block_size', 'blocks_ahead') then
+    if v_key not in ('lost_after', 'retention', 'block_age', 'max_crashes', 'block_size', 'blocks_ahead', 'script_max_chars', 'script_max_waiting', 'sql_timeout', 'result_ttl',
+      'result_max_bytes', 'result_max_rows', 'log_retention') then
       perform pgqueue._refuse('PQ001', format('%L is not a setting', v_key), v_hint);
     end if;
   end loop;
   begin
-    perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), true) from unnest(array['lost_after', 'block_age']) k;
-    perform pgqueue._check_interval('retention', pgqueue._interval(settings -> 'retention'), false);
+    perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), true) from unnest(array['lost_after', 'block_age', 'sql_timeout', 'result_ttl']) k;
+    perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), false) from unnest(array['retention', 'log_retention']) k;
     update pgqueue.config c set
       lost_after = case when settings ? 'lost_after' then pgqueue._interval(settings -> 'lost_after') else c.lost_after end,
       retention = case when settings ? 'retention' then pgqueue._interval(settings -> 'retention') else c.retention end,
       block_age = case when settings ? 'block_age' then pgqueue._interval(settings -> 'block_age') else c.block_age end,
       max_crashes = case when settings ? 'max_crashes' then (settings ->> 'max_crashes')::smallint else c.max_crashes end,
       block_size = case when settings ? 'block_size' then (settings ->> 'block_size')::bigint else c.block_size end,
-      blocks_ahead = case when settings ? 'blocks_ahead' then (settings ->> 'blocks_ahead')::smallint else c.blocks_ahead end
+      blocks_ahead = case when settings ? 'blocks_ahead' then (settings ->> 'blocks_ahead')::smallint else c.blocks_ahead end,
+      script_max_chars = case when settings ? 'script_max_chars' then (settings ->> 'script_max_chars')::integer else c.script_max_chars end,
+      script_max_waiting = case when settings ? 'script_max_waiting' then (settings ->> 'script_max_waiting')::integer else c.script_max_waiting end,
+      sql_timeout = case when settings ? 'sql_timeout' then pgqueue._interval(settings -> 'sql_timeout') else c.sql_timeout end,
+      result_ttl = case when settings ? 'result_ttl' then pgqueue._interval(settings -> 'result_ttl') else c.result_ttl end,
+      result_max_bytes = case when settings ? 'result_max_bytes' then (settings ->> 'result_max_bytes')::bigint else c.result_max_bytes end,
+      result_max_rows = case when settings ? 'result_max_rows' then (settings ->> 'result_max_rows')::bigint else c.result_max_rows end,
+      log_retention = case when settings ? 'log_retention' then pgqueue._interval(settings -> 'log_retention') else c.log_retention end
     where settings <> '{}';
   exception
     when data_exception or check_violation or not_null_violation then
@@ -39,4 +48,7 @@ end $$;
 comment on function pgqueue.configure is
 'Changes settings of this installation and returns all of them; without arguments it only returns them. lost_after: a worker silent for longer is lost
 (30 seconds). max_crashes: a job that was in that many crashes fails as worker_lost (5). retention: how long final jobs are kept where the queue does not
-say (7 days). block_size, blocks_ahead, block_age: ids per partition, partitions made ahead, and the age at which a partition is closed. Errors: PQ001.';
+say (7 days). block_size, blocks_ahead, block_age: ids per partition, partitions made ahead, and the age at which a partition is closed. script_max_chars,
+script_max_waiting: how large a script may be and how many an owner may have waiting (16,384 and 64). sql_timeout: how long one query of a script, or a query, may run (12
+hours). result_ttl, result_max_bytes, result_max_rows: how long results of queries are kept, and how large they may be (1 hour, 1 GiB, no limit).
+log_retention: how long query_log remembers (90 days). Errors: PQ001.';

@@ -27,9 +27,13 @@ begin
       perform pgqueue._refuse('PQ005', format('job %s holds the unique key of job %s', v_holder, id), 'Cancel that job first, or leave it to do the work.');
     end if;
   end if;
+  if v_job.kind = 'sql.script' then
+    perform pgqueue._refuse('PQ005', format('job %s is a script', id), 'A script runs once: submit it again.');
+  end if;
   delete from pgqueue.cancel_request c where c.job_id = retry.id;
   perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[0]::smallint[],
-    array[pgqueue._traits(v_job.unique_key, v_job.group_key, v_job.timeout, v_job.heartbeat, null)], false);
+    array[pgqueue._traits(v_job.unique_key, v_job.group_key, v_job.timeout, v_job.heartbeat, null)
+      + case when v_job.kind = 'sql.query' then 128 else 0 end], false);
   return query select 'queued', true;
 end $$;
 

@@ -25,7 +25,8 @@ begin
     from (
       select r.queue, r.job_id from pgqueue.ready r
       union all select a.queue, a.job_id from pgqueue.arrival a where a.job_id is not null
-      union all select s.queue, s.job_id from pgqueue.suspect s) w
+      union all select s.queue, s.job_id from pgqueue.suspect s
+      union all select s.queue, s.job_id from pgqueue.line s) w
     group by w.queue),
   later as (select s.queue, count(*) as scheduled from pgqueue.scheduled s group by s.queue),
   held as (select b.queue, count(*) as held from pgqueue.blocked b group by b.queue),

@@ -48,6 +48,13 @@ begin
     return format('No live worker serves queue %s: start one.', v_job.queue);
   elsif v_queue.max_running <= v_running then
     return format('Queue %s runs %s jobs already, its max_running is %s.', v_job.queue, v_running, v_queue.max_running);
+  elsif exists (select from pgqueue.line l where l.job_id = why.id) then
+    v_ahead := (
+      select count(*) from pgqueue.line l, pgqueue.line o
+      where l.job_id = why.id and o.queue = l.queue and o.owner = l.owner and (o.priority > l.priority or o.priority = l.priority and o.job_id < l.job_id));
+    return format('Job %s stands in line in queue %s, where owners take turns: %s of its owner %s in line before it, %s of that owner %s.', id, v_job.queue, v_ahead,
+      case v_ahead when 1 then 'is' else 'are' end, (select count(*) from pgqueue.turn t where t.queue = v_job.queue and t.owner = v_job.group_key),
+      case (select count(*) from pgqueue.turn t where t.queue = v_job.queue and t.owner = v_job.group_key) when 1 then 'runs' else 'run' end);
   elsif v_job.crashes > 0 then
     return format('Job %s was in %s crashes and is given out alone, to a worker that holds no other such job.', id, v_job.crashes);
   end if;

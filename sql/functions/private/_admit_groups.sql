@@ -2,6 +2,8 @@
 -- each group. Exact because it happens under the groups' advisory locks, which are only ever tried, in order: another session that holds one will
 -- do the same work, and the group is among those `passed` over. Without a limit there is nothing to be exact about, and nothing is locked.
 --
+-- Jobs whose owners take turns go on to `line`, whatever the limit: see _pick_turns.
+--
 -- A group's arrivals are asked for as a range of one key, so that the order names the whole of the group's index; and sorting and bitmaps are disabled, so that
 -- no other index gives it. For one key alone the index by turn has the order as well, and walks the arrivals of the whole queue for each group.
 create function pgqueue._admit_groups(
@@ -14,6 +16,7 @@ language plpgsql
 set enable_bitmapscan = off
 set enable_sort = off
 as $$
+#variable_conflict use_column
 declare
   v_limit integer;
   v_mine text[] := groups;
@@ -55,9 +58,16 @@ begin
         where b.queue = _admit_groups.queue and b.group_key = f.key
         order by b.priority desc, b.seq limit least(f.slots, per) for update skip locked) b))
     returning b.seq, b.job_id, b.traits, b.priority, b.attempt, b.group_key),
+  lined as (
+    insert into pgqueue.line (job_id, traits, priority, attempt, queue, owner)
+    select a.job_id, a.traits, a.priority, a.attempt, _admit_groups.queue, a.group_key from arrived a where a.traits & 128 <> 0),
+  owners as (
+    insert into pgqueue.owner_turns as t (queue, owner, turns, arrived)
+    select _admit_groups.queue, a.group_key, 0, min(a.job_id) from arrived a where a.traits & 128 <> 0 group by a.group_key order by a.group_key
+    on conflict (queue, owner) do update set turns = t.turns),  -- its lock tells _pick_turns, which forgets idle owners, that this one is not
   ranked as materialized (
     select w.*, row_number() over (partition by w.group_key order by w.priority desc, w.seq) <= f.slots as fits
-    from (select * from arrived where job_id is not null union all select * from standing) w
+    from (select * from arrived where job_id is not null and traits & 128 = 0 union all select * from standing) w
     join free f on f.key = w.group_key),
   kept as (
     insert into pgqueue.blocked (seq, job_id, traits, priority, attempt, queue, group_key)

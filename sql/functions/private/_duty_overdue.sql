@@ -1,6 +1,6 @@
 -- Upkeep: running jobs that broke their own heartbeat promise (lost, as after a crash), and jobs past their timeout by more than `lost_after` (the worker
 -- should have ended them; one that does not enforce timeouts, or hangs, must not keep them). Both are taken out of their lease, so whatever
--- the worker says of them later is stale.
+-- the worker says of them later is stale. Jobs that run users' SQL have limits of their own, for each statement, and their servers keep to those.
 --
 -- All leases are looked through, and of their jobs only those whose traits say that they have a promise or a timeout are looked up, one by one (the offsets keep that
 -- from becoming a join with whole blocks).
@@ -20,7 +20,7 @@ begin
     from (
       select l.id as lease, e.id, e.attempt, coalesce(e.traits, 0) as traits,
         coalesce(coalesce(p.heartbeat_at, l.claimed_at) + j.heartbeat < v_now, false) as silent,
-        l.claimed_at + coalesce(j.timeout, q.timeout) + v_lost_after < v_now as late
+        l.claimed_at + coalesce(j.timeout, q.timeout) + v_lost_after < v_now and coalesce(e.traits, 0) & 128 = 0 as late
       from pgqueue.lease l
       left join pgqueue.queue q on q.name = l.queue
       cross join unnest(l.job_ids, l.attempts, l.traits) e(id, attempt, traits)

@@ -1,5 +1,6 @@
 -- Puts jobs where a claim finds them: suspects alone, jobs with a group and no slot into the inbox of their group, the rest into ready, each
--- with a new turn. The arrays are parallel. `admitted`: those with a group hold their slot already.
+-- with a new turn. The arrays are parallel. `admitted`: those with a group hold their slot already; those whose owners take turns had one, and stand in
+-- line again, crashed or not: what crashes there is seldom the worker's end, and its owner's next must not overtake it.
 create function pgqueue._enter(
   jobs bigint[],
   queues text[],
@@ -12,29 +13,34 @@ as $$
 declare
   v_suspects boolean;
   v_grouped boolean;
+  v_lined boolean;
   v_queue text;
 begin
   if coalesce(cardinality(jobs), 0) = 0 then
     return;
   end if;
-  select bool_or(t & 32 <> 0), bool_or(t & 34 = 2 and not admitted) into v_suspects, v_grouped from unnest(_enter.traits) t;
+  select bool_or(t & 160 = 32), bool_or(t & 2 <> 0 and t & 160 <> 32 and not admitted), bool_or(t & 128 <> 0 and admitted) into v_suspects, v_grouped, v_lined
+  from unnest(_enter.traits) t;
 
   insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
   select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, e.queue
   from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
-  where e.traits & 32 = 0 and (e.traits & 2 = 0 or admitted);
+  where e.traits & 160 = 0 and (e.traits & 2 = 0 or admitted);
   if v_suspects then
     insert into pgqueue.suspect (seq, job_id, traits, priority, attempt, crashes, queue)
     select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt,
       coalesce((select c.crashes from pgqueue.crash c where c.job_id = e.id), 1), e.queue
     from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
-    where e.traits & 32 <> 0;
+    where e.traits & 160 = 32;
+  end if;
+  if v_lined then
+    perform pgqueue._stand_in_line(jobs, queues, priorities, attempts, _enter.traits);
   end if;
   if v_grouped then
     insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
     select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, e.queue, (select j.group_key from pgqueue.job j where j.id = e.id)
     from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
-    where e.traits & 34 = 2;
+    where e.traits & 2 <> 0 and e.traits & 160 <> 32;
   end if;
 
   perform pgqueue._open_lane(l.queue, l.priority, l.grouped)

@@ -53,6 +53,9 @@ begin
     if v_traits & 2 <> 0 then
       perform pgqueue._free_slots(jobs);
     end if;
+    if v_traits & 128 <> 0 then
+      perform pgqueue._sql_jobs_ended(jobs, states, reasons, traits);
+    end if;
   end if;
   perform pgqueue._announce(jobs);
 end $$;

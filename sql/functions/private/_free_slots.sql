@@ -1,11 +1,20 @@
--- Takes the slots of these jobs away and hands them on at once. The lock of a group is only tried: where another session is at work on it, a row in the
+-- Takes the slots of these jobs away and hands them on at once; turns are given by claims, so for those a worker is woken if somebody stands in line. The lock of a group is only tried: where another session is at work on it, a row in the
 -- group's inbox says "look again", and the next claim of the queue does. A group without a limit has nobody waiting.
 create function pgqueue._free_slots(jobs bigint[]) returns void
 language plpgsql
 as $$
 declare
   v_queue record;
+  v_lined text;
 begin
+  for v_lined in
+    with gone as (delete from pgqueue.turn t where t.job_id = any(jobs) returning t.queue)
+    select distinct gone.queue from gone order by 1
+  loop
+    if exists (select from pgqueue.line l where l.queue = v_lined) then
+      perform pgqueue._wake(v_lined);
+    end if;
+  end loop;
   for v_queue in
     with gone as (delete from pgqueue.slot s where s.job_id = any(jobs) returning s.queue, s.group_key)
     select gone.queue, array_agg(distinct gone.group_key) as groups

@@ -58,6 +58,11 @@ begin
       (select w.job_id
         from (select w.job_id, w.queue from pgqueue.suspect w where w.job_id < before order by w.job_id desc limit far) w
         where _page_of_live.queue is null or w.queue = _page_of_live.queue
+        limit case when _page_of_live.kind is null then most end)
+      union all
+      (select w.job_id
+        from (select w.job_id, w.queue from pgqueue.line w where w.job_id < before order by w.job_id desc limit far) w
+        where _page_of_live.queue is null or w.queue = _page_of_live.queue
         limit case when _page_of_live.kind is null then most end))
     select p.job_id
     from (select p.job_id from place p order by p.job_id desc limit far) p

@@ -1,5 +1,5 @@
 -- As _pick, where some of the lanes have groups, which are admitted first, or belong to queues with max_running, whose room is counted under the
--- queue's limiter. All limiters now and in one order: claims that see other lanes would meet them in another, and deadlock.
+-- queue's limiter, or to owners who take turns. All limiters now and in one order: claims that see other lanes would meet them in another, and deadlock.
 create function pgqueue._pick_limited(lanes pgqueue.lane_in_view[], n integer, urgent boolean) returns tid[]
 language plpgsql
 as $$
@@ -27,6 +27,17 @@ begin
     if v_lane.grouped and v_lane.queue <> all(v_admitted) then
       perform pgqueue._admit(v_lane.queue, least(greatest(2 * v_need, 100), 1000));
       v_admitted := v_admitted || v_lane.queue;
+      v_more := pgqueue._pick_turns(v_lane.queue, v_need);
+      if v_more is not null then
+        v_picked := v_picked || v_more;
+        v_left := v_left - cardinality(v_more);
+        v_need := v_need - cardinality(v_more);
+        if v_room ? v_lane.queue then
+          v_room := v_room || jsonb_build_object(v_lane.queue, (v_room ->> v_lane.queue)::integer - cardinality(v_more));
+        end if;
+        exit when v_left <= 0;
+        continue when v_need <= 0;
+      end if;
     end if;
     v_lane.grouped := false;
     v_lane.max_running := null;

@@ -25,4 +25,7 @@ begin
   if found then return; end if;
   delete from pgqueue.suspect w where w.job_id = job
     returning 'suspect', w.queue, w.priority, w.attempt, w.traits into place, queue, priority, attempt, traits;
+  if found then return; end if;
+  delete from pgqueue.line w where w.job_id = job
+    returning 'line', w.queue, w.priority, w.attempt, w.traits into place, queue, priority, attempt, traits;
 end $$;

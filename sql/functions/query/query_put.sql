@@ -1,0 +1,28 @@
+create function pgqueue.query_put(lease bigint, job bigint, n integer, row_count integer, data text)
+returns table (cancel_requested boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_run integer;
+begin
+  perform pgqueue._hold_lease(lease, job);
+  update pgqueue.query_run r
+  set batches = r.batches + 1, kept = true, row_count = r.row_count + query_put.row_count, byte_count = r.byte_count + octet_length(query_put.data), updated_at = pgqueue._now()
+  where r.job_id = query_put.job and r.batches = query_put.n and r.ended_at is null
+  returning r.run into v_run;
+  if not found then
+    perform pgqueue._refuse('PQ001', format('chunk %s of query %s is not the next one', coalesce(n::text, 'null'), job), 'Hand chunks in one after the other, from 0 on, between query_begin and query_end.');
+  end if;
+  insert into pgqueue.query_chunk (job_id, run, n, row_count, data) values (query_put.job, v_run, query_put.n, query_put.row_count, query_put.data);
+  cancel_requested := exists (select from pgqueue.cancel_request c where c.job_id = query_put.job);
+  return next;
+end $$;
+
+comment on function pgqueue.query_put is
+'For workers: appends chunk n (0, 1, 2, …) to the result of a query that runs; data: row_count lines as COPY writes them. It can be read as soon as this commits. cancel_requested: a cancel was asked for. Errors:
+PQ001 not the next chunk; PQ004 the lease does not hold the job: nothing was written.';

@@ -1,0 +1,93 @@
+-- Sharing. The identity of a query is the unique key of its job, in a namespace of its own (no queue has the empty name), so the one final transition frees it. A cancel
+-- frees it earlier: with the last caller gone, the run is not for others to wait for. Callers who attach and callers who leave meet at a lock of the job's, which no
+-- worker ever takes; those who attach look again once they have it.
+create function pgqueue.submit_query(
+  sql text,
+  params jsonb default null,
+  owner text default null,
+  queue text default 'queries',
+  datasource text default null,
+  role text default null,
+  settings jsonb default null,
+  timeout interval default null,
+  wait_timeout interval default null,
+  max_age interval default null,
+  "unique" boolean default true,
+  read_only boolean default false,
+  batch_rows integer default null,
+  max_rows bigint default null,
+  max_bytes bigint default null,
+  ttl interval default null,
+  priority integer default 0)
+returns table (id bigint, created boolean, reused boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_owner text := pgqueue._check_submit(owner, queue, priority, datasource, role, settings);
+  v_now timestamptz := pgqueue._now();
+  v_identity bytea;
+  v_key text;
+  v_holder bigint;
+begin
+  perform pgqueue._check_query(sql, params, timeout, wait_timeout, max_age, ttl, batch_rows, max_rows, max_bytes, "unique", read_only);
+  v_identity := sha256(convert_to(jsonb_build_array(submit_query.sql, coalesce(nullif(params, 'null'), '[]'), datasource, role, coalesce(settings, '{}'), read_only)::text, 'UTF8'));
+  v_key := encode(v_identity, 'hex');
+  created := false;
+  if max_age is not null then
+    id := pgqueue._fresh_result(v_identity, v_now - max_age);
+    if id is not null then
+      reused := true;
+      insert into pgqueue.query_caller (job_id, owner) values (submit_query.id, v_owner);
+      return next;
+      return;
+    end if;
+  end if;
+
+  reused := false;
+  for v_try in 1..100 loop
+    exit when not "unique";
+    select k.job_id into v_holder from pgqueue.job_key k where k.queue = '' and k.unique_key = v_key;
+    exit when not found;
+    perform pg_advisory_xact_lock_shared(pgqueue._lock_class('query'), hashint8(v_holder));
+    if exists (select from pgqueue.job_key k where k.queue = '' and k.unique_key = v_key and k.job_id = v_holder) then
+      id := v_holder;
+      insert into pgqueue.query_caller (job_id, owner) values (submit_query.id, v_owner);
+      return next;
+      return;
+    end if;
+  end loop;
+
+  id := pgqueue._new_sql_job('sql.query', pgqueue._session_args(datasource, role, settings) || jsonb_build_object('read_only', submit_query.read_only), queue, v_owner,
+    priority, case when "unique" then 1 else 0 end, v_now + wait_timeout);
+  if "unique" then
+    insert into pgqueue.job_key (queue, unique_key, job_id) values ('', v_key, submit_query.id) on conflict do nothing;
+    if not found then
+      -- Somebody was quicker, and has committed: the job just made is taken back, and theirs is joined.
+      perform pgqueue._forget_new_job(id);
+      return query
+      select s.id, s.created, s.reused
+      from pgqueue.submit_query(submit_query.sql, params, v_owner, queue, datasource, role, settings, timeout, wait_timeout, max_age, "unique", read_only, batch_rows, max_rows,
+        max_bytes, ttl, priority) s;
+      return;
+    end if;
+  end if;
+  created := true;
+  insert into pgqueue.query (job_id, submitted_at, timeout, ttl, max_rows, max_bytes, batch_rows, read_only, identity, queue, owner, datasource, role, settings, params, sql)
+  values (submit_query.id, v_now, submit_query.timeout, submit_query.ttl, submit_query.max_rows, submit_query.max_bytes, submit_query.batch_rows, submit_query.read_only,
+    v_identity, submit_query.queue, v_owner, submit_query.datasource, submit_query.role, submit_query.settings, nullif(submit_query.params, 'null'), submit_query.sql);
+  insert into pgqueue.query_caller (job_id, owner) values (submit_query.id, v_owner);
+  return next;
+end $$;
+
+comment on function pgqueue.submit_query is
+'Hands one SQL statement in; a worker runs it in a session of its own and keeps the result for a while, readable chunk by chunk from the first on.
+params: an array of values for $1, $2, …. owner: who asks (default: the role that calls); owners take turns. datasource: a name the workers know. role, settings, read_only: what the session is to have. timeout: how
+long it may run. wait_timeout: fails with queue_timeout if it has not started by then.
+unique: a query with the same text, params, datasource, role, settings and read_only that is live already is joined (created false). max_age: so is a result that is not older (reused true). batch_rows: rows in
+a chunk. max_rows, max_bytes: fail if the result is larger. ttl: how long the result is kept after the end (result_ttl, 1 hour).
+Errors: PQ001; nothing is stored then.';
