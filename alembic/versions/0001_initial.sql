@@ -3022,6 +3022,7 @@ begin
   from unnest(jobs, queues, priorities, attempts, _schedule.traits, due) e(id, queue, priority, attempt, traits, due);
   if 0 <> any(select t & 2 from unnest(_schedule.traits) t) then
     perform pgqueue._free_slots(jobs);
+    perform pgqueue._interrupt_scripts(jobs);
   end if;
 end $$;
 
@@ -3756,7 +3757,7 @@ return case when unique_key is null then 0 else 1 end + case when group_key is n
 create function pgqueue._unescaped(cell text) returns text
 language sql immutable
 return case when position('\' in cell) > 0 then array_to_string(array(
-  select replace(replace(replace(replace(replace(replace(p.part, '\n', E'\n'), '\t', E'\t'), '\r', E'\r'), '\b', E'\b'), '\f', E'\f'), '\v', E'\v')
+  select replace(replace(replace(replace(replace(replace(p.part, '\n', E'\n'), '\t', E'\t'), '\r', E'\r'), '\b', E'\b'), '\f', E'\f'), '\v', E'\x0b')
   from unnest(string_to_array(cell, '\\')) with ordinality p(part, nth) order by p.nth), '\') else cell end;
 
 -- source: sql/functions/private/_unlease.sql
@@ -4913,6 +4914,10 @@ begin
     perform pgqueue._refuse('PQ005', format('job %s is a script', id), 'A script runs once: submit it again.');
   end if;
   delete from pgqueue.cancel_request c where c.job_id = retry.id;
+  if v_job.kind = 'sql.query' then
+    update pgqueue.query_run r set outcome = null, reason = null, error = null, ended_at = null, expires_at = null, forget_at = null, updated_at = pgqueue._now()
+    where r.job_id = retry.id;
+  end if;
   perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[0]::smallint[],
     array[pgqueue._traits(v_job.unique_key, v_job.group_key, v_job.timeout, v_job.heartbeat, null)
       + case when v_job.kind = 'sql.query' then 128 else 0 end], false);
@@ -5490,7 +5495,12 @@ begin
   perform pgqueue._hold_lease(lease, job);
   select * into v_script from pgqueue.script s where s.job_id = script_end.job for update;
   delete from pgqueue.backend b where b.job_id = script_end.job;
-  if v_script.part < 4 then
+  -- Only what was begun ends: a second call, because the answer to the first was lost, must not end what comes next.
+  if v_script.part < 4 and 'running' = (case v_script.part
+      when 3 then v_script.fallback_status
+      when 0 then (select q.status from pgqueue.script_query q where q.job_id = script_end.job and q.position = v_script.position)
+      else (select q.fallback_status from pgqueue.script_query q where q.job_id = script_end.job and q.position = v_script.position) end)
+  then
     v_query := v_script.document -> 'queries' -> v_script.position;
     case v_script.part
       when 0 then
@@ -5530,7 +5540,8 @@ end $$;
 
 comment on function pgqueue.script_end is
 'For workers: how the unit given by script_begin ended. error: null when it succeeded, else an object with "message" and, if known, "sqlstate". notices: an array of what the
-server said. verdict: how to settle the job: release (the script goes on in its owner''s next turn), succeeded, discard (failed, with failure as its error) or cancelled. Errors: PQ004 the lease does
+server said. verdict: how to settle the job: release (the script goes on in its owner''s next turn), succeeded, discard (failed, with failure as its error) or cancelled. Calling it again
+changes nothing. Errors: PQ004 the lease does
 not hold the job: nothing was written.';
 
 -- source: sql/functions/script/script_report.sql
@@ -5931,16 +5942,21 @@ begin
   set batches = r.batches + 1, kept = true, row_count = r.row_count + query_put.row_count, byte_count = r.byte_count + octet_length(query_put.data), updated_at = pgqueue._now()
   where r.job_id = query_put.job and r.batches = query_put.n and r.ended_at is null
   returning r.run into v_run;
-  if not found then
+  if found then
+    insert into pgqueue.query_chunk (job_id, run, n, row_count, data) values (query_put.job, v_run, query_put.n, query_put.row_count, query_put.data);
+  elsif not exists (
+    -- stored already, and the answer was lost
+    select from pgqueue.query_run r join pgqueue.query_chunk c on c.job_id = r.job_id and c.run = r.run
+    where r.job_id = query_put.job and r.batches = query_put.n + 1 and c.n = query_put.n and c.data = query_put.data)
+  then
     perform pgqueue._refuse('PQ001', format('chunk %s of query %s is not the next one', coalesce(n::text, 'null'), job), 'Hand chunks in one after the other, from 0 on, between query_begin and query_end.');
   end if;
-  insert into pgqueue.query_chunk (job_id, run, n, row_count, data) values (query_put.job, v_run, query_put.n, query_put.row_count, query_put.data);
   cancel_requested := exists (select from pgqueue.cancel_request c where c.job_id = query_put.job);
   return next;
 end $$;
 
 comment on function pgqueue.query_put is
-'For workers: appends chunk n (0, 1, 2, …) to the result of a query that runs; data: row_count lines as COPY writes them. It can be read as soon as this commits. cancel_requested: a cancel was asked for. Errors:
+'For workers: appends chunk n (0, 1, 2, …) to the result of a query that runs; data: row_count lines as COPY writes them. It can be read as soon as this commits. Handing the last one in again changes nothing. cancel_requested: a cancel was asked for. Errors:
 PQ001 not the next chunk; PQ004 the lease does not hold the job: nothing was written.';
 
 -- source: sql/functions/query/query_status.sql

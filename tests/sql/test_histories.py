@@ -24,6 +24,7 @@ STANDING = """
     union all select job_id from pgqueue.arrival where job_id is not null
     union all select job_id from pgqueue.blocked
     union all select job_id from pgqueue.suspect
+    union all select job_id from pgqueue.line
     union all select j from pgqueue.lease, unnest(job_ids) j)
   select j.id, count(p.job_id) from pgqueue.job j left join place p on p.job_id = j.id
   group by j.id having count(p.job_id) <> 1"""
@@ -37,6 +38,31 @@ LOOSE = """
   union all
   select 'admitted without a slot', r.job_id from pgqueue.ready r
   where r.traits & 2 <> 0 and r.job_id not in (select job_id from pgqueue.slot)
+  union all
+  select 'turn of a job that does not run', t.job_id from pgqueue.turn t
+  where t.job_id not in (select j from pgqueue.lease, unnest(job_ids) j)
+  union all
+  select 'runs without a turn', j from pgqueue.lease, unnest(job_ids, traits) e(j, t)
+  where t & 128 <> 0 and j not in (select job_id from pgqueue.turn)
+  union all
+  select 'in line, and its owner is forgotten', l.job_id from pgqueue.line l
+  where not exists (select from pgqueue.owner_turns t where t.queue = l.queue and t.owner = l.owner)
+  union all
+  select 'scripts of one owner side by side', count(*) from pgqueue.turn
+  where traits & 256 <> 0 group by queue, owner having count(*) > 1
+  union all
+  select 'script that runs nowhere', s.job_id from pgqueue.script s
+  where 'running' in (s.status, s.fallback_status) and s.job_id not in (select job_id from pgqueue.turn)
+  union all
+  select 'final script whose job is live, or the other way round', s.job_id
+  from pgqueue.script s left join pgqueue.outcome o on o.job_id = s.job_id
+  where (s.ended_at is null) <> (o.job_id is null)
+  union all
+  select 'audit without an end, or with one too early', r.job_id
+  from pgqueue.query_run r left join pgqueue.outcome o on o.job_id = r.job_id
+  where r.outcome is distinct from o.state
+  union all
+  select 'owner over the limit', count(*) from pgqueue.turn group by queue, owner having count(*) > 2
   union all
   select 'key of a job that is not live', k.job_id from pgqueue.job_key k join pgqueue.outcome o on o.job_id = k.job_id
   union all
@@ -65,6 +91,7 @@ class Actor:
     def run(self, steps: int) -> None:
         actions = [
             self.enqueue,
+            self.submit,
             self.claim,
             self.claim,
             self.settle,
@@ -76,7 +103,7 @@ class Actor:
             self.maintain,
         ]
         for _ in range(steps):
-            self.random.choices(actions, weights=[3, 3, 3, 4, 4, 4, 1, 0.3, 0.5, 0.5])[0]()
+            self.random.choices(actions, weights=[3, 1.5, 3, 3, 4, 4, 4, 1, 0.3, 0.5, 0.5])[0]()
 
     def enqueue(self) -> None:
         pick = self.random
@@ -96,6 +123,18 @@ class Actor:
         with self.q.connection.transaction(force_rollback=rollback):
             self.q("enqueue_many", jobs=psycopg.types.json.Jsonb(jobs))
 
+    def submit(self) -> None:
+        pick = self.random
+        with self.q.connection.transaction(force_rollback=pick.random() < 0.1):
+            for _ in range(pick.randrange(1, 4)):
+                where = {"owner": pick.choice("xyz"), "queue": pick.choice("ab")}
+                if pick.random() < 0.5:
+                    self.q("submit_query", sql=f"select {pick.randrange(4)}", **where)
+                else:
+                    self.q(
+                        "submit_script", document=psycopg.types.json.Jsonb(["select 1"] * pick.randrange(1, 4)), **where
+                    )
+
     def claim(self) -> None:
         self.held += self.q.claim(self.worker, self.random.randrange(1, 8), queues=["a", "b"])
 
@@ -105,6 +144,7 @@ class Actor:
         self.random.shuffle(self.held)
         n = self.random.randrange(1, len(self.held) + 1)
         now, self.held = self.held[:n], self.held[n:]
+        now = [job for job in now if self.work(job)]
         outcome = self.random.choice(
             ["succeeded", "succeeded", "succeeded", "failed", "release", "discard", "snooze", "cancelled", "timeout"]
         )
@@ -115,6 +155,27 @@ class Actor:
             }
         self.held += [job for job in now if refused.get(job["id"]) == "busy"]
         self.accepted += [(job["id"], outcome) for job in now if job["id"] not in refused]
+
+    def work(self, job: Row) -> bool:
+        """What comes before the outcome of a script or query; False for what has been handed in here or is not ours."""
+        lease = {"lease": job["lease"], "job": job["id"]}
+        room = job["kind"].removeprefix("sql.")
+        if room == job["kind"] or self.random.random() < 0.2:
+            return True
+        try:
+            self.q(f"{room}_begin", **lease, backend_pid=1, backend_start="2026-01-01")
+            if self.random.random() < 0.2:
+                return True
+            verdict = self.q.one(f"{room}_end", **lease)["verdict"]
+        except psycopg.Error as error:
+            if error.sqlstate != "PQ004":
+                raise
+            return False
+        if refused := self.q.settle([job], verdict):
+            self.held += [job] if refused[0]["problem"] == "busy" else []
+        else:
+            self.accepted.append((job["id"], verdict))
+        return False
 
     def cancel(self) -> None:
         jobs = self.q("jobs", max=30)

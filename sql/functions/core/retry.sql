@@ -31,6 +31,10 @@ begin
     perform pgqueue._refuse('PQ005', format('job %s is a script', id), 'A script runs once: submit it again.');
   end if;
   delete from pgqueue.cancel_request c where c.job_id = retry.id;
+  if v_job.kind = 'sql.query' then
+    update pgqueue.query_run r set outcome = null, reason = null, error = null, ended_at = null, expires_at = null, forget_at = null, updated_at = pgqueue._now()
+    where r.job_id = retry.id;
+  end if;
   perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[0]::smallint[],
     array[pgqueue._traits(v_job.unique_key, v_job.group_key, v_job.timeout, v_job.heartbeat, null)
       + case when v_job.kind = 'sql.query' then 128 else 0 end], false);

@@ -16,7 +16,12 @@ begin
   perform pgqueue._hold_lease(lease, job);
   select * into v_script from pgqueue.script s where s.job_id = script_end.job for update;
   delete from pgqueue.backend b where b.job_id = script_end.job;
-  if v_script.part < 4 then
+  -- Only what was begun ends: a second call, because the answer to the first was lost, must not end what comes next.
+  if v_script.part < 4 and 'running' = (case v_script.part
+      when 3 then v_script.fallback_status
+      when 0 then (select q.status from pgqueue.script_query q where q.job_id = script_end.job and q.position = v_script.position)
+      else (select q.fallback_status from pgqueue.script_query q where q.job_id = script_end.job and q.position = v_script.position) end)
+  then
     v_query := v_script.document -> 'queries' -> v_script.position;
     case v_script.part
       when 0 then
@@ -56,5 +61,6 @@ end $$;
 
 comment on function pgqueue.script_end is
 'For workers: how the unit given by script_begin ended. error: null when it succeeded, else an object with "message" and, if known, "sqlstate". notices: an array of what the
-server said. verdict: how to settle the job: release (the script goes on in its owner''s next turn), succeeded, discard (failed, with failure as its error) or cancelled. Errors: PQ004 the lease does
+server said. verdict: how to settle the job: release (the script goes on in its owner''s next turn), succeeded, discard (failed, with failure as its error) or cancelled. Calling it again
+changes nothing. Errors: PQ004 the lease does
 not hold the job: nothing was written.';
