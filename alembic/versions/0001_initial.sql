@@ -665,6 +665,7 @@ declare
   v_cursor record;
   v_sweep boolean;
   v_groups text[];
+  v_lined boolean;
   v_first bigint;
   v_rows integer;
   v_admitted integer;
@@ -673,16 +674,16 @@ begin
     v_start := date_part('epoch', clock_timestamp());
     select * into v_cursor from pgqueue._cursor('arrival', _admit.queue, 0);
     v_sweep := v_start >= v_cursor.expires;
-    select array_agg(distinct a.group_key), min(a.seq), count(*) into v_groups, v_first, v_rows
+    select array_agg(distinct a.group_key), min(a.seq), count(*), bool_or(a.traits & 128 <> 0) into v_groups, v_first, v_rows, v_lined
     from (
-      select a.group_key, a.seq from pgqueue.arrival a
+      select a.group_key, a.seq, a.traits from pgqueue.arrival a
       where a.queue = _admit.queue and a.seq >= case when v_sweep then 0 else v_cursor.floor end
       order by a.seq limit most) a;
     if v_first is not null or v_sweep then
       perform pgqueue._set_cursor('arrival', _admit.queue, 0, v_first, case when v_sweep then v_start end, v_cursor.expires);
     end if;
     exit when v_rows = 0;
-    v_admitted := (pgqueue._admit_groups(_admit.queue, v_groups, greatest(most / cardinality(v_groups), 1))).admitted;
+    v_admitted := (pgqueue._admit_groups(_admit.queue, v_groups, greatest(most / cardinality(v_groups), 1), v_lined)).admitted;
     exit when v_admitted > 0 or v_rows < most;
   end loop;
   return coalesce(v_admitted, 0);
@@ -693,7 +694,8 @@ end $$;
 -- each group. Exact because it happens under the groups' advisory locks, which are only ever tried, in order: another session that holds one will
 -- do the same work, and the group is among those `passed` over. Without a limit there is nothing to be exact about, and nothing is locked.
 --
--- Jobs whose owners take turns go on to `line`, whatever the limit: see _pick_turns.
+-- Jobs whose owners take turns go on to `line`, whatever the limit: see _pick_turns. `locked` says that there may be some: then the locks are taken in any case, so that no two
+-- claims make the same owner known.
 --
 -- A group's arrivals are asked for as a range of one key, so that the order names the whole of the group's index; and sorting and bitmaps are disabled, so that
 -- no other index gives it. For one key alone the index by turn has the order as well, and walks the arrivals of the whole queue for each group.
@@ -701,6 +703,7 @@ create function pgqueue._admit_groups(
   in queue text,
   in groups text[],
   in per integer,
+  in locked boolean,
   out admitted integer,
   out passed text[])
 language plpgsql
@@ -717,13 +720,17 @@ declare
   v_traits integer[];
 begin
   select q.group_limit into v_limit from pgqueue.queue q where q.name = _admit_groups.queue;
-  if v_limit is not null then
+  if v_limit is not null or locked then
     v_mine := array(
       select g.key from (select g.key from unnest(groups) g(key) order by g.key) g
       where pg_try_advisory_xact_lock(pgqueue._lock_class('group'), hashtext(_admit_groups.queue || E'\x1f' || g.key)));
     passed := array(select g.key from unnest(groups) g(key) where g.key <> all(v_mine));
   end if;
 
+  if locked then
+    -- An owner that is known stays known until the end of this claim: see _forget_owners. Those that are not are made known below.
+    perform from pgqueue.owner_turns t where t.queue = _admit_groups.queue and t.owner = any(v_mine) order by t.queue, t.owner for key share;
+  end if;
   with free as materialized (
     select g.key, case when v_limit is null then 2147483647 else greatest(v_limit - (
       select count(*)
@@ -753,9 +760,9 @@ begin
     insert into pgqueue.line (job_id, traits, priority, attempt, queue, owner)
     select a.job_id, a.traits, a.priority, a.attempt, _admit_groups.queue, a.group_key from arrived a where a.traits & 128 <> 0),
   owners as (
-    insert into pgqueue.owner_turns as t (queue, owner, turns, arrived)
+    insert into pgqueue.owner_turns (queue, owner, turns, arrived)
     select _admit_groups.queue, a.group_key, 0, min(a.job_id) from arrived a where a.traits & 128 <> 0 group by a.group_key order by a.group_key
-    on conflict (queue, owner) do update set turns = t.turns),  -- its lock tells _pick_turns, which forgets idle owners, that this one is not
+    on conflict (queue, owner) do nothing),
   ranked as materialized (
     select w.*, row_number() over (partition by w.group_key order by w.priority desc, w.seq) <= f.slots as fits
     from (select * from arrived where job_id is not null and traits & 128 = 0 union all select * from standing) w
@@ -1630,16 +1637,20 @@ begin
 
   v_jobs := array(
     select s.job_id from pgqueue.script s where s.expires_at <= v_now order by s.expires_at limit 1000 for update skip locked);
-  delete from pgqueue.script_query q where q.job_id = any(v_jobs);
-  delete from pgqueue.script s where s.job_id = any(v_jobs);
+  if cardinality(v_jobs) > 0 then
+    delete from pgqueue.script_query q where q.job_id = any(v_jobs);
+    delete from pgqueue.script s where s.job_id = any(v_jobs);
+  end if;
   v_done := v_done + cardinality(v_jobs);
 
   v_jobs := array(
     select r.job_id from pgqueue.query_run r where r.forget_at <= v_now order by r.forget_at limit 1000 for update skip locked);
-  delete from pgqueue.query_caller c where c.job_id = any(v_jobs);
-  delete from pgqueue.query_chunk c where c.job_id = any(v_jobs);
-  delete from pgqueue.query q where q.job_id = any(v_jobs);
-  delete from pgqueue.query_run r where r.job_id = any(v_jobs);
+  if cardinality(v_jobs) > 0 then
+    delete from pgqueue.query_caller c where c.job_id = any(v_jobs);
+    delete from pgqueue.query_chunk c where c.job_id = any(v_jobs);
+    delete from pgqueue.query q where q.job_id = any(v_jobs);
+    delete from pgqueue.query_run r where r.job_id = any(v_jobs);
+  end if;
   return v_done + cardinality(v_jobs);
 end $$;
 
@@ -1918,6 +1929,25 @@ begin
   delete from pgqueue.deadline d where d.job_id = _forget_new_job.job;
 end $$;
 
+-- source: sql/functions/private/_forget_owners.sql
+-- Forgets how many turns the owners of an idle queue have had. Their rows are locked first and the line is looked at after that: an admission that comes in between
+-- holds its owner's row. Called at the end of a claim, which waits for nothing any more: so whoever waits for these rows waits for no circle.
+create function pgqueue._forget_owners(queue text) returns void
+language plpgsql
+as $$
+declare
+  v_idle tid[];
+begin
+  if pgqueue._line_waits(queue) or not exists (select from pgqueue.owner_turns t where t.queue = _forget_owners.queue) then
+    return;
+  end if;
+  v_idle := array(
+    select t.ctid from pgqueue.owner_turns t where t.queue = _forget_owners.queue order by t.queue, t.turns, t.arrived limit 1000 for update skip locked);
+  delete from pgqueue.owner_turns t
+  where t.ctid = any(v_idle) and not pgqueue._line_waits(_forget_owners.queue)
+    and not exists (select from pgqueue.turn w where w.queue = _forget_owners.queue);
+end $$;
+
 -- source: sql/functions/private/_free_slots.sql
 -- Takes the slots of these jobs away and hands them on at once; turns are given by claims, so for those a worker is woken if somebody stands in line. The lock of a group is only tried: where another session is at work on it, a row in the
 -- group's inbox says "look again", and the next claim of the queue does. A group without a limit has nobody waiting.
@@ -1932,7 +1962,7 @@ begin
     with gone as (delete from pgqueue.turn t where t.job_id = any(jobs) returning t.queue)
     select distinct gone.queue from gone order by 1
   loop
-    if exists (select from pgqueue.line l where l.queue = v_lined) then
+    if pgqueue._line_waits(v_lined) then
       perform pgqueue._wake(v_lined);
     end if;
   end loop;
@@ -1944,17 +1974,17 @@ begin
   loop
     insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
     select nextval('pgqueue.job_id'), 0, 0, 0, v_queue.queue, g.key
-    from unnest((pgqueue._admit_groups(v_queue.queue, v_queue.groups, cardinality(jobs))).passed) g(key);
+    from unnest((pgqueue._admit_groups(v_queue.queue, v_queue.groups, cardinality(jobs), false)).passed) g(key);
   end loop;
 end $$;
 
 -- source: sql/functions/private/_fresh_result.sql
--- The newest result of this identity that ended after that time and has not expired, if there is one.
+-- The newest result of this identity that ended after that time and has not expired, if there is one. As a range of one key, for the reason given in _admit_groups.
 create function pgqueue._fresh_result(identity bytea, since timestamptz) returns bigint
 language sql stable
 as $$
   select q.job_id
-  from (select q.job_id, q.identity from pgqueue.query q where q.identity = $1 order by q.identity desc, q.job_id desc limit 100) q
+  from (select q.job_id, q.identity from pgqueue.query q where q.identity between $1 and $1 order by q.identity desc, q.job_id desc limit 100) q
   cross join lateral (select r.outcome, r.ended_at, r.expires_at from pgqueue.query_run r where r.job_id = q.job_id offset 0) r
   where r.outcome = 'succeeded' and r.ended_at >= $2 and r.expires_at > pgqueue._now()
   order by q.job_id desc limit 1;
@@ -2197,6 +2227,12 @@ begin
   join job j on j.id = h.id
   order by coalesce(h.priority, j.priority) desc, h.lease, h.ord;
 end $$;
+
+-- source: sql/functions/private/_line_waits.sql
+-- Whether anybody stands in line in a queue. The order names the index: without it the planner may look for one of the queue along any.
+create function pgqueue._line_waits(queue text) returns boolean
+language sql stable
+return (select l.job_id from pgqueue.line l where l.queue = $1 order by l.queue, l.owner, l.priority desc, l.job_id limit 1) is not null;
 
 -- source: sql/functions/private/_lock_class.sql
 -- First key of our two-key advisory locks: 'sleep' and 'asleep' (a worker sleeps on a queue), 'wait' (somebody listens for outcomes), 'group'
@@ -2594,6 +2630,7 @@ declare
   v_need integer;
   v_left integer := n;
   v_admitted text[] := array[]::text[];
+  v_queue text;
 begin
   perform from pgqueue.limiter l
   where l.queue = any(array(select v.queue from unnest(lanes) v where v.max_running is not null))
@@ -2632,6 +2669,9 @@ begin
     end if;
     exit when v_left <= 0;
   end loop;
+  foreach v_queue in array v_admitted loop
+    perform pgqueue._forget_owners(v_queue);
+  end loop;
   return v_picked;
 end $$;
 
@@ -2640,65 +2680,52 @@ end $$;
 -- for the owner that has had the fewest since the queue was last idle, of those for who came first; inside an owner it is by priority and id. A script's owner has one
 -- turn at a time, others as many as `group_limit` says.
 --
--- Exact because it happens under the owners' advisory locks, the same that admission takes. They are tried, in one statement, and what they guard is read in the next,
--- which sees what whoever held them before has committed. An owner that another claim is busy with is passed over.
---
--- An owner without anybody in line costs a probe, so all are forgotten when the queue is idle. Their rows are locked first and the line is looked at after that: an
--- admission that comes in between has locked its owner's row.
+-- Exact because an owner's row is locked while its turns are counted and given: in one statement, which skips what another claim has locked, and what the lock guards is
+-- read in the next, which sees what whoever held it before has committed. So nothing is waited for.
 create function pgqueue._pick_turns(queue text, n integer) returns tid[]
 language plpgsql
 set enable_nestloop = on
 set enable_hashjoin = off
 set enable_mergejoin = off
+set enable_sort = off
 as $$
 declare
   v_limit integer;
+  v_places tid[];
   v_owners text[];
-  v_idle tid[];
+  v_single boolean[];
+  v_turns bigint[];
   v_picked tid[];
 begin
-  if not exists (select from pgqueue.line l where l.queue = _pick_turns.queue) then
-    if exists (select from pgqueue.owner_turns t where t.queue = _pick_turns.queue) then
-      v_idle := array(select t.ctid from pgqueue.owner_turns t where t.queue = _pick_turns.queue order by t.queue, t.owner for update skip locked);
-      delete from pgqueue.owner_turns t
-      where t.ctid = any(v_idle) and not exists (select from pgqueue.line l where l.queue = _pick_turns.queue)
-        and not exists (select from pgqueue.turn w where w.queue = _pick_turns.queue);
-    end if;
-    return null;
-  end if;
   select q.group_limit into v_limit from pgqueue.queue q where q.name = _pick_turns.queue;
-  v_owners := array(
-    select o.owner
-    from (
-      select t.owner
-      from (select t.owner from pgqueue.owner_turns t where t.queue = _pick_turns.queue order by t.queue, t.turns, t.arrived) t
-      cross join lateral (
-        select l.traits from pgqueue.line l
-        where l.queue = _pick_turns.queue and l.owner = t.owner order by l.queue, l.owner, l.priority desc, l.job_id limit 1) l
-      where case
-        when l.traits & 256 <> 0 then not exists (select from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = t.owner and w.traits & 256 <> 0)
-        when v_limit is null then true
-        else v_limit > (select count(*) from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = t.owner) end
-      offset 0) o
-    where pg_try_advisory_xact_lock(pgqueue._lock_class('group'), hashtext(_pick_turns.queue || E'\x1f' || o.owner))
-    limit n);
-  if cardinality(v_owners) = 0 then
+  select array_agg(p.ctid), array_agg(p.owner), array_agg(p.single), array_agg(p.turns) into v_places, v_owners, v_single, v_turns
+  from (
+    select t.ctid, t.owner, t.turns, l.traits & 256 <> 0 as single
+    from pgqueue.owner_turns t
+    cross join lateral (
+      select l.traits from pgqueue.line l
+      where l.queue = t.queue and l.owner = t.owner order by l.queue, l.owner, l.priority desc, l.job_id limit 1) l
+    where t.queue = _pick_turns.queue and case
+      when l.traits & 256 <> 0 then not exists (select from pgqueue.turn w where w.queue = t.queue and w.owner = t.owner and w.traits & 256 <> 0)
+      when v_limit is null then true
+      else v_limit > (select count(*) from pgqueue.turn w where w.queue = t.queue and w.owner = t.owner) end
+    order by t.queue, t.turns, t.arrived
+    limit n for no key update of t skip locked) p;
+  if v_owners is null then
     return null;
   end if;
 
   with place as materialized (
-    select o.owner, t.turns, t.arrived,
-      case when v_limit is null then n
+    select o.owner, o.turns, o.rank,
+      case when o.single then 1 when v_limit is null then n
         else greatest(v_limit - (select count(*) from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = o.owner), 0) end as free,
       (select count(*) from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = o.owner and w.traits & 256 <> 0) as scripts
-    from unnest(v_owners) o(owner)
-    cross join lateral (
-      select t.turns, t.arrived from pgqueue.owner_turns t where t.queue = _pick_turns.queue and t.owner = o.owner offset 0) t),
+    from unnest(v_owners, v_single, v_turns) with ordinality o(owner, single, turns, rank)),
   head as materialized (
-    select h.place, h.job_id, p.turns + h.nth as turns, p.arrived
+    select h.place, p.turns + h.nth as turns, p.rank, h.nth
     from place p
     cross join lateral (
-      select l.place, l.job_id, row_number() over w as nth, count(*) filter (where l.traits & 256 <> 0) over w as scripts, l.traits
+      select l.place, row_number() over w as nth, count(*) filter (where l.traits & 256 <> 0) over w as scripts, l.traits
       from (
         select l.ctid as place, l.job_id, l.priority, l.traits from pgqueue.line l
         where l.queue = _pick_turns.queue and l.owner = p.owner
@@ -2707,17 +2734,16 @@ begin
     where h.traits & 256 = 0 or p.scripts + h.scripts = 1),
   gone as (
     delete from pgqueue.line l
-    where l.ctid = any(array(select h.place from head h order by h.turns, h.arrived, h.job_id limit n))
+    where l.ctid = any(array(select h.place from head h order by h.turns, h.rank, h.nth limit n))
     returning l.job_id, l.traits, l.priority, l.attempt, l.owner),
   given as (
     insert into pgqueue.turn (job_id, traits, queue, owner) select g.job_id, g.traits, _pick_turns.queue, g.owner from gone g),
   counted as (
-    update pgqueue.owner_turns t set turns = t.turns + (select count(*) from gone g where g.owner = t.owner)
-    where t.queue = _pick_turns.queue and t.owner = any(array(select g.owner from gone g))),
+    update pgqueue.owner_turns t set turns = t.turns + (select count(*) from gone g where g.owner = t.owner) where t.ctid = any(v_places)),
   made as (
     insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
     select nextval('pgqueue.job_id'), g.job_id, g.traits, g.priority, g.attempt, _pick_turns.queue
-    from (select g.* from gone g join head h on h.job_id = g.job_id order by h.turns, h.arrived, h.job_id) g
+    from gone g
     returning ctid)
   select array_agg(m.ctid) into v_picked from made m;
   return v_picked;
@@ -3083,6 +3109,15 @@ begin
   v_outer := pgqueue._check_fallback(pgqueue._check_fallback(v_outer, 'onsuccess', 'onsuccess of the script'), 'onerror', 'onerror of the script');
   return jsonb_strip_nulls(jsonb_build_object('onsuccess', v_outer -> 'onsuccess', 'onerror', v_outer -> 'onerror')) || jsonb_build_object('queries', v_queries);
 end $$;
+
+-- source: sql/functions/private/_script_line.sql
+-- One line of the list of scripts.
+create function pgqueue._script_line(script pgqueue.script) returns pgqueue.script_line
+language sql stable
+return (
+  select ((script).job_id, (script).owner::text, (script).queue::text, (script).status, (script).fallback_status, (script).failed_reason, (script).length,
+    (select count(*)::integer from pgqueue.script_query q where q.job_id = (script).job_id and q.status in ('succeeded', 'failed', 'cancelled')),
+    (script).created_at, (script).updated_at, (script).ended_at)::pgqueue.script_line);
 
 -- source: sql/functions/private/_script_next.sql
 -- What comes after the query at `position` and its fallback: the next query, the script's own fallback, or nothing. A failed query ends the script; its failed_reason says so.
@@ -5574,6 +5609,7 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
+set enable_sort = off
 set jit = off
 as $$
 #variable_conflict use_column
@@ -5586,14 +5622,24 @@ begin
   if max is null or max not between 1 and 1000 then
     perform pgqueue._refuse('PQ001', format('max is %s', coalesce(max::text, 'null')), 'Give a number from 1 to 1000.');
   end if;
-  return query
-  select s.job_id, s.owner::text, s.queue::text, s.status, s.fallback_status, s.failed_reason, s.length,
-    (select count(*)::integer from pgqueue.script_query q where q.job_id = s.job_id and q.status in ('succeeded', 'failed', 'cancelled')),
-    s.created_at, s.updated_at, s.ended_at
-  from pgqueue.script s
-  where (scripts.owner is null or s.owner = scripts.owner) and (v_state is null or s.status = v_state) and (scripts.queue is null or s.queue = scripts.queue)
-    and s.job_id < coalesce(before, 9223372036854775807)
-  order by s.job_id desc limit max;
+  -- Two statements, since one that allows for both would be planned for the worse.
+  if owner is null then
+    return query
+    select p.*
+    from (select s from pgqueue.script s where s.job_id < coalesce(before, 9223372036854775807) order by s.job_id desc) l(s)
+    cross join lateral pgqueue._script_line(l.s) p
+    where (v_state is null or (l.s).status = v_state) and (scripts.queue is null or (l.s).queue = scripts.queue)
+    limit max;
+  else
+    return query
+    select p.*
+    from (
+      select s from pgqueue.script s
+      where s.owner between scripts.owner and scripts.owner and s.job_id < coalesce(before, 9223372036854775807) order by s.owner desc, s.job_id desc) l(s)
+    cross join lateral pgqueue._script_line(l.s) p
+    where (v_state is null or (l.s).status = v_state) and (scripts.queue is null or (l.s).queue = scripts.queue)
+    limit max;
+  end if;
 end $$;
 
 comment on function pgqueue.scripts is
@@ -5617,7 +5663,7 @@ comment on function pgqueue.scripts_running is 'The scripts that run right now, 
 
 -- source: sql/functions/script/submit_script.sql
 -- Not more than `script_max_waiting` of an owner in one queue, exactly: submits of one owner meet at a lock of that owner's, and only those. A script waits while it is in the
--- inbox or in line; the one that runs does not count.
+-- inbox or in line; the one that runs does not count. Both are asked for as a range of one key, for the reason given in _admit_groups.
 create function pgqueue.submit_script(
   document jsonb,
   owner text default null,
@@ -5631,6 +5677,7 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
+set enable_sort = off
 set jit = off
 as $$
 #variable_conflict use_column
@@ -5653,9 +5700,11 @@ begin
   select coalesce((select o.max_waiting from pgqueue.owner o where o.name = v_owner), c.script_max_waiting) into v_most from pgqueue.config c;
   if v_most <= (
     select count(*) from (
-      (select from pgqueue.line l where l.queue = submit_script.queue and l.owner = v_owner and l.traits & 256 <> 0 limit v_most)
+      (select from pgqueue.line l where l.queue = submit_script.queue and l.owner between v_owner and v_owner and l.traits & 256 <> 0
+        order by l.queue, l.owner, l.priority desc, l.job_id limit v_most)
       union all
-      (select from pgqueue.arrival a where a.queue = submit_script.queue and a.group_key = v_owner and a.traits & 256 <> 0 limit v_most)) w)
+      (select from pgqueue.arrival a where a.queue = submit_script.queue and a.group_key between v_owner and v_owner and a.traits & 256 <> 0
+        order by a.queue, a.group_key, a.seq limit v_most)) w)
   then
     perform pgqueue._refuse('PQ005', format('owner %s has %s scripts waiting in queue %s already', v_owner, v_most, queue),
       'Wait until some have run, or raise max_waiting with pgqueue.configure_owner.');

@@ -303,6 +303,108 @@ _one_job("set_priority", ("queued", "later", "arrived"), priority=7)
 _one_job("reschedule", ("queued", "later"), run_at="2100-01-01")
 
 
+# -- scripts and queries --
+
+
+def _orders(job: Row) -> dict[str, Any]:
+    return {"lease": job["lease"], "job": job["id"]}
+
+
+def _begin(q: Caller, job: Row) -> Row:
+    room = job["kind"].removeprefix("sql.")
+    return q.one(f"{room}_begin", **_orders(job), backend_pid=1, backend_start="2026-01-01")
+
+
+@call(asked=64)  # how many of its owner's wait is counted
+def submit_script(q: Caller, found: Population) -> Ids:
+    owner = q.sql("select owner from pgqueue.script where job_id = %s", found.one("lined"))[0][0]
+    return [q.value("submit_script", document=Jsonb(["select 1", "select 2"]), owner=owner)]
+
+
+@call(asked=1)
+def submit_query(q: Caller, found: Population) -> Ids:
+    asked = [q.one("submit_query", sql="select 7", owner="owner 3", max_age="1 hour", **more) for more in ({}, {})]
+    return [row["id"] for row in asked]
+
+
+@call(asked=100)  # so many of one identity are looked at
+def submit_query_that_is_fresh(q: Caller, found: Population) -> Ids:
+    answered = found.one("answered")
+    q.sql(
+        """update pgqueue.query set identity = (
+             select identity from pgqueue.query where job_id = %s) where job_id = %s""",
+        answered,
+        answered,
+    )
+    q.sql("select pgqueue._fresh_result(identity, '2020-01-01') from pgqueue.query where job_id = %s", answered)
+    return None
+
+
+@call(asked=40)  # owners, and the first of each
+def claim_turns(q: Caller, found: Population) -> Ids:
+    return _ids(q.claim(found.workers[0], 20, ["scripts"]))
+
+
+@call(asked=40)
+def claim_turns_of_queries(q: Caller, found: Population) -> Ids:
+    return _ids(q.claim(found.workers[0], 20, ["asked"]))
+
+
+@call(asked=1)
+def a_turn_of_a_script(q: Caller, found: Population) -> Ids:
+    (job,) = q.claim(found.workers[0], 1, ["scripts"])
+    assert _begin(q, job)["unit"] == "query"
+    assert q.one("script_end", **_orders(job))["verdict"] == "succeeded"
+    assert q.settle([job]) == []
+    return [job["id"]]
+
+
+@call(asked=1)
+def a_turn_that_is_given_back(q: Caller, found: Population) -> Ids:
+    (job,) = q.claim(found.workers[0], 1, ["scripts"])
+    _begin(q, job)
+    assert q.settle([job], "release") == []
+    return [job["id"]]
+
+
+@call(asked=1)
+def a_query(q: Caller, found: Population) -> Ids:
+    (job,) = q.claim(found.workers[0], 1, ["asked"])
+    _begin(q, job)
+    q("query_describe", **_orders(job), columns=Jsonb([{"name": "a", "type": "integer", "oid": 23}]))
+    for n in range(3):
+        q("query_put", **_orders(job), n=n, row_count=1, data="1\n")
+    q("query_end", **_orders(job))
+    assert q.settle([job]) == []
+    return [job["id"]]
+
+
+for _function in ("script_report", "cancel_script"):
+    _one_job(_function, ("lined",))
+_one_job("script_report", ("scripted",))
+_one_job("query_status", ("asked", "answered"))
+_one_job("query_columns", ("answered",))
+_one_job("query_batch", ("asked", "answered"), n=0)
+_one_job("cancel_query", ("asked",), as_owner=None)
+_one_job("cancel", ("lined", "asked"))
+_one_job("job", ("lined",))
+_one_job("result", ("lined",))
+_one_job("set_priority", ("lined",), priority=7)
+
+
+@call(asked=10)
+def scripts(q: Caller, found: Population) -> Ids:
+    q("scripts", max=10)
+    q("scripts", owner="owner 7", max=10)
+    return None
+
+
+@call(asked=1)
+def scripts_running(q: Caller, found: Population) -> Ids:
+    q("scripts_running")
+    return None
+
+
 # -- pages and counts --
 
 
@@ -372,6 +474,7 @@ _duty("promote", 5000, repeats=2)
 _duty("expire", 1000, repeats=1)
 _duty("admit", 1000, repeats=2)
 _duty("rescue", 1000, repeats=2)
+_duty("results", 4000, repeats=2)
 _duty("tidy", 5000, repeats=2, whole={"_duty_tidy": ("lane",)})
 _duty("retention", 1000, repeats=2, whole={"_duty_retention": ("*",), "_thin": ("*",)})  # looks through one block
 _duty("blocks", 1000, repeats=2)

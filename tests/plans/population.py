@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 from tests.sql.calls import Caller
 
 # Where jobs wait.
-PLACES = ("ready", "scheduled", "arrival", "blocked", "suspect")
+PLACES = ("ready", "scheduled", "arrival", "blocked", "suspect", "line")
 
 GROUPED_QUEUE, WIDE_QUEUES = "grouped", 400
 
@@ -30,6 +30,13 @@ class Kind:
     share: float
     columns: dict[str, str] = field(default_factory=dict)
 
+
+_OWNERS = {"owner": "'owner ' || i / 50", "group_key": "'owner ' || i / 50"}
+_ANSWERS = {
+    "identity": "decode(md5((i / 50)::text), 'hex')",
+    "expires_at": "now() + interval '1 second' * (g % 86400)",
+    "forget_at": "now() + interval '1 day' + interval '1 second' * (g % 86400)",
+}
 
 KINDS = {
     "succeeded": Kind(1.0, {"finished_at": "now() - interval '1 second' * (4000000 - g % 3000000) / 100"}),
@@ -49,6 +56,10 @@ KINDS = {
     "held": Kind(0.05, {"group_key": "'group ' || i / 50"}),
     "admitted": Kind(0.05, {"group_key": "'group ' || i % (n / 2000)"}),  # every second group is full
     "crashed": Kind(0.05),
+    "lined": Kind(0.05, _OWNERS),
+    "asked": Kind(0.02, {**_OWNERS, "unique_key": "'asked ' || g", "identity": "decode(md5(g::text), 'hex')"}),
+    "scripted": Kind(0.05, {**_OWNERS, "expires_at": "now() + interval '1 second' * (g % 86400)"}),
+    "answered": Kind(0.05, {**_OWNERS, **_ANSWERS}),
 }
 
 
@@ -118,6 +129,10 @@ def grow(found: Population, size: int) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(copy, KINDS))
+    q.sql(
+        """insert into pgqueue.owner_turns (queue, owner, turns, arrived)
+           select queue, owner, 0, min(job_id) from pgqueue.line group by queue, owner on conflict do nothing"""
+    )
     _finish_the_first(q, min(ids.start for ids in found.ids.values()))
     _hold(found, 10)
     for low in range(0, 1000, 100):
@@ -162,6 +177,28 @@ def _first_of_each(q: Caller) -> dict[str, int]:
     made["expired"] = q.enqueue(queue="expired", expires_in="1 ms")
     made["moved"] = q.enqueue(queue="moved")
     q("set_priority", id=made["moved"], priority=3)
+    return made | _sql_jobs(q)
+
+
+def _sql_jobs(q: Caller) -> dict[str, int]:
+    """Scripts and queries that are done, and some that stand in line."""
+    made = {}
+    q("configure_queue", queue="scripts", settings={"max_running": None})
+    worker = q.worker("scripts", "queries", "asked")
+    made["scripted"] = q.value("submit_script", document=Jsonb(["select 1"]), owner="done")
+    made["answered"] = q.one("submit_query", sql="select 1", owner="done")["id"]
+    for job in q.claim(worker, queues=["scripts", "queries"]):
+        orders = {"lease": job["lease"], "job": job["id"]}
+        room = job["kind"].removeprefix("sql.")
+        q(f"{room}_begin", **orders, backend_pid=1, backend_start="2026-01-01")
+        if room == "query":
+            q("query_describe", **orders, columns=Jsonb([{"name": "a", "type": "integer", "oid": 23}]))
+            q("query_put", **orders, n=0, row_count=1, data="1\n")
+        q(f"{room}_end", **orders)
+        q.settle([job], result={})
+    made["lined"] = q.value("submit_script", document=Jsonb(["select 1"]), owner="one")
+    made["asked"] = q.one("submit_query", sql="select 2", owner="one", queue="asked")["id"]
+    q.settle(q.claim(worker, queues=["scripts", "asked"]), "release")  # from the inbox to the line
     return made
 
 

@@ -45,6 +45,20 @@ PATHS: dict[str, dict[str, tuple[str, ...]]] = {
     "progress": {"progress_pkey": ("job_id",)},
     "waiter": {"waiter_job_id_idx": ("job_id",), "waiter_expires_at_idx": ("expires_at",)},
     "lane": {"lane_queue_priority_idx": ("queue",)},
+    "line": {"line_pkey": ("job_id",), "line_turn": ("queue",)},
+    "turn": {"turn_pkey": ("job_id",), "turn_owner": ("queue", "owner")},
+    "owner_turns": {"owner_turns_pkey": ("queue", "owner"), "owner_turns_next": ("queue",)},
+    "backend": {"backend_pkey": ("job_id",)},
+    "script": {"script_pkey": ("job_id",), "script_owner": ("owner",), "script_expires": ("expires_at",)},
+    "script_query": {"script_query_pkey": ("job_id",)},
+    "query": {"query_pkey": ("job_id",), "query_identity": ("identity",)},
+    "query_run": {
+        "query_run_pkey": ("job_id",),
+        "query_run_expires": ("expires_at",),
+        "query_run_forget": ("forget_at",),
+    },
+    "query_chunk": {"query_chunk_pkey": ("job_id",)},
+    "query_caller": {"query_caller_job_id_owner_idx": ("job_id",)},
 }
 
 

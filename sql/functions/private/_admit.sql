@@ -8,6 +8,7 @@ declare
   v_cursor record;
   v_sweep boolean;
   v_groups text[];
+  v_lined boolean;
   v_first bigint;
   v_rows integer;
   v_admitted integer;
@@ -16,16 +17,16 @@ begin
     v_start := date_part('epoch', clock_timestamp());
     select * into v_cursor from pgqueue._cursor('arrival', _admit.queue, 0);
     v_sweep := v_start >= v_cursor.expires;
-    select array_agg(distinct a.group_key), min(a.seq), count(*) into v_groups, v_first, v_rows
+    select array_agg(distinct a.group_key), min(a.seq), count(*), bool_or(a.traits & 128 <> 0) into v_groups, v_first, v_rows, v_lined
     from (
-      select a.group_key, a.seq from pgqueue.arrival a
+      select a.group_key, a.seq, a.traits from pgqueue.arrival a
       where a.queue = _admit.queue and a.seq >= case when v_sweep then 0 else v_cursor.floor end
       order by a.seq limit most) a;
     if v_first is not null or v_sweep then
       perform pgqueue._set_cursor('arrival', _admit.queue, 0, v_first, case when v_sweep then v_start end, v_cursor.expires);
     end if;
     exit when v_rows = 0;
-    v_admitted := (pgqueue._admit_groups(_admit.queue, v_groups, greatest(most / cardinality(v_groups), 1))).admitted;
+    v_admitted := (pgqueue._admit_groups(_admit.queue, v_groups, greatest(most / cardinality(v_groups), 1), v_lined)).admitted;
     exit when v_admitted > 0 or v_rows < most;
   end loop;
   return coalesce(v_admitted, 0);

@@ -2,7 +2,8 @@
 -- each group. Exact because it happens under the groups' advisory locks, which are only ever tried, in order: another session that holds one will
 -- do the same work, and the group is among those `passed` over. Without a limit there is nothing to be exact about, and nothing is locked.
 --
--- Jobs whose owners take turns go on to `line`, whatever the limit: see _pick_turns.
+-- Jobs whose owners take turns go on to `line`, whatever the limit: see _pick_turns. `locked` says that there may be some: then the locks are taken in any case, so that no two
+-- claims make the same owner known.
 --
 -- A group's arrivals are asked for as a range of one key, so that the order names the whole of the group's index; and sorting and bitmaps are disabled, so that
 -- no other index gives it. For one key alone the index by turn has the order as well, and walks the arrivals of the whole queue for each group.
@@ -10,6 +11,7 @@ create function pgqueue._admit_groups(
   in queue text,
   in groups text[],
   in per integer,
+  in locked boolean,
   out admitted integer,
   out passed text[])
 language plpgsql
@@ -26,13 +28,17 @@ declare
   v_traits integer[];
 begin
   select q.group_limit into v_limit from pgqueue.queue q where q.name = _admit_groups.queue;
-  if v_limit is not null then
+  if v_limit is not null or locked then
     v_mine := array(
       select g.key from (select g.key from unnest(groups) g(key) order by g.key) g
       where pg_try_advisory_xact_lock(pgqueue._lock_class('group'), hashtext(_admit_groups.queue || E'\x1f' || g.key)));
     passed := array(select g.key from unnest(groups) g(key) where g.key <> all(v_mine));
   end if;
 
+  if locked then
+    -- An owner that is known stays known until the end of this claim: see _forget_owners. Those that are not are made known below.
+    perform from pgqueue.owner_turns t where t.queue = _admit_groups.queue and t.owner = any(v_mine) order by t.queue, t.owner for key share;
+  end if;
   with free as materialized (
     select g.key, case when v_limit is null then 2147483647 else greatest(v_limit - (
       select count(*)
@@ -62,9 +68,9 @@ begin
     insert into pgqueue.line (job_id, traits, priority, attempt, queue, owner)
     select a.job_id, a.traits, a.priority, a.attempt, _admit_groups.queue, a.group_key from arrived a where a.traits & 128 <> 0),
   owners as (
-    insert into pgqueue.owner_turns as t (queue, owner, turns, arrived)
+    insert into pgqueue.owner_turns (queue, owner, turns, arrived)
     select _admit_groups.queue, a.group_key, 0, min(a.job_id) from arrived a where a.traits & 128 <> 0 group by a.group_key order by a.group_key
-    on conflict (queue, owner) do update set turns = t.turns),  -- its lock tells _pick_turns, which forgets idle owners, that this one is not
+    on conflict (queue, owner) do nothing),
   ranked as materialized (
     select w.*, row_number() over (partition by w.group_key order by w.priority desc, w.seq) <= f.slots as fits
     from (select * from arrived where job_id is not null and traits & 128 = 0 union all select * from standing) w

@@ -22,15 +22,19 @@ begin
 
   v_jobs := array(
     select s.job_id from pgqueue.script s where s.expires_at <= v_now order by s.expires_at limit 1000 for update skip locked);
-  delete from pgqueue.script_query q where q.job_id = any(v_jobs);
-  delete from pgqueue.script s where s.job_id = any(v_jobs);
+  if cardinality(v_jobs) > 0 then
+    delete from pgqueue.script_query q where q.job_id = any(v_jobs);
+    delete from pgqueue.script s where s.job_id = any(v_jobs);
+  end if;
   v_done := v_done + cardinality(v_jobs);
 
   v_jobs := array(
     select r.job_id from pgqueue.query_run r where r.forget_at <= v_now order by r.forget_at limit 1000 for update skip locked);
-  delete from pgqueue.query_caller c where c.job_id = any(v_jobs);
-  delete from pgqueue.query_chunk c where c.job_id = any(v_jobs);
-  delete from pgqueue.query q where q.job_id = any(v_jobs);
-  delete from pgqueue.query_run r where r.job_id = any(v_jobs);
+  if cardinality(v_jobs) > 0 then
+    delete from pgqueue.query_caller c where c.job_id = any(v_jobs);
+    delete from pgqueue.query_chunk c where c.job_id = any(v_jobs);
+    delete from pgqueue.query q where q.job_id = any(v_jobs);
+    delete from pgqueue.query_run r where r.job_id = any(v_jobs);
+  end if;
   return v_done + cardinality(v_jobs);
 end $$;

@@ -11,7 +11,7 @@ begin
     with gone as (delete from pgqueue.turn t where t.job_id = any(jobs) returning t.queue)
     select distinct gone.queue from gone order by 1
   loop
-    if exists (select from pgqueue.line l where l.queue = v_lined) then
+    if pgqueue._line_waits(v_lined) then
       perform pgqueue._wake(v_lined);
     end if;
   end loop;
@@ -23,6 +23,6 @@ begin
   loop
     insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
     select nextval('pgqueue.job_id'), 0, 0, 0, v_queue.queue, g.key
-    from unnest((pgqueue._admit_groups(v_queue.queue, v_queue.groups, cardinality(jobs))).passed) g(key);
+    from unnest((pgqueue._admit_groups(v_queue.queue, v_queue.groups, cardinality(jobs), false)).passed) g(key);
   end loop;
 end $$;

@@ -11,6 +11,7 @@ declare
   v_need integer;
   v_left integer := n;
   v_admitted text[] := array[]::text[];
+  v_queue text;
 begin
   perform from pgqueue.limiter l
   where l.queue = any(array(select v.queue from unnest(lanes) v where v.max_running is not null))
@@ -48,6 +49,9 @@ begin
       v_room := v_room || jsonb_build_object(v_lane.queue, (v_room ->> v_lane.queue)::integer - coalesce(cardinality(v_more), 0));
     end if;
     exit when v_left <= 0;
+  end loop;
+  foreach v_queue in array v_admitted loop
+    perform pgqueue._forget_owners(v_queue);
   end loop;
   return v_picked;
 end $$;

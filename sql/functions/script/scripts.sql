@@ -9,6 +9,7 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
+set enable_sort = off
 set jit = off
 as $$
 #variable_conflict use_column
@@ -21,14 +22,24 @@ begin
   if max is null or max not between 1 and 1000 then
     perform pgqueue._refuse('PQ001', format('max is %s', coalesce(max::text, 'null')), 'Give a number from 1 to 1000.');
   end if;
-  return query
-  select s.job_id, s.owner::text, s.queue::text, s.status, s.fallback_status, s.failed_reason, s.length,
-    (select count(*)::integer from pgqueue.script_query q where q.job_id = s.job_id and q.status in ('succeeded', 'failed', 'cancelled')),
-    s.created_at, s.updated_at, s.ended_at
-  from pgqueue.script s
-  where (scripts.owner is null or s.owner = scripts.owner) and (v_state is null or s.status = v_state) and (scripts.queue is null or s.queue = scripts.queue)
-    and s.job_id < coalesce(before, 9223372036854775807)
-  order by s.job_id desc limit max;
+  -- Two statements, since one that allows for both would be planned for the worse.
+  if owner is null then
+    return query
+    select p.*
+    from (select s from pgqueue.script s where s.job_id < coalesce(before, 9223372036854775807) order by s.job_id desc) l(s)
+    cross join lateral pgqueue._script_line(l.s) p
+    where (v_state is null or (l.s).status = v_state) and (scripts.queue is null or (l.s).queue = scripts.queue)
+    limit max;
+  else
+    return query
+    select p.*
+    from (
+      select s from pgqueue.script s
+      where s.owner between scripts.owner and scripts.owner and s.job_id < coalesce(before, 9223372036854775807) order by s.owner desc, s.job_id desc) l(s)
+    cross join lateral pgqueue._script_line(l.s) p
+    where (v_state is null or (l.s).status = v_state) and (scripts.queue is null or (l.s).queue = scripts.queue)
+    limit max;
+  end if;
 end $$;
 
 comment on function pgqueue.scripts is

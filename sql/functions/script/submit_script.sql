@@ -1,5 +1,5 @@
 -- Not more than `script_max_waiting` of an owner in one queue, exactly: submits of one owner meet at a lock of that owner's, and only those. A script waits while it is in the
--- inbox or in line; the one that runs does not count.
+-- inbox or in line; the one that runs does not count. Both are asked for as a range of one key, for the reason given in _admit_groups.
 create function pgqueue.submit_script(
   document jsonb,
   owner text default null,
@@ -13,6 +13,7 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
+set enable_sort = off
 set jit = off
 as $$
 #variable_conflict use_column
@@ -35,9 +36,11 @@ begin
   select coalesce((select o.max_waiting from pgqueue.owner o where o.name = v_owner), c.script_max_waiting) into v_most from pgqueue.config c;
   if v_most <= (
     select count(*) from (
-      (select from pgqueue.line l where l.queue = submit_script.queue and l.owner = v_owner and l.traits & 256 <> 0 limit v_most)
+      (select from pgqueue.line l where l.queue = submit_script.queue and l.owner between v_owner and v_owner and l.traits & 256 <> 0
+        order by l.queue, l.owner, l.priority desc, l.job_id limit v_most)
       union all
-      (select from pgqueue.arrival a where a.queue = submit_script.queue and a.group_key = v_owner and a.traits & 256 <> 0 limit v_most)) w)
+      (select from pgqueue.arrival a where a.queue = submit_script.queue and a.group_key between v_owner and v_owner and a.traits & 256 <> 0
+        order by a.queue, a.group_key, a.seq limit v_most)) w)
   then
     perform pgqueue._refuse('PQ005', format('owner %s has %s scripts waiting in queue %s already', v_owner, v_most, queue),
       'Wait until some have run, or raise max_waiting with pgqueue.configure_owner.');
