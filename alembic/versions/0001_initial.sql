@@ -2681,7 +2681,8 @@ end $$;
 -- turn at a time, others as many as `group_limit` says.
 --
 -- Exact because an owner's row is locked while its turns are counted and given: in one statement, which skips what another claim has locked, and what the lock guards is
--- read in the next, which sees what whoever held it before has committed. So nothing is waited for.
+-- read in the next, which sees what whoever held it before has committed. So nothing is waited for;
+-- a job that is just being cancelled is passed over.
 create function pgqueue._pick_turns(queue text, n integer) returns tid[]
 language plpgsql
 set enable_nestloop = on
@@ -2729,12 +2730,14 @@ begin
       from (
         select l.ctid as place, l.job_id, l.priority, l.traits from pgqueue.line l
         where l.queue = _pick_turns.queue and l.owner = p.owner
-        order by l.queue, l.owner, l.priority desc, l.job_id limit least(p.free, n) for update skip locked) l
+        order by l.queue, l.owner, l.priority desc, l.job_id limit least(p.free, n)) l
       window w as (order by l.priority desc, l.job_id)) h
     where h.traits & 256 = 0 or p.scripts + h.scripts = 1),
   gone as (
     delete from pgqueue.line l
-    where l.ctid = any(array(select h.place from head h order by h.turns, h.rank, h.nth limit n))
+    where l.ctid = any(array(
+      select l.ctid from pgqueue.line l
+      where l.ctid = any(array(select h.place from head h order by h.turns, h.rank, h.nth limit n)) for update skip locked))
     returning l.job_id, l.traits, l.priority, l.attempt, l.owner),
   given as (
     insert into pgqueue.turn (job_id, traits, queue, owner) select g.job_id, g.traits, _pick_turns.queue, g.owner from gone g),

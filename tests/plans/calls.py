@@ -345,7 +345,7 @@ def claim_turns(q: Caller, found: Population) -> Ids:
     return _ids(q.claim(found.workers[0], 20, ["scripts"]))
 
 
-@call(asked=40)
+@call(asked=60)  # of each owner, as many as it might be given
 def claim_turns_of_queries(q: Caller, found: Population) -> Ids:
     return _ids(q.claim(found.workers[0], 20, ["asked"]))
 
