@@ -8,13 +8,14 @@ set local check_function_bodies = off;
 --                  │                     ▲                │
 --                  ├─► scheduled ────────┤◄── retry ──────┤      due times, retries, snoozes
 --                  ├─► arrival ► blocked ┘                │      jobs with a group, waiting for a slot
---                  └─► suspect ◄────────── lost worker ───┘      jobs that came out of a crash, claimed alone
+--                  ├─► suspect ◄────────── lost worker ───┤      jobs that came out of a crash, claimed alone
+--                  └─► arrival ► line ◄─── between turns ─┘      scripts and queries, whose owners take turns
 --
 -- Facts are appended and never updated: `job` says what was asked, `outcome` how it ended, `attempt_error` what went wrong on the
 -- way. The three are cut into blocks by job id, made ahead, and dropped whole once everything in them is final and past retention.
 -- What churns is narrow: `ready` (one row per queued job) and `lease` (one row per claim and queue, whatever the number of jobs).
 --
--- A live job is in exactly one of ready, scheduled, arrival, blocked, suspect or a lease; a final one has its outcome. There is no
+-- A live job is in exactly one of ready, scheduled, arrival, blocked, suspect, line or a lease; a final one has its outcome. There is no
 -- state column: a state is where the job stands, and the functions of the room `inspect` turn that into one word.
 --
 -- A lease is the fence. Its arrays hold the jobs that are still unsettled; what is no longer in them is refused, so no interleaving of
