@@ -21,7 +21,19 @@ from pgqueue.models import JSON
 
 __all__ = ["Bench", "Figure", "Points", "Rounds", "WrongCounts", "percentile"]
 
-_EMPTY_AT_LAST = ("ready", "lease", "scheduled", "arrival", "blocked", "suspect", "slot", "job_key", "cancel_request")
+_EMPTY_AT_LAST = (
+    "ready",
+    "lease",
+    "scheduled",
+    "arrival",
+    "blocked",
+    "suspect",
+    "line",
+    "turn",
+    "slot",
+    "job_key",
+    "cancel_request",
+)
 
 
 class WrongCounts(PgQueueError):
@@ -255,7 +267,7 @@ class Bench:
         *,
         queues: Sequence[str] = ("default",),
         concurrency: int = 100,
-        app: str = "pgqueue.bench._app:app",
+        app: str | None = "pgqueue.bench._app:app",
         env: Mapping[str, str] | None = None,
         options: Sequence[str] = (),
     ) -> AbstractContextManager[Workers]:

@@ -63,13 +63,14 @@ def worker_processes(
     count: int,
     queues: Sequence[str],
     concurrency: int,
-    app: str,
+    app: str | None,
     env: Mapping[str, str],
     options: Sequence[str],
 ) -> Iterator[Workers]:
     """See Bench.worker_processes."""
     workers = Workers()
-    command = [sys.executable, "-m", "pgqueue.cli", "worker", app, "-c", str(concurrency), "--log-level", "warning"]
+    command = [sys.executable, "-m", "pgqueue.cli", "worker", *([app] if app else [])]
+    command += ["-c", str(concurrency), "--log-level", "warning"]
     command += [part for queue in queues for part in ("-q", queue)] + list(options)
     # The DSN not on the command line: `ps` shows that to everybody.
     environment = {**os.environ, "PGQUEUE_DSN": bench.dsn, "PGQUEUE_SCHEMA": bench.schema, **env}
