@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
     from pgqueue import testing as testing
     from pgqueue._async.client import AsyncClient as AsyncClient
+    from pgqueue._async.query import AsyncQueryHandle as AsyncQueryHandle
+    from pgqueue._async.script import AsyncScriptHandle as AsyncScriptHandle
     from pgqueue._sync.client import Client as Client
+    from pgqueue._sync.query import QueryHandle as QueryHandle
+    from pgqueue._sync.script import ScriptHandle as ScriptHandle
     from pgqueue.context import Context as Context
     from pgqueue.errors import Busy as Busy
     from pgqueue.errors import Conflict as Conflict
@@ -33,11 +37,15 @@ if TYPE_CHECKING:
     from pgqueue.errors import NotSerialisable as NotSerialisable
     from pgqueue.errors import PermissionDenied as PermissionDenied
     from pgqueue.errors import PgQueueError as PgQueueError
+    from pgqueue.errors import QueryFailed as QueryFailed
+    from pgqueue.errors import ResultRestarted as ResultRestarted
     from pgqueue.errors import ResultTimeout as ResultTimeout
+    from pgqueue.errors import ResultTooLarge as ResultTooLarge
     from pgqueue.errors import SchemaError as SchemaError
     from pgqueue.errors import SchemaMissing as SchemaMissing
     from pgqueue.errors import SchemaOutdated as SchemaOutdated
     from pgqueue.errors import SchemaTooNew as SchemaTooNew
+    from pgqueue.errors import ScriptFailed as ScriptFailed
     from pgqueue.errors import StaleLease as StaleLease
     from pgqueue.errors import UnknownJob as UnknownJob
     from pgqueue.errors import UnknownTask as UnknownTask
@@ -63,6 +71,10 @@ _WHERE = {
     "JobHandles": "handle",
     "Client": "_sync.client",
     "AsyncClient": "_async.client",
+    "QueryHandle": "_sync.query",
+    "AsyncQueryHandle": "_async.query",
+    "ScriptHandle": "_sync.script",
+    "AsyncScriptHandle": "_async.script",
     **dict.fromkeys(("Retry", "Snooze", "Cancel", "Discard"), "outcomes"),
     **dict.fromkeys(
         (
@@ -75,11 +87,15 @@ _WHERE = {
             "NotSerialisable",
             "PermissionDenied",
             "PgQueueError",
+            "QueryFailed",
+            "ResultRestarted",
             "ResultTimeout",
+            "ResultTooLarge",
             "SchemaError",
             "SchemaMissing",
             "SchemaOutdated",
             "SchemaTooNew",
+            "ScriptFailed",
             "StaleLease",
             "UnknownJob",
             "UnknownTask",

@@ -14,67 +14,25 @@ the server has seen them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Generic, LiteralString, TypeAlias, TypeVar, cast
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import cast
 
 from pgqueue import models
-from pgqueue._functions import FUNCTIONS, literal
+from pgqueue._calls_base import Call, Row, Seconds, many, nothing, one, plain_settings, value
+from pgqueue._calls_sql import QueryCalls, ScriptCalls
 from pgqueue._json import JsonText
-from pgqueue._literals import ENCODERS, Encoder, made_documents
-from pgqueue._sqlfiles import validate_schema
-from pgqueue.errors import InvalidArgument, PgQueueError
+from pgqueue._literals import ENCODERS
 from pgqueue.models import JSON
 
 __all__ = ["Call", "Calls", "Row", "Seconds"]
 
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-Row: TypeAlias = tuple[Any, ...]
-Seconds: TypeAlias = float | timedelta
-"""A time span: seconds as a number, or a timedelta."""
 
-
-@dataclass(frozen=True, slots=True)
-class Call(Generic[T_co]):
-    """A statement ready to run, and how to turn its rows into what the caller gets."""
-
-    sql: LiteralString
-    params: dict[str, str | None]
-    decode: Callable[[list[Row]], T_co]
-
-
-def _encoders(name: str) -> list[tuple[str, Encoder]]:
-    chosen = {argument: ENCODERS[kind] for argument, kind in FUNCTIONS[name].arguments.items()}
-    if "leases" in chosen and "outcomes" in chosen:
-        # a settlement's documents were written, and refused one by one, when each job ended
-        chosen.update(results=made_documents, errors=made_documents)
-    return list(chosen.items())
-
-
-_ENCODERS: dict[str, list[tuple[str, Encoder]]] = {name: _encoders(name) for name in FUNCTIONS}
-
-
-class Calls:
+class Calls(ScriptCalls, QueryCalls):
     """The functions of one schema. Immutable; share it freely.
 
     Raises InvalidArgument for what cannot name a schema.
     """
-
-    def __init__(self, schema: str = "pgqueue") -> None:
-        self.schema = validate_schema(schema)
-        # Checked against the rule for names, which leaves nothing to quote: from here on the text counts as literal.
-        name = literal(self.schema)
-        self._sql: dict[str, LiteralString] = {
-            function.name: function.statement(name) for function in FUNCTIONS.values()
-        }
-        self.wake_channel: LiteralString = f"{name}_wake"
-        self.worker_channel: LiteralString = f"{name}_worker"
-        self.done_channel: LiteralString = f"{name}_done"
-
-    def _call(self, name: str, decode: Callable[[list[Row]], T], values: Mapping[str, Any]) -> Call[T]:
-        return Call(self._sql[name], {key: encode(key, values[key]) for key, encode in _ENCODERS[name]}, decode)
 
     # -- enqueue --------------------------------------------------------------------------------------------------
 
@@ -102,7 +60,7 @@ class Calls:
         queue's.
         """
         values = dict(locals(), args={} if args is None else args)
-        return self._call("enqueue", _one(models.Enqueued), values)
+        return self._call("enqueue", one(models.Enqueued), values)
 
     def enqueue_each(
         self,
@@ -123,14 +81,14 @@ class Calls:
         headers: Mapping[str, JSON] | None = None,
     ) -> Call[list[models.Enqueued]]:
         """Many jobs of one kind, the fast way; answers in the order of `args`."""
-        return self._call("enqueue_each", _many(models.Enqueued), locals())
+        return self._call("enqueue_each", many(models.Enqueued), locals())
 
     def enqueue_many(self, jobs: Iterable[Mapping[str, JSON]]) -> Call[list[models.Enqueued]]:
         """Jobs of any kinds: mappings whose keys are the parameters of `enqueue`; answers in the same order.
 
         `run_at` may be an aware datetime, the intervals seconds or timedeltas.
         """
-        return self._call("enqueue_many", _many(models.Enqueued), {"jobs": [_plain_job(job) for job in jobs]})
+        return self._call("enqueue_many", many(models.Enqueued), {"jobs": [_plain_job(job) for job in jobs]})
 
     # -- workers --------------------------------------------------------------------------------------------------
 
@@ -138,15 +96,15 @@ class Calls:
         self, name: str, queues: Sequence[str], concurrency: int = 1, info: Mapping[str, JSON] | None = None
     ) -> Call[int]:
         """Registers a process; the number returned is its identity until it deregisters or is declared lost."""
-        return self._call("register_worker", _value, dict(locals(), info={} if info is None else info))
+        return self._call("register_worker", value, dict(locals(), info={} if info is None else info))
 
     def worker_heartbeat(self, worker: int, leases: Iterable[int] | None = None) -> Call[list[models.Directive]]:
         """Says that the worker lives. Leases it does not name go back to the queue; None while a claim is in flight."""
-        return self._call("worker_heartbeat", _many(models.Directive), locals())
+        return self._call("worker_heartbeat", many(models.Directive), locals())
 
     def deregister_worker(self, worker: int) -> Call[int]:
         """Ends the registration; what the worker still holds goes back, nothing spent. Returns how many jobs."""
-        return self._call("deregister_worker", _value, locals())
+        return self._call("deregister_worker", value, locals())
 
     def claim(
         self, worker: int, queues: Sequence[str], n: int = 1, urgent: bool = False
@@ -168,7 +126,7 @@ class Calls:
         Results and errors are JSON text (`Task.encode_result`, `pgqueue.outcomes`), so that one bad value cannot spoil
         a batch.
         """
-        return self._call("settle", _many(models.Problem), locals())
+        return self._call("settle", many(models.Problem), locals())
 
     def settle_and_claim(
         self,
@@ -188,55 +146,55 @@ class Calls:
 
     def job_heartbeat(self, lease: int, job: int, progress: JSON = None) -> Call[models.Heartbeat]:
         """Says that a running job lives, and how far it is. `alive` False: the lease is stale, stop."""
-        return self._call("job_heartbeat", _one(models.Heartbeat), locals())
+        return self._call("job_heartbeat", one(models.Heartbeat), locals())
 
     def worker_sleep(self, queues: Sequence[str]) -> Call[None]:
         """On the listening connection: enqueues to these queues now notify."""
-        return self._call("worker_sleep", _nothing, locals())
+        return self._call("worker_sleep", nothing, locals())
 
     def worker_wake(self) -> Call[None]:
         """On the listening connection: no more notifications wanted."""
-        return self._call("worker_wake", _nothing, {})
+        return self._call("worker_wake", nothing, {})
 
     # -- jobs and queues ------------------------------------------------------------------------------------------
 
     def cancel(self, id: int, why: str | None = None) -> Call[models.Change]:
         """A waiting job is cancelled at once; of a running one (state 'running', changed True) the worker is told."""
-        return self._call("cancel", _one(models.Change), locals())
+        return self._call("cancel", one(models.Change), locals())
 
     def retry(self, id: int) -> Call[models.Change]:
         """A failed or cancelled job runs again, with all its attempts. Raises Conflict for others."""
-        return self._call("retry", _one(models.Change), locals())
+        return self._call("retry", one(models.Change), locals())
 
     def reschedule(self, id: int, run_at: datetime) -> Call[models.Change]:
         """Moves a live job that is not running to another time. Raises Conflict for others."""
-        return self._call("reschedule", _one(models.Change), locals())
+        return self._call("reschedule", one(models.Change), locals())
 
     def set_priority(self, id: int, priority: int) -> Call[models.Change]:
         """Gives a live job that is not running another priority. Raises Conflict for others."""
-        return self._call("set_priority", _one(models.Change), locals())
+        return self._call("set_priority", one(models.Change), locals())
 
     def pause_queue(self, queue: str) -> Call[bool]:
         """Nothing more of this queue is claimed. Returns whether that changed anything."""
-        return self._call("pause_queue", _value, locals())
+        return self._call("pause_queue", value, locals())
 
     def resume_queue(self, queue: str) -> Call[bool]:
         """Ends a pause. Returns whether that changed anything."""
-        return self._call("resume_queue", _value, locals())
+        return self._call("resume_queue", value, locals())
 
     def configure_queue(self, queue: str, settings: Mapping[str, JSON]) -> Call[dict[str, JSON]]:
         """Patches a queue's settings (None clears one) and returns all of them. Time spans may be timedeltas."""
-        return self._call("configure_queue", _value, {"queue": queue, "settings": _plain_settings(settings)})
+        return self._call("configure_queue", value, {"queue": queue, "settings": plain_settings(settings)})
 
     def configure(self, settings: Mapping[str, JSON]) -> Call[dict[str, JSON]]:
         """Patches the settings of the whole instance and returns all of them. Time spans may be timedeltas."""
-        return self._call("configure", _value, {"settings": _plain_settings(settings)})
+        return self._call("configure", value, {"settings": plain_settings(settings)})
 
     # -- results --------------------------------------------------------------------------------------------------
 
     def result(self, id: int) -> Call[models.Result]:
         """How a job ended; for a live one only its state."""
-        return self._call("result", _one(models.Result), locals())
+        return self._call("result", one(models.Result), locals())
 
     def watch(
         self, jobs: Iterable[int], lasting: Seconds = 60, listening: bool = True
@@ -246,7 +204,7 @@ class Calls:
 
     def unwatch(self) -> Call[None]:
         """Ends this session's interest."""
-        return self._call("unwatch", _nothing, {})
+        return self._call("unwatch", nothing, {})
 
     def wait(self, id: int, timeout: Seconds = 60) -> Call[models.Result]:
         """Polls on the server until the job is final or time is up (then its live state). Needs autocommit. `error` is
@@ -258,23 +216,23 @@ class Calls:
 
     def try_lead(self) -> Call[bool]:
         """Takes the leader's session lock, on a connection kept for that. Returns whether this session leads."""
-        return self._call("try_lead", _value, {})
+        return self._call("try_lead", value, {})
 
     def stop_leading(self) -> Call[bool]:
-        return self._call("stop_leading", _value, {})
+        return self._call("stop_leading", value, {})
 
     def maintain(self, duties: Sequence[str] | None = None) -> Call[list[models.Duty]]:
         """One pass of upkeep (rescue promote expire admit blocks retention tidy); empty while another pass runs."""
-        return self._call("maintain", _many(models.Duty), locals())
+        return self._call("maintain", many(models.Duty), locals())
 
     def next_due(self) -> Call[datetime | None]:
         """When the next scheduled job is due."""
-        return self._call("next_due", _value, {})
+        return self._call("next_due", value, {})
 
     # -- looking --------------------------------------------------------------------------------------------------
 
     def job(self, id: int) -> Call[models.Job]:
-        return self._call("job", _one(models.Job), locals())
+        return self._call("job", one(models.Job), locals())
 
     def jobs(
         self,
@@ -285,54 +243,28 @@ class Calls:
         max: int = 50,
     ) -> Call[list[models.JobSummary]]:
         """Newest first; the next page begins `before` the last id of this one."""
-        return self._call("jobs", _many(models.JobSummary), locals())
+        return self._call("jobs", many(models.JobSummary), locals())
 
     def attempts(self, id: int) -> Call[list[models.Attempt]]:
         """The failed attempts of a job, in order."""
-        return self._call("attempts", _many(models.Attempt), locals())
+        return self._call("attempts", many(models.Attempt), locals())
 
     def queues(self) -> Call[list[models.QueueInfo]]:
-        return self._call("queues", _many(models.QueueInfo), {})
+        return self._call("queues", many(models.QueueInfo), {})
 
     def workers(self) -> Call[list[models.WorkerInfo]]:
-        return self._call("workers", _many(models.WorkerInfo), {})
+        return self._call("workers", many(models.WorkerInfo), {})
 
     def why(self, id: int) -> Call[str]:
         """One sentence: why this job is not running yet."""
-        return self._call("why", _value, locals())
+        return self._call("why", value, locals())
 
     def health(self) -> Call[list[models.HealthItem]]:
-        return self._call("health", _many(models.HealthItem), {})
+        return self._call("health", many(models.HealthItem), {})
 
     def version(self) -> Call[str]:
         """The schema's revision."""
-        return self._call("version", _value, {})
-
-
-def _one(model: Callable[..., T]) -> Callable[[list[Row]], T]:
-    def decode(rows: list[Row]) -> T:
-        if len(rows) != 1:
-            raise PgQueueError(
-                f"the server answered {len(rows)} rows where one was due", "is the schema damaged? pgqueue doctor"
-            )
-        return model(*rows[0])
-
-    return decode
-
-
-def _many(model: Callable[..., T]) -> Callable[[list[Row]], list[T]]:
-    def decode(rows: list[Row]) -> list[T]:
-        return [model(*row) for row in rows]
-
-    return decode
-
-
-def _value(rows: list[Row]) -> Any:
-    return rows[0][0]
-
-
-def _nothing(rows: list[Row]) -> None:
-    return None
+        return self._call("version", value, {})
 
 
 def _states(rows: list[Row]) -> dict[int, models.State]:
@@ -357,18 +289,9 @@ _TIMESPANS = frozenset({"delay", "timeout", "expires_in", "heartbeat"})
 
 def _plain_job(job: Mapping[str, JSON]) -> dict[str, JSON]:
     plain = dict(job)
-    for key, value in job.items():
-        if key in _TIMESPANS and value is not None:
-            plain[key] = ENCODERS["interval"](key, value) if not isinstance(value, str) else value
-        elif key == "run_at" and isinstance(value, datetime):
-            plain[key] = ENCODERS["timestamptz"](key, value)
+    for key, given in job.items():
+        if key in _TIMESPANS and given is not None:
+            plain[key] = ENCODERS["interval"](key, given) if not isinstance(given, str) else given
+        elif key == "run_at" and isinstance(given, datetime):
+            plain[key] = ENCODERS["timestamptz"](key, given)
     return plain
-
-
-def _plain_settings(settings: Mapping[str, JSON]) -> dict[str, JSON]:
-    if not isinstance(settings, Mapping):
-        raise InvalidArgument(f"settings must be a mapping, not {type(settings).__name__}")
-    return {
-        key: ENCODERS["interval"](key, value) if isinstance(value, timedelta) else value
-        for key, value in settings.items()
-    }

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from pgqueue._async.client import AsyncClient
     from pgqueue._sync.client import Client
-    from pgqueue._waiting import ResultListener
 
 __all__ = ["Clients"]
 
@@ -42,15 +41,13 @@ class Clients:
         self.listen = listen
         self.prepare_threshold = prepare_threshold
         self.pool_size = pool_size
-        # The rest of the pool stays free for other calls while these threads wait for results.
-        self.listening_slots = threading.BoundedSemaphore(max(1, pool_size // 2))
         self._lock = threading.Lock()
         self._forget()
 
     def _forget(self) -> None:
         self._pid = os.getpid()
         self._client: Client | None = None
-        self._by_loop: dict[asyncio.AbstractEventLoop, tuple[AsyncClient, ResultListener]] = {}
+        self._by_loop: dict[asyncio.AbstractEventLoop, AsyncClient] = {}
 
     def _unfork(self) -> None:
         if self._pid != os.getpid():
@@ -74,6 +71,8 @@ class Clients:
                         schema=self.schema,
                         prepare_threshold=self.prepare_threshold,
                         max_size=self.pool_size,
+                        listen=self.listen,
+                        listen_dsn=self.listen_dsn,
                     )
                 client = self._client
         return client
@@ -81,29 +80,25 @@ class Clients:
     @property
     def aclient(self) -> AsyncClient:
         """The async client of the running event loop."""
-        return self._of_loop()[0]
-
-    def results(self) -> ResultListener:
-        """What awaits results in the running event loop."""
-        return self._of_loop()[1]
-
-    def _of_loop(self) -> tuple[AsyncClient, ResultListener]:
         import asyncio
 
         self._unfork()
         loop = asyncio.get_running_loop()
-        found = self._by_loop.get(loop)
-        if found is None:
+        client = self._by_loop.get(loop)
+        if client is None:
             from pgqueue._async.client import AsyncClient
-            from pgqueue._waiting import ResultListener
 
             # What was left open by a loop that has ended (asyncio.run without aclose) can only be dropped.
             self._by_loop = {other: held for other, held in self._by_loop.items() if not other.is_closed()}
-            client = AsyncClient(
-                self.dsn, schema=self.schema, prepare_threshold=self.prepare_threshold, max_size=self.pool_size
+            client = self._by_loop[loop] = AsyncClient(
+                self.dsn,
+                schema=self.schema,
+                prepare_threshold=self.prepare_threshold,
+                max_size=self.pool_size,
+                listen=self.listen,
+                listen_dsn=self.listen_dsn,
             )
-            found = self._by_loop[loop] = client, ResultListener(self, client)
-        return found
+        return client
 
     def close(self) -> None:
         """Closes the sync client's connections; a later call opens them anew."""
@@ -116,9 +111,7 @@ class Clients:
         """Closes the connections of the running event loop, and the sync client's."""
         import asyncio
 
-        found = self._by_loop.pop(asyncio.get_running_loop(), None)
-        if found is not None:
-            client, results = found
-            await results.aclose()
+        client = self._by_loop.pop(asyncio.get_running_loop(), None)
+        if client is not None:
             await client.aclose()
         self.close()

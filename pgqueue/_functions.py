@@ -14,6 +14,8 @@ __all__ = ["FUNCTIONS", "Function", "literal"]
 
 _Arguments = dict[LiteralString, LiteralString]
 
+_RESERVED: Final = frozenset({"position", "unique"})  # words of SQL that are names here
+
 
 def literal(text: str) -> LiteralString:
     """Vouches for a text that holds nothing from outside: a name of ours, or a schema name that passed
@@ -33,12 +35,18 @@ class Function:
 
     def statement(self, schema: LiteralString) -> LiteralString:
         """Names every argument and column: a newer schema, which adds its own last, serves this library unchanged."""
-        arguments: LiteralString = ", ".join([f"{name} => %({name})s::{kind}" for name, kind in self.arguments.items()])
+        arguments: LiteralString = ", ".join(
+            [f"{_quoted(name)} => %({name})s::{kind}" for name, kind in self.arguments.items()]
+        )
         call: LiteralString = f"{schema}.{self.name}({arguments})"
         if self.is_procedure:
             return f"call {call}"
-        columns: LiteralString = ", ".join(self.columns) or "*"
+        columns: LiteralString = ", ".join([_quoted(name) for name in self.columns]) or "*"
         return f"select {columns} from {call}"
+
+
+def _quoted(name: LiteralString) -> LiteralString:
+    return f'"{name}"' if name in _RESERVED else name
 
 
 def _columns(model: type) -> tuple[LiteralString, ...]:
@@ -61,6 +69,10 @@ _SETTLED: Final[_Arguments] = {
     "errors": "jsonb[]",
     "delays": "interval[]",
 }
+_OF_OWNER: Final[_Arguments] = {"id": "bigint", "as_owner": "text"}
+_SESSION: Final[_Arguments] = {"datasource": "text", "role": "text", "settings": "jsonb"}
+_LEASED: Final[_Arguments] = {"lease": "bigint", "job": "bigint"}
+_BACKEND: Final[_Arguments] = {**_LEASED, "backend_pid": "int", "backend_start": "timestamptz"}
 _CLAIMED: Final = _columns(models.ClaimedJob)
 _ENQUEUED: Final = _columns(models.Enqueued)
 _CHANGE: Final = _columns(models.Change)
@@ -138,6 +150,55 @@ _ALL: Final = [
     Function("why", {"id": "bigint"}),
     Function("health", {}, _columns(models.HealthItem)),
     Function("version", {}),
+    Function(
+        "submit_script", {"document": "jsonb", "owner": "text", "queue": "text", "priority": "int", **_SESSION}, ("id",)
+    ),
+    Function("script_report", _OF_OWNER),
+    Function(
+        "scripts",
+        {"owner": "text", "state": "text", "queue": "text", "before": "bigint", "max": "int"},
+        _columns(models.ScriptSummary),
+    ),
+    Function("cancel_script", {**_OF_OWNER, "why": "text"}),
+    Function("scripts_running", {"queue": "text"}, _columns(models.OwnerScripts)),
+    Function("configure_owner", {"owner": "text", "settings": "jsonb"}),
+    Function("script_begin", _BACKEND, _columns(models.ScriptOrders)),
+    Function("script_end", {**_LEASED, "error": "jsonb", "notices": "jsonb"}, _columns(models.ScriptVerdict)),
+    Function(
+        "submit_query",
+        {
+            "sql": "text",
+            "params": "jsonb",
+            "owner": "text",
+            "queue": "text",
+            **_SESSION,
+            "timeout": "interval",
+            "wait_timeout": "interval",
+            "max_age": "interval",
+            "unique": "boolean",
+            "read_only": "boolean",
+            "batch_rows": "int",
+            "max_rows": "bigint",
+            "max_bytes": "bigint",
+            "ttl": "interval",
+            "priority": "int",
+        },
+        _columns(models.SubmittedQuery),
+    ),
+    Function("query_status", _OF_OWNER, _columns(models.QueryStatus)),
+    Function("query_columns", _OF_OWNER, _columns(models.QueryColumn)),
+    Function(
+        "query_batch", {"id": "bigint", "n": "int", "format": "text", "as_owner": "text"}, _columns(models.QueryBatch)
+    ),
+    Function("cancel_query", {**_OF_OWNER, "why": "text"}, _columns(models.Withdrawal)),
+    Function("query_begin", _BACKEND, _columns(models.QueryOrders)),
+    Function("query_describe", {**_LEASED, "columns": "jsonb", "param_types": "text[]"}, _columns(models.QueryPlan)),
+    Function("query_put", {**_LEASED, "n": "int", "row_count": "int", "data": "text"}, ("cancel_requested",)),
+    Function(
+        "query_end",
+        {**_LEASED, "command": "text", "error": "jsonb", "notices": "jsonb"},
+        _columns(models.QueryVerdict),
+    ),
 ]
 
 FUNCTIONS: Final[dict[str, Function]] = {function.name: function for function in _ALL}

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,10 +25,9 @@ from pgqueue.models import FINAL_STATES, Result
 
 if TYPE_CHECKING:
     from pgqueue._async.client import AsyncClient
-    from pgqueue._clients import Clients
     from pgqueue._sync.client import Client
 
-__all__ = ["ResultListener", "wait_for_result"]
+__all__ = ["ResultListener", "ResultWaiter"]
 
 _log = logging.getLogger("pgqueue.results")
 
@@ -53,69 +53,82 @@ def _timed_out(job: int, timeout: float | None) -> ResultTimeout:
 # -- sync -------------------------------------------------------------------------------------------------------------
 
 
-def wait_for_result(clients: Clients, job: int, timeout: float | None) -> Result:
-    """Blocks until the job is final. Raises ResultTimeout, UnknownJob, and what the client raises."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    client = clients.client
-    result = client.result(job)
-    if result.is_final:
-        return result
-    with contextlib.ExitStack() as stack:
-        connection = _try_listen(stack, clients, client, job)
-        # The first look follows at once: a job that ended before we listened has told nobody.
-        pause = 0.0
-        while True:
-            remaining = None if deadline is None else deadline - time.monotonic()
-            if remaining is not None and remaining <= 0:
-                raise _timed_out(job, timeout)
-            step = pause if remaining is None else min(pause, remaining)
-            if connection is None:
-                time.sleep(step)
-            elif not _hear(connection, str(job), step):
-                connection = None
-            try:
-                result = (client if connection is None else client.on(connection)).result(job)
-            except ConnectionLost as error:
-                _log.warning("cannot ask for the result of job %s, trying on: %s", job, error)
-            if result.is_final:
-                return result
-            pause = _next(pause or _FIRST_POLL_LISTENING if connection else pause or _FIRST_POLL)
+class ResultWaiter:
+    """Waits with the connections of one client: each waiter listens on one from the pool, or on one of its own when
+    `listen_dsn` says where; `listeners` of them at most, and the others poll. Listens on nothing that is the caller's.
+    """
 
+    def __init__(
+        self, client: Client, *, listen: bool, listen_dsn: str | None, dsn: str | None, listeners: int
+    ) -> None:
+        self._client = client
+        self._listen = listen
+        self._listen_dsn = listen_dsn
+        self._slots = threading.BoundedSemaphore(listeners)
 
-def _try_listen(
-    stack: contextlib.ExitStack, clients: Clients, client: Client, job: int
-) -> psycopg.Connection[Any] | None:
-    """A connection that listens for the job until the stack unwinds; None when it has to do without."""
-    if not clients.listen or not clients.listening_slots.acquire(blocking=False):
-        return None
-    stack.callback(clients.listening_slots.release)
-    try:
-        connection = stack.enter_context(_listening(clients, client))
-        client.on(connection).watch([job], _LASTING)
-    except (psycopg.Error, PgQueueError) as error:
-        _log.info("cannot listen for the end of job %s, polling: %s", job, error)
-        return None
-    return connection
+    def wait(self, job: int, timeout: float | None) -> Result:
+        """Blocks until the job is final. Raises ResultTimeout, UnknownJob, and what the client raises."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        client = self._client
+        result = client.result(job)
+        if result.is_final:
+            return result
+        with contextlib.ExitStack() as stack:
+            connection = self._try_listen(stack, job)
+            # The first look follows at once: a job that ended before we listened has told nobody.
+            pause = 0.0
+            while True:
+                remaining = None if deadline is None else deadline - time.monotonic()
+                if remaining is not None and remaining <= 0:
+                    raise _timed_out(job, timeout)
+                step = pause if remaining is None else min(pause, remaining)
+                if connection is None:
+                    time.sleep(step)
+                elif not _hear(connection, str(job), step):
+                    connection = None
+                try:
+                    result = (client if connection is None else client.on(connection)).result(job)
+                except ConnectionLost as error:
+                    _log.warning("cannot ask for the result of job %s, trying on: %s", job, error)
+                if result.is_final:
+                    return result
+                pause = _next(pause or _FIRST_POLL_LISTENING if connection else pause or _FIRST_POLL)
 
+    def close(self) -> None:
+        """Nothing is kept open between waits."""
 
-@contextmanager
-def _listening(clients: Clients, client: Client) -> Iterator[psycopg.Connection[Any]]:
-    holder = (
-        psycopg.connect(clients.listen_dsn, autocommit=True)
-        if clients.listen_dsn is not None
-        else client.pool().connection()
-    )
-    with holder as connection:
-        connection.execute(f"listen {client.calls.done_channel}")
+    def _try_listen(self, stack: contextlib.ExitStack, job: int) -> psycopg.Connection[Any] | None:
+        """A connection that listens for the job until the stack unwinds; None when it has to do without."""
+        if not self._listen or not self._slots.acquire(blocking=False):
+            return None
+        stack.callback(self._slots.release)
         try:
-            yield connection
-        finally:
-            if not connection.closed:
-                with contextlib.suppress(
-                    psycopg.Error, ConnectionLost
-                ):  # then the session is gone, and its interest with it
-                    client.on(connection).unwatch()
-                    connection.execute(f"unlisten {client.calls.done_channel}")
+            connection = stack.enter_context(self._listening())
+            self._client.on(connection).watch([job], _LASTING)
+        except (psycopg.Error, PgQueueError) as error:
+            _log.info("cannot listen for the end of job %s, polling: %s", job, error)
+            return None
+        return connection
+
+    @contextmanager
+    def _listening(self) -> Iterator[psycopg.Connection[Any]]:
+        client = self._client
+        holder = (
+            psycopg.connect(self._listen_dsn, autocommit=True)
+            if self._listen_dsn is not None
+            else client.pool().connection()
+        )
+        with holder as connection:
+            connection.execute(f"listen {client.calls.done_channel}")
+            try:
+                yield connection
+            finally:
+                if not connection.closed:
+                    with contextlib.suppress(
+                        psycopg.Error, ConnectionLost
+                    ):  # then the session is gone, and its interest with it
+                        client.on(connection).unwatch()
+                        connection.execute(f"unlisten {client.calls.done_channel}")
 
 
 def _hear(connection: psycopg.Connection[Any], payload: str, timeout: float) -> bool:
@@ -134,11 +147,17 @@ def _hear(connection: psycopg.Connection[Any], payload: str, timeout: float) -> 
 
 
 class ResultListener:
-    """Hears for all waiters of one event loop. Its task runs while somebody waits, and a little longer."""
+    """Hears for all waiters of one event loop. Its task runs while somebody waits, and a little longer.
 
-    def __init__(self, clients: Clients, client: AsyncClient) -> None:
-        self._clients = clients
+    One connection serves them all, however many there are; `listeners` is for the sync twin.
+    """
+
+    def __init__(
+        self, client: AsyncClient, *, listen: bool, listen_dsn: str | None, dsn: str | None, listeners: int
+    ) -> None:
         self._client = client
+        self._listens = listen
+        self._dsn = dsn if listen_dsn is None else listen_dsn
         self._waiters: dict[int, set[asyncio.Event]] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -180,7 +199,7 @@ class ResultListener:
                 del self._waiters[job]
 
     def _start(self) -> None:
-        if self._clients.listen:
+        if self._listens:
             self._wake.set()
             if self._task is None or self._task.done():
                 self._task = asyncio.create_task(self._run(), name="pgqueue results")
@@ -215,11 +234,10 @@ class ResultListener:
             pause = _next(pause, _LONGEST_POLL_HEARD)
 
     async def _listen(self) -> None:
-        dsn = self._clients.listen_dsn
         connection = await psycopg.AsyncConnection.connect(
-            resolve_dsn(self._clients.dsn).dsn if dsn is None else dsn,
+            resolve_dsn(self._dsn).dsn,
             autocommit=True,
-            prepare_threshold=self._clients.prepare_threshold,
+            prepare_threshold=self._client.prepare_threshold,
             fallback_application_name="pgqueue",
         )
         async with connection:

@@ -17,7 +17,11 @@ PgQueueError
 ├── NotConfigured                                            no database was named and none was found
 ├── UnknownTask (LookupError)                                no task of that kind is registered in this App
 ├── ResultTimeout (TimeoutError)                             the job did not end in time; it goes on
+├── ResultRestarted                                          the query started again after rows had been handed out
 └── JobFailed                                                the awaited job failed or was cancelled
+    ├── ScriptFailed                                         so did the script; the report is attached
+    └── QueryFailed                                          so did the query; sqlstate, detail, hint, position
+        └── ResultTooLarge          PQ007                    its rows or bytes went past the limit
 """
 
 from __future__ import annotations
@@ -37,11 +41,15 @@ __all__ = [
     "NotSerialisable",
     "PermissionDenied",
     "PgQueueError",
+    "QueryFailed",
+    "ResultRestarted",
     "ResultTimeout",
+    "ResultTooLarge",
     "SchemaError",
     "SchemaMissing",
     "SchemaOutdated",
     "SchemaTooNew",
+    "ScriptFailed",
     "StaleLease",
     "UnknownJob",
     "UnknownTask",
@@ -133,6 +141,12 @@ class ResultTimeout(PgQueueError, TimeoutError):
     """The job had not ended when the time given was over. The job itself goes on."""
 
 
+class ResultRestarted(PgQueueError):
+    """The worker was lost and the query runs once more, but rows of its first run have been handed out: they may not
+    belong together with those to come. Read the result again from its beginning.
+    """
+
+
 class JobFailed(PgQueueError):
     """The awaited job ended as failed or cancelled.
 
@@ -148,6 +162,41 @@ class JobFailed(PgQueueError):
         self.state = state
         self.reason = reason
         self.error = error
+
+
+class ScriptFailed(JobFailed):
+    """The awaited script failed or was cancelled. `report` is what `script_report` says of it."""
+
+    def __init__(self, job_id: int, state: str, reason: str | None, report: dict[str, Any]) -> None:
+        super().__init__(job_id, state, reason)
+        self.message = f"script {job_id} {state}" + (f": {reason}" if reason else "")
+        self.args = (job_id, state, reason, report)
+        self.report = report
+
+
+class QueryFailed(JobFailed):
+    """The query failed. `sqlstate`, `message`, `detail`, `hint` and `position` (of the character in the text, from 1)
+    are the server's, where it has said something.
+    """
+
+    def __init__(self, job_id: int, state: str, reason: str | None = None, error: dict[str, Any] | None = None) -> None:
+        super().__init__(job_id, state, reason, error)
+        told = error or {}
+        self.message = str(told.get("message") or f"query {job_id} {state}" + (f" ({reason})" if reason else ""))
+        self.hint = told.get("hint")
+        self.sqlstate = told.get("sqlstate")
+        self.detail: str | None = told.get("detail")
+        self.position: int | None = told.get("position")
+
+    def __str__(self) -> str:
+        notes = [("Detail", self.detail), ("Hint", self.hint)]
+        return "\n".join(
+            [f"query {self.job_id} failed: {self.message}", *(f"{name}: {text}" for name, text in notes if text)]
+        )
+
+
+class ResultTooLarge(QueryFailed):
+    """The query's result went past max_rows or max_bytes; nothing of it is kept."""
 
 
 _BY_STATE: dict[str, type[PgQueueError]] = {

@@ -45,15 +45,13 @@ class JobHandle(Generic[R]):
         started. Raises JobFailed when the job failed or was cancelled, ResultTimeout, UnknownJob (not committed yet, or
         gone by retention). SQL functions: result, watch.
         """
-        from pgqueue._waiting import wait_for_result  # brings the driver
-
-        return self._value(wait_for_result(self._clients, self.id, timeout))
+        return self._value(self._clients.client.results().wait(self.id, timeout))
 
     async def aresult(self, timeout: float | None = None) -> R:
         """`result` for async code: however many wait, one connection of the process listens. Raises what `result`
         raises.
         """
-        return self._value(await self._clients.results().wait(self.id, timeout))
+        return self._value(await self._clients.aclient.results().wait(self.id, timeout))
 
     def status(self) -> str:
         """The job's state. Raises UnknownJob. SQL function: result."""

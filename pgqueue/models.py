@@ -12,6 +12,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, cast
 
+from pgqueue._models_sql import (
+    OwnerScripts,
+    QueryBatch,
+    QueryColumn,
+    QueryOrders,
+    QueryPlan,
+    QueryStatus,
+    QueryVerdict,
+    ScriptOrders,
+    ScriptSummary,
+    ScriptVerdict,
+    SubmittedQuery,
+    Withdrawal,
+)
+
 __all__ = [
     "FINAL_STATES",
     "JSON",
@@ -25,11 +40,23 @@ __all__ = [
     "Heartbeat",
     "Job",
     "JobSummary",
+    "OwnerScripts",
     "Problem",
+    "QueryBatch",
+    "QueryColumn",
+    "QueryOrders",
+    "QueryPlan",
+    "QueryStatus",
+    "QueryVerdict",
     "QueueInfo",
     "Result",
+    "ScriptOrders",
+    "ScriptSummary",
+    "ScriptVerdict",
     "State",
+    "SubmittedQuery",
     "Turn",
+    "Withdrawal",
     "WorkerInfo",
     "claimed_jobs",
 ]

@@ -10,6 +10,7 @@ drop routine if exists
   pgqueue._announce(jobs bigint[]),
   pgqueue._any_live(low bigint, high bigint),
   pgqueue._backoff(spec jsonb, attempt integer),
+  pgqueue._cancel_backend(job bigint),
   pgqueue._check_backoff(backoff jsonb),
   pgqueue._check_claim(worker bigint, queues text[], n integer),
   pgqueue._check_fallback(given jsonb, fallback text, what text),

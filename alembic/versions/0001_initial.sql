@@ -837,6 +837,34 @@ begin
   return make_interval(secs => least(v_cap, v_delay));
 end $$;
 
+-- source: sql/functions/private/_cancel_backend.sql
+-- Cancels what the recorded server process of a job runs, when that is in this very database: by process id and start, so never a later process. Waits a moment for it to end, so that whoever
+-- has cancelled finds it gone. Without the right to do so nothing happens: the worker does it, over its own connection.
+create function pgqueue._cancel_backend(job bigint) returns void
+language plpgsql
+as $$
+declare
+  v_pid integer;
+begin
+  select b.pid into v_pid
+  from pgqueue.backend b
+  cross join lateral pg_stat_get_activity(b.pid) a
+  where b.job_id = job and a.backend_start = b.backend_start and a.state = 'active'
+    and (select j.args ->> 'datasource' from pgqueue.job j where j.id = b.job_id) is null;
+  if v_pid is null or not pg_cancel_backend(v_pid) then
+    return;
+  end if;
+  for v_look in 1..50 loop
+    perform pg_sleep(0.002), pg_stat_clear_snapshot();
+    exit when not exists (
+      select from pgqueue.backend b cross join lateral pg_stat_get_activity(b.pid) a
+      where b.job_id = job and a.backend_start = b.backend_start and a.state = 'active');
+  end loop;
+exception
+  when insufficient_privilege then
+    return;
+end $$;
+
 -- source: sql/functions/private/_check_backoff.sql
 -- {"strategy": "constant"|"linear"|"exponential", "base": seconds, "cap": seconds, "jitter": 0..1}; any key may be missing.
 create function pgqueue._check_backoff(backoff jsonb) returns void
@@ -3380,7 +3408,8 @@ language sql stable
 return coalesce(nullif(current_setting('pgqueue.slice_' || purpose, true), ''), '0')::bigint;
 
 -- source: sql/functions/private/_sql_job_cancelled.sql
--- A cancel of a running job was asked for: a script is cancelled from now on, whatever its query still comes to, and nobody new attaches to a query.
+-- A cancel of a running job was asked for: a script is cancelled from now on, whatever its query still comes to, and nobody new attaches to a query. The worker will end what runs;
+-- where that is this server, and this function's owner may, it is ended here already.
 create function pgqueue._sql_job_cancelled(job bigint) returns void
 language plpgsql
 as $$
@@ -3393,6 +3422,7 @@ begin
   elsif v_script.job_id is null then
     delete from pgqueue.job_key k where k.job_id = _sql_job_cancelled.job and k.queue = '';
   end if;
+  perform pgqueue._cancel_backend(job);
 end $$;
 
 -- source: sql/functions/private/_sql_jobs_ended.sql

@@ -8,18 +8,22 @@ cannot drift apart.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import wraps
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from pgqueue._async.execute import execute, make_pool
+from pgqueue._async.query import AsyncQueryHandle
+from pgqueue._async.script import AsyncScriptHandle
 from pgqueue._calls import Call, Calls
+from pgqueue._calls_sql import Document, OnWaitTimeout, QueryOptions, ScriptOptions
+from pgqueue._waiting import ResultListener
 from pgqueue.config import resolve_dsn
 from pgqueue.errors import InvalidArgument, translate
 
@@ -62,6 +66,8 @@ class AsyncClient:
     `AsyncClient(pool)` borrows connections from yours. `client.on(connection)` works on your connection, inside the
     transaction it is in, and never commits: if you roll back, nothing has happened. Set `prepare_threshold=None` behind
     a pooler that does not know prepared statements; `timeout` is how many seconds to wait for a connection.
+    Waiting for the end of a job may LISTEN, on `listen_dsn` if that is given; say listen=False when there is only a
+    transaction pooler.
 
     Every method raises the exceptions of `pgqueue.errors`. Safe for use by many tasks at once, but on one connection
     calls take turns.
@@ -76,6 +82,8 @@ class AsyncClient:
         prepare_threshold: int | None = 5,
         max_size: int = 4,
         timeout: float = 10,
+        listen: bool = True,
+        listen_dsn: str | None = None,
     ) -> None:
         self.calls = Calls(schema)
         self.connection = connection
@@ -83,9 +91,12 @@ class AsyncClient:
         self._given = None if isinstance(dsn_or_pool, str) else dsn_or_pool
         self._own: AsyncConnectionPool[Any] | None = None
         self._opening = asyncio.Lock()
-        self._prepare_threshold = prepare_threshold
+        self.prepare_threshold = prepare_threshold
         self._max_size = max_size
         self._timeout = timeout
+        self._listen = listen
+        self._listen_dsn = listen_dsn
+        self._results: ResultListener | None = None
 
     @property
     def schema(self) -> str:
@@ -94,7 +105,7 @@ class AsyncClient:
     def on(self, connection: AsyncConnection[Any]) -> AsyncClient:
         """The same functions on the caller's connection, in its transaction."""
         client = AsyncClient.__new__(AsyncClient)
-        client.__dict__.update(self.__dict__, connection=connection, _own=None)
+        client.__dict__.update(self.__dict__, connection=connection, _own=None, _results=None)
         return client
 
     async def __aenter__(self) -> Self:
@@ -106,7 +117,10 @@ class AsyncClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes the pool this client has opened, if any; a later call opens another."""
+        """Closes the connections this client has opened, if any; a later call opens others."""
+        results, self._results = self._results, None
+        if results is not None:
+            await results.aclose()
         pool, self._own = self._own, None
         if pool is not None:
             await pool.close()
@@ -122,7 +136,7 @@ class AsyncClient:
                         resolve_dsn(self._dsn).dsn,
                         max_size=self._max_size,
                         timeout=self._timeout,
-                        prepare_threshold=self._prepare_threshold,
+                        prepare_threshold=self.prepare_threshold,
                     )
         return self._own
 
@@ -156,6 +170,61 @@ class AsyncClient:
                 return await execute(connection, call)
         except psycopg.Error as error:
             raise translate(error) from error
+
+    def results(self) -> ResultListener:
+        """What waits for jobs to end. Polls where the connections are the caller's: they are not to listen on."""
+        if self._results is None:
+            own = self.connection is None and self._given is None
+            self._results = ResultListener(
+                self,
+                listen=self._listen and (own or self._listen_dsn is not None),
+                listen_dsn=self._listen_dsn,
+                dsn=self._dsn,
+                # The rest of the pool stays free for other calls meanwhile.
+                listeners=max(1, self._max_size // 2),
+            )
+        return self._results
+
+    async def user(self) -> str:
+        """The database user of the client's connections: who owns a script or query that names no owner."""
+        if self.connection is not None:
+            return str(self.connection.info.user)
+        try:
+            async with (await self.pool()).connection() as connection:
+                return str(connection.info.user)
+        except psycopg.Error as error:
+            raise translate(error) from error
+
+    async def query(
+        self,
+        sql: str,
+        params: Sequence[Any] | None = None,
+        *,
+        on_wait_timeout: OnWaitTimeout = "continue",
+        **options: Unpack[QueryOptions],
+    ) -> AsyncQueryHandle:
+        """Submits a query and returns the way to its result; for the options see `submit_query`. `on_wait_timeout`:
+        what becomes of the query when a method of the handle has waited as long as it was told, "continue" or "cancel".
+        On a connection of yours commit before you wait: until then nobody else knows of the query.
+        """
+        answer = await self.submit_query(sql, params, **options)
+        return AsyncQueryHandle(
+            self, answer.id, answer.created, answer.reused, owner=options.get("owner"), on_wait_timeout=on_wait_timeout
+        )
+
+    def query_handle(
+        self, id: int, *, owner: str | None = None, on_wait_timeout: OnWaitTimeout = "continue"
+    ) -> AsyncQueryHandle:
+        """A handle for a known id; with an `owner`, only for that owner's query. Asks nothing of the database."""
+        return AsyncQueryHandle(self, id, False, False, owner=owner, asked=False, on_wait_timeout=on_wait_timeout)
+
+    async def script(self, document: Document, **options: Unpack[ScriptOptions]) -> AsyncScriptHandle:
+        """Submits a script and returns a handle on it; for the options see `submit_script`."""
+        return AsyncScriptHandle(self, await self.submit_script(document, **options), owner=options.get("owner"))
+
+    def script_handle(self, id: int, *, owner: str | None = None) -> AsyncScriptHandle:
+        """A handle for a known id; with an `owner`, only for that owner's script. Asks nothing of the database."""
+        return AsyncScriptHandle(self, id, owner=owner)
 
     enqueue = _method(Calls.enqueue)
     enqueue_each = _method(Calls.enqueue_each)
@@ -198,3 +267,22 @@ class AsyncClient:
     why = _method(Calls.why)
     health = _method(Calls.health)
     version = _method(Calls.version)
+
+    submit_script = _method(Calls.submit_script)
+    script_report = _method(Calls.script_report)
+    scripts = _method(Calls.scripts)
+    cancel_script = _method(Calls.cancel_script)
+    scripts_running = _method(Calls.scripts_running)
+    configure_owner = _method(Calls.configure_owner)
+    script_begin = _method(Calls.script_begin)
+    script_end = _method(Calls.script_end)
+
+    submit_query = _method(Calls.submit_query)
+    query_status = _method(Calls.query_status)
+    query_columns = _method(Calls.query_columns)
+    query_batch = _method(Calls.query_batch)
+    cancel_query = _method(Calls.cancel_query)
+    query_begin = _method(Calls.query_begin)
+    query_describe = _method(Calls.query_describe)
+    query_put = _method(Calls.query_put)
+    query_end = _method(Calls.query_end)

@@ -33,6 +33,8 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "enqueue": Lazy("enqueue:enqueue", "Put one job into a queue."),
         "jobs": Lazy("jobs:jobs", "List jobs, newest first."),
         "job": Lazy("job:job", "Show, cancel, retry, explain or await a job."),
+        "query": Lazy("query:query", "Run a query in the background, show or save its result."),
+        "script": Lazy("script:script", "Run SQL texts in the background, one after the other."),
         "queues": Lazy("queues:queues", "List queues: depth, age, rates."),
         "queue": Lazy("queues:queue", "Pause, resume or set a queue."),
     },

@@ -165,7 +165,7 @@ def test_queues_are_listed_paused_resumed_and_set(on: Run, client: Client) -> No
     client.enqueue_each("k", [{}, {}], queue=ODD)
     assert on("queue", "pause", ODD, "--json").json == {"queue": ODD, "paused": True, "changed": True}
     assert on("queue", "pause", ODD, "--json").json["changed"] is False
-    (found,) = on("queues", "--json").lines
+    (found,) = [line for line in on("queues", "--json").lines if line["queue"] != "scripts"]
     assert (found["queue"], found["queued"], found["paused"]) == (ODD, 2, True)
     assert "paused" in on("queues").out
     assert on("queue", "resume", ODD).code == 0

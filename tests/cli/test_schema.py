@@ -37,8 +37,8 @@ def test_another_name_in_the_same_database(run: Run, pg: Any) -> None:
     try:
         assert run("schema", "upgrade", *other).code == 0
         assert run("enqueue", "k", "--queue", "here", *other).code == 0
-        assert run("queues", "--dsn", pg.dsn, "--json").lines == []
-        assert [q["queue"] for q in run("queues", *other, "--json").lines] == ["here"]
+        assert "here" not in [q["queue"] for q in run("queues", "--dsn", pg.dsn, "--json").lines]
+        assert "here" in [q["queue"] for q in run("queues", *other, "--json").lines]
     finally:
         assert run("schema", "downgrade", "base", "--yes", *other).code == 0
 

@@ -264,7 +264,7 @@ def test_the_listener_goes_when_nobody_waits(app: App, pg: Database, monkeypatch
         await asyncio.to_thread(wait_for, lambda: waiters(pg), "the registration")
         await adrain(app, pg.dsn)
         await waiting
-        task = app.clients.results()._task
+        task = app.aclient.results()._task
         assert task is not None
         await asyncio.wait_for(task, 10)
         await app.aclose()

@@ -16,7 +16,13 @@ ROOT = Path(__file__).resolve().parents[2] / "pgqueue"
 # Installing the schema is SQL by nature, the command line shows people what to type, and a bench measures beside the
 # library and counts in its tables.
 _NOT_THE_LIBRARY = {"schema.py", "_migrate.py", "_sqlfiles.py", "cli", "embedded", "bench"}
-FILES = sorted(file for file in ROOT.rglob("*.py") if file.relative_to(ROOT).parts[0] not in _NOT_THE_LIBRARY)
+# What workers say about sessions and backends on their connections to users' databases.
+_STATEMENTS = ROOT / "worker" / "sql" / "statements.py"
+FILES = sorted(
+    file
+    for file in ROOT.rglob("*.py")
+    if file.relative_to(ROOT).parts[0] not in _NOT_THE_LIBRARY and file != _STATEMENTS
+)
 
 _SQL = re.compile(
     r"\s*(select\b|insert\s+into|update\s+\S+\s+set|delete\s+from|with\s+\S+\s+as\b|create\s|alter\s|drop\s|truncate\b"

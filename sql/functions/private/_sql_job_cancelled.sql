@@ -1,4 +1,5 @@
--- A cancel of a running job was asked for: a script is cancelled from now on, whatever its query still comes to, and nobody new attaches to a query.
+-- A cancel of a running job was asked for: a script is cancelled from now on, whatever its query still comes to, and nobody new attaches to a query. The worker will end what runs;
+-- where that is this server, and this function's owner may, it is ended here already.
 create function pgqueue._sql_job_cancelled(job bigint) returns void
 language plpgsql
 as $$
@@ -11,4 +12,5 @@ begin
   elsif v_script.job_id is null then
     delete from pgqueue.job_key k where k.job_id = _sql_job_cancelled.job and k.queue = '';
   end if;
+  perform pgqueue._cancel_backend(job);
 end $$;
