@@ -160,7 +160,8 @@ def test_a_slot_freed_while_another_session_admits_is_not_forgotten(q: Caller, s
     taken = q.claim(worker)
     holder = session()
     with holder.connection.transaction():
-        holder.sql("select pgqueue._admit_groups('default', array['g'], 1, false)")  # holds the group's lock until it commits
+        # holds the lock of the group until it commits
+        holder.sql("select pgqueue._admit_groups('default', array['g'], 1, false)")
         q.settle(taken)  # does not wait for it
         assert q.states([first, second]) == ["succeeded", "held"]
         assert q.claim(worker) == []
