@@ -839,13 +839,14 @@ end $$;
 
 -- source: sql/functions/private/_cancel_backend.sql
 -- Cancels what the recorded server process of a job runs, when that is in this very database: by process id and start, so never a later process. Waits a moment for it to end, so that whoever
--- has cancelled finds it gone. Without the right to do so nothing happens: the worker does it, over its own connection.
+-- has cancelled finds it gone. The row stays locked until the cancel is committed: the worker that sees its statement end takes the row away first, and so knows why. Without the right to do so nothing happens: the worker does it, over its own connection.
 create function pgqueue._cancel_backend(job bigint) returns void
 language plpgsql
 as $$
 declare
   v_pid integer;
 begin
+  perform from pgqueue.backend b where b.job_id = job for update;
   select b.pid into v_pid
   from pgqueue.backend b
   cross join lateral pg_stat_get_activity(b.pid) a
@@ -3448,7 +3449,7 @@ begin
           when 'worker_lost' then 'the worker was lost while the query ran, too often' when 'queue_timeout' then 'did not start in time' end);
       end if;
       update pgqueue.script s
-      set ended_at = v_now, updated_at = v_now,
+      set ended_at = coalesce(s.ended_at, v_now),
         expires_at = v_now + coalesce((select q.retention from pgqueue.queue q where q.name = s.queue), (select c.retention from pgqueue.config c))
       where s.job_id = v_job.id;
     else
@@ -3685,7 +3686,7 @@ begin
     failed_reason = case when s.part < 3 then case when state = 'failed' then coalesce(s.failed_reason, reason) end else s.failed_reason end,
     fallback_status = case when s.part = 3 then state when s.fallback_status is not null then 'skipped' end,
     fallback_error = case when s.part = 3 then reason else s.fallback_error end,
-    part = 4, updated_at = v_now
+    part = 4, updated_at = v_now, ended_at = v_now
   where s.job_id = script.job_id;
 end $$;
 
@@ -5596,7 +5597,8 @@ begin
     end case;
     update pgqueue.script s
     set position = v_script.position, part = v_script.part, status = v_script.status, fallback_status = v_script.fallback_status,
-      failed_reason = v_script.failed_reason, fallback_error = v_script.fallback_error, updated_at = v_now
+      failed_reason = v_script.failed_reason, fallback_error = v_script.fallback_error, updated_at = v_now,
+      ended_at = case when v_script.part = 4 then v_now end
     where s.job_id = script_end.job;
   end if;
   if v_script.part < 4 then
@@ -5984,8 +5986,11 @@ declare
   v_now timestamptz := pgqueue._now();
 begin
   perform pgqueue._hold_lease(lease, job);
-  delete from pgqueue.backend b where b.job_id = query_end.job;
-  -- The end, for the record, is when the job is settled; here is what only the worker knows.
+  delete from pgqueue.backend b where b.job_id = query_end.job;  -- waits for a cancel under way
+  -- What ended because of a cancel, whoever told the server, has not failed.
+  if error ->> 'sqlstate' = '57014' and exists (select from pgqueue.cancel_request c where c.job_id = query_end.job) then
+    error := null;
+  end if;
   update pgqueue.query_run r
   set command = query_end.command, error = query_end.error, notices = query_end.notices, ended_at = v_now, updated_at = v_now
   where r.job_id = query_end.job

@@ -39,7 +39,8 @@ class Run:
     def state(self) -> str:
         return str(
             self._q.sql(
-                "select coalesce((select state from pg_stat_activity where pid = %s and wait_event = 'PgSleep'), 'gone')",
+                """select coalesce(
+                     (select state from pg_stat_activity where pid = %s and wait_event = 'PgSleep'), 'gone')""",
                 self.pid,
             )[0][0]
         )
@@ -81,7 +82,8 @@ def test_another_statement_goes_on(q: Caller, session: Session, other: str) -> N
     elif other == "a run that ended":
         ((lease,),) = q.sql("select id from pgqueue.lease")
         q.sql(
-            "update pgqueue.script set length = 2, document = jsonb_set(document, '{queries,1}', '{\"query\": \"select 1\"}')"
+            """update pgqueue.script
+               set length = 2, document = jsonb_set(document, '{queries,1}', '{"query": "select 1"}')"""
         )
         assert q.one("script_end", lease=lease, job=script)["verdict"] == "release"
     q("cancel_script", id=script)

@@ -56,7 +56,7 @@ LOOSE = """
   union all
   select 'final script whose job is live, or the other way round', s.job_id
   from pgqueue.script s left join pgqueue.outcome o on o.job_id = s.job_id
-  where (s.ended_at is null) <> (o.job_id is null)
+  where (s.expires_at is null) <> (o.job_id is null)
   union all
   select 'audit without an end, or with one too early', r.job_id
   from pgqueue.query_run r left join pgqueue.outcome o on o.job_id = r.job_id

@@ -1,11 +1,12 @@
 -- Cancels what the recorded server process of a job runs, when that is in this very database: by process id and start, so never a later process. Waits a moment for it to end, so that whoever
--- has cancelled finds it gone. Without the right to do so nothing happens: the worker does it, over its own connection.
+-- has cancelled finds it gone. The row stays locked until the cancel is committed: the worker that sees its statement end takes the row away first, and so knows why. Without the right to do so nothing happens: the worker does it, over its own connection.
 create function pgqueue._cancel_backend(job bigint) returns void
 language plpgsql
 as $$
 declare
   v_pid integer;
 begin
+  perform from pgqueue.backend b where b.job_id = job for update;
   select b.pid into v_pid
   from pgqueue.backend b
   cross join lateral pg_stat_get_activity(b.pid) a

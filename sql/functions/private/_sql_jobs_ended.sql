@@ -20,7 +20,7 @@ begin
           when 'worker_lost' then 'the worker was lost while the query ran, too often' when 'queue_timeout' then 'did not start in time' end);
       end if;
       update pgqueue.script s
-      set ended_at = v_now, updated_at = v_now,
+      set ended_at = coalesce(s.ended_at, v_now),
         expires_at = v_now + coalesce((select q.retention from pgqueue.queue q where q.name = s.queue), (select c.retention from pgqueue.config c))
       where s.job_id = v_job.id;
     else

@@ -19,6 +19,6 @@ begin
     failed_reason = case when s.part < 3 then case when state = 'failed' then coalesce(s.failed_reason, reason) end else s.failed_reason end,
     fallback_status = case when s.part = 3 then state when s.fallback_status is not null then 'skipped' end,
     fallback_error = case when s.part = 3 then reason else s.fallback_error end,
-    part = 4, updated_at = v_now
+    part = 4, updated_at = v_now, ended_at = v_now
   where s.job_id = script.job_id;
 end $$;

@@ -11,8 +11,11 @@ declare
   v_now timestamptz := pgqueue._now();
 begin
   perform pgqueue._hold_lease(lease, job);
-  delete from pgqueue.backend b where b.job_id = query_end.job;
-  -- The end, for the record, is when the job is settled; here is what only the worker knows.
+  delete from pgqueue.backend b where b.job_id = query_end.job;  -- waits for a cancel under way
+  -- What ended because of a cancel, whoever told the server, has not failed.
+  if error ->> 'sqlstate' = '57014' and exists (select from pgqueue.cancel_request c where c.job_id = query_end.job) then
+    error := null;
+  end if;
   update pgqueue.query_run r
   set command = query_end.command, error = query_end.error, notices = query_end.notices, ended_at = v_now, updated_at = v_now
   where r.job_id = query_end.job

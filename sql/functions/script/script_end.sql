@@ -48,7 +48,8 @@ begin
     end case;
     update pgqueue.script s
     set position = v_script.position, part = v_script.part, status = v_script.status, fallback_status = v_script.fallback_status,
-      failed_reason = v_script.failed_reason, fallback_error = v_script.fallback_error, updated_at = v_now
+      failed_reason = v_script.failed_reason, fallback_error = v_script.fallback_error, updated_at = v_now,
+      ended_at = case when v_script.part = 4 then v_now end
     where s.job_id = script_end.job;
   end if;
   if v_script.part < 4 then
