@@ -56,9 +56,10 @@ class App:
 
     `dsn`: libpq connection string or URL; None: asked of `pgqueue.config.resolve_dsn` at first use. `queue`: the queue
     of tasks that name none. Connections are opened at first use, `pool_size` at most for each of sync and async use.
-    `listen`: whether waiting for results may LISTEN (on `listen_dsn`, when `dsn` leads to a transaction pooler; give
-    listen=False when there is only the pooler). `prepare_threshold`: psycopg's; None behind a pooler that does not know
-    prepared statements.
+    `datasources`: databases that scripts and queries may name, as connection strings by name, for the workers that run
+    this App; they are not stored. `listen`: whether waiting for results may LISTEN (on `listen_dsn`, when `dsn` leads
+    to a transaction pooler; give listen=False when there is only the pooler). `prepare_threshold`: psycopg's; None
+    behind a pooler that does not know prepared statements.
     """
 
     def __init__(
@@ -71,10 +72,12 @@ class App:
         listen_dsn: str | None = None,
         prepare_threshold: int | None = 5,
         pool_size: int = 4,
+        datasources: Mapping[str, str] | None = None,
     ) -> None:
         self.schema = validate_schema(schema)
         self.queue = queue
         self.tasks: dict[str, Task[..., Any]] = {}
+        self.datasources: dict[str, str] = dict(datasources or {})
         self.clients = Clients(
             dsn,
             schema=schema,

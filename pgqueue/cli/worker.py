@@ -38,6 +38,22 @@ class Queue(click.ParamType):  # type: ignore[type-arg]  # as in _params
         return limited[1], int(limited[2])
 
 
+class Datasource(click.ParamType):  # type: ignore[type-arg]  # as in _params
+    """`NAME=DSN` → (name, DSN)."""
+
+    name = "datasource"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Split at the first =."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, dsn = str(value).partition("=")
+        if not equals or not name or not dsn:
+            # what was given is not repeated: it may hold a password
+            self.fail("write NAME=DSN, for example dwh=postgresql://reports@dwh.example.org/dwh.", param, ctx)
+        return NAME.convert(name, param, ctx), dsn
+
+
 def _import(path: str) -> None:
     """Import the user's app while an error in it can still be told apart from an error of ours."""
     from pgqueue.worker.appload import load_app
@@ -62,9 +78,11 @@ def _import(path: str) -> None:
         "pgqueue worker shop.jobs:app -q mail -q reports:2 -c 50        # at most 2 reports at a time",
         "pgqueue worker shop.jobs:app -P 4 --json-logs                  # four processes",
         "pgqueue worker shop.jobs:app --drain                           # end when nothing is left",
+        "pgqueue worker                                                 # scripts and queries: no module needed",
+        "pgqueue worker -q scripts --datasource dwh=service=warehouse",
     ),
 )
-@click.argument("app", metavar="MODULE:APP", type=NAME)
+@click.argument("app", metavar="[MODULE:APP]", type=NAME, required=False)
 @click.option(
     "--queue",
     "-q",
@@ -72,7 +90,7 @@ def _import(path: str) -> None:
     multiple=True,
     type=Queue(),
     metavar="NAME[:N]",
-    help="Take jobs from this queue; may be repeated. Default: those of the tasks.",
+    help="Take jobs from this queue; may be repeated. Default: those of the tasks, else scripts and queries.",
 )
 @click.option(
     "--concurrency",
@@ -97,6 +115,14 @@ def _import(path: str) -> None:
 @click.option(
     "--listen-dsn", metavar="DSN", help="A direct connection for LISTEN, where --dsn is a transaction pooler."
 )
+@click.option(
+    "--datasource",
+    "datasources",
+    multiple=True,
+    type=Datasource(),
+    metavar="NAME=DSN",
+    help="A database that scripts and queries may name; may be repeated. Also: $PGQUEUE_DATASOURCE_NAME.",
+)
 @click.option("--name", type=NAME, help="What `pgqueue workers` shows. Default: host:pid.")
 @click.option("--json-logs", is_flag=True, help="One JSON object a line on stderr.")
 @click.option(
@@ -106,7 +132,7 @@ def _import(path: str) -> None:
 @pass_settings
 def worker(
     settings: Settings,
-    app: str,
+    app: str | None,
     queues: tuple[tuple[str, int | None], ...],
     concurrency: int,
     processes: int,
@@ -114,18 +140,20 @@ def worker(
     grace: timedelta,
     heartbeat: timedelta,
     listen_dsn: str | None,
+    datasources: tuple[tuple[str, str], ...],
     name: str | None,
     json_logs: bool,
     log_level: str,
 ) -> None:
-    """Run jobs of MODULE:APP, for example shop.jobs:app, until stopped.
+    """Run jobs of MODULE:APP, for example shop.jobs:app, until stopped. Scripts and queries are run without it, too.
 
     SIGTERM or Ctrl-C: finish what runs, within --grace; what does not finish goes back to the queue, its attempt
     unspent. A second signal: stop now.
     """
     from pgqueue.worker import main_for_cli
 
-    _import(app)
+    if app is not None:
+        _import(app)
     code = main_for_cli(
         app,
         dsn=settings.dsn,  # without it the App's own, which its enqueues use too
@@ -138,6 +166,7 @@ def worker(
         grace=grace.total_seconds(),
         heartbeat_interval=heartbeat.total_seconds(),
         name=name,
+        datasources=dict(datasources),
         json_logs=json_logs,
         log_level=log_level,
     )

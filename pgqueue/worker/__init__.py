@@ -13,16 +13,18 @@ From the command line: `pgqueue worker module:app`. The parts, each a small loop
     registration  being known to the server                    progress      what handlers say while they run
     draining      ending when nothing is left                  patrol        giving back what cannot start soon
     supervisor    several processes                            entry         how a process begins
+    sql/          scripts and queries
     lane, line    one connection's turns; libpq underneath     settling      outcomes that were refused
     link, wire    connections and the hot statements           signals, logs, events, settings, backoff, background
 """
 
+from pgqueue.worker.ended import Ended
 from pgqueue.worker.entry import main_for_cli
 from pgqueue.worker.events import Event, Hook
 from pgqueue.worker.executors import current_context
 from pgqueue.worker.settings import Settings
 from pgqueue.worker.supervisor import Supervisor, supervise
-from pgqueue.worker.worker import Ended, Worker
+from pgqueue.worker.worker import Worker
 
 __all__ = [
     "Ended",

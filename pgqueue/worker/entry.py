@@ -13,28 +13,32 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pgqueue.errors import ConnectionLost, InvalidArgument, NotConfigured, PgQueueError, SchemaError
+from pgqueue.registry import App
 from pgqueue.worker import logs
 from pgqueue.worker.appload import load_app
+from pgqueue.worker.ended import Ended
 from pgqueue.worker.settings import QueueSpec
-from pgqueue.worker.worker import Ended, Worker
+from pgqueue.worker.worker import Worker
 
 __all__ = ["EXIT_CONNECTION", "EXIT_FAILED", "EXIT_SCHEMA", "EXIT_USAGE", "Options", "child_main", "main_for_cli"]
 
 logger = logging.getLogger("pgqueue.worker")
 
 EXIT_FAILED, EXIT_USAGE, EXIT_CONNECTION, EXIT_SCHEMA = 1, 2, 3, 4
+SQL_QUEUES = ("scripts", "queries")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What a worker process is told; `settings` are further fields of `Settings`."""
 
-    app_path: str
+    app_path: str | None
+    """None: no tasks; scripts and queries need none."""
     queues: list[tuple[str, int | None]] | None = None
     concurrency: int = 10
     drain: bool = False
@@ -45,6 +49,7 @@ class Options:
     listen_dsn: str | None = None
     schema: str | None = None
     name: str | None = None
+    datasources: dict[str, str] = field(default_factory=dict[str, str], repr=False)
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
     python_path: list[str] = field(default_factory=lambda: list(sys.path))
     """Where a child looks for the app, after where it looks anyway."""
@@ -54,21 +59,22 @@ class Options:
         raises.
         """
         return Worker(
-            load_app(self.app_path),
+            App() if self.app_path is None else load_app(self.app_path),
             dsn=self.dsn,
             listen_dsn=self.listen_dsn,
-            queues=self.queues,
+            queues=SQL_QUEUES if self.app_path is None and self.queues is None else self.queues,
             concurrency=self.concurrency,
             schema=self.schema,
             grace=self.grace,
             drain=self.drain,
             name=self.name,
+            datasources=self.datasources,
             **self.settings,
         )
 
 
 def main_for_cli(
-    app_path: str,
+    app_path: str | None = None,
     *,
     queues: Sequence[QueueSpec] | None = None,
     concurrency: int = 10,
@@ -81,9 +87,11 @@ def main_for_cli(
     listen_dsn: str | None = None,
     schema: str | None = None,
     name: str | None = None,
+    datasources: Mapping[str, str] | None = None,
     **settings: Any,
 ) -> int:
     """Runs a worker, or `processes` of them, until stopped or drained; returns the exit code (see Ended.exit_code).
+    Without `app_path` it has no tasks and runs scripts and queries, from the queues of those names unless told others.
 
     Raises InvalidArgument, NotConfigured, SchemaError, ConnectionLost, PermissionDenied when it cannot start.
     Ends the process itself when handlers in threads cannot be stopped.
@@ -102,6 +110,7 @@ def main_for_cli(
         listen_dsn=listen_dsn,
         schema=schema,
         name=name,
+        datasources=dict(datasources or {}),
         settings=settings,
     )
     logs.configure(json_lines=json_logs, level=log_level.upper())

@@ -146,6 +146,12 @@ class ClaimLoop:
                 self.poke()
                 return
 
+    def more_to_come(self, queue: str) -> None:
+        """What is being handed in will be there to be claimed again: ask for it in the same statement."""
+        for group in self._groups:
+            if queue in group.queues:
+                group.seen_empty = False
+
     def look_again(self) -> None:
         """Poll now: jobs may have come unheard (just asleep, or connected again)."""
         for group in self._groups:

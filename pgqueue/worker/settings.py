@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import TypeAlias
 
 from pgqueue._sqlfiles import validate_schema
@@ -55,6 +56,10 @@ class Settings:
     """Shown by `workers()`; host:pid when empty."""
     grace: float = 30.0
     """A soft stop lets running jobs finish for so long; then they are cancelled and given back, the attempt unspent."""
+    sql_grace: float = 0.0
+    """... but SQL is interrupted after so long, and given back: it needs no worker to end well."""
+    datasources: Mapping[str, str] = dataclass_field(default_factory=dict[str, str], repr=False)
+    """Databases that scripts and queries may name, by name, beside those of the environment and of the App."""
     drain: bool = False
     """End when nothing is queued or running here any more."""
     listen: bool = True
@@ -118,6 +123,7 @@ class Settings:
 
 _TIMES = (
     "grace",
+    "sql_grace",
     "poll_interval",
     "heartbeat_interval",
     "horizon",

@@ -21,6 +21,8 @@ __all__ = ["Settling"]
 logger = logging.getLogger("pgqueue.worker")
 
 _BUSY_AGAIN = 0.05
+_NOTHING_DUE = ("succeeded", "release", "cancelled", "discard")
+"""Outcomes after which a job does not wait for a time."""
 
 
 class Settling:
@@ -56,7 +58,7 @@ class Settling:
             self._refused(batch, {(lease, job_id): problem for lease, job_id, problem in problems})
         else:
             self._hands.accepted(batch)
-        if [job.outcome for job in batch].count("succeeded") < len(batch):
+        if any(job.outcome not in _NOTHING_DUE for job in batch):
             self._on_unsuccessful()
         self._tell("settled", jobs=len(batch) - len(problems))
 

@@ -5,17 +5,17 @@
 
 Starting: connect, check the schema, register, beat, listen (and find out about poolers), stand for leader, claim.
 Stopping, soft (`stop`, or the first SIGTERM): nothing more is claimed; what has not been started is given back at
-once; running jobs have `grace` seconds to finish; then they are cancelled and given back, the attempt unspent;
-deregister. Hard (`stop(hard=True)`, or the second signal): deregister, which gives back everything, and leave.
+once, SQL that runs is interrupted and given back; other running jobs have `grace` seconds to finish, then they are
+cancelled and given back, the attempt unspent; deregister. Hard (`stop(hard=True)`, or the second signal): deregister,
+which gives back everything, and leave.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import signal
-from collections.abc import Iterable
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import psycopg
@@ -29,6 +29,7 @@ from pgqueue.registry import App
 from pgqueue.worker import logs
 from pgqueue.worker.background import background
 from pgqueue.worker.draining import Draining
+from pgqueue.worker.ended import Ended
 from pgqueue.worker.events import Hook, Teller
 from pgqueue.worker.executors import Executors
 from pgqueue.worker.finishing import LAST_WORD, Finishing
@@ -44,35 +45,13 @@ from pgqueue.worker.progress import Progress
 from pgqueue.worker.registration import Registration
 from pgqueue.worker.settings import QueueSpec, Settings, queue_limits
 from pgqueue.worker.signals import handled_signals
+from pgqueue.worker.sql import Engine, Sources
 from pgqueue.worker.upkeep import Upkeep
 from pgqueue.worker.wire import Wire
 
 __all__ = ["Ended", "Worker"]
 
 logger = logging.getLogger("pgqueue.worker")
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a worker ended: `why` is drained, asked, a signal's name, gave_up or supervisor_gone; `jobs` is how many
-    were handed in, `running` how many handlers could not be stopped.
-    """
-
-    why: str
-    jobs: int
-    running: int
-    is_hard: bool
-
-    @property
-    def exit_code(self) -> int:
-        """For a process: 0 when ended in order, 75 when it gave itself up and should be started again, 128 + n after
-        a hard signal.
-        """
-        if self.why == "gave_up":
-            return 75
-        if self.is_hard:
-            return 128 + (signal.Signals[self.why] if self.why in signal.Signals.__members__ else signal.SIGTERM)
-        return 0
 
 
 class Worker:
@@ -85,6 +64,8 @@ class Worker:
         queues: names, or (name, this worker's own limit) pairs; None: the queues of the App's tasks.
         schema: None: the App's.
         json_logs: True or False configures the logging of `pgqueue`; None leaves it alone.
+        datasources: databases that scripts and queries may name: connection strings by name. They come before those
+            of the environment (PGQUEUE_DATASOURCE_NAME), and these before the App's.
         on_event: called with each Event.
         settings: see Settings for the rest.
 
@@ -104,6 +85,7 @@ class Worker:
         drain: bool = False,
         name: str | None = None,
         json_logs: bool | None = None,
+        datasources: Mapping[str, str] | None = None,
         on_event: Hook | None = None,
         **settings: Any,
     ) -> None:
@@ -121,8 +103,10 @@ class Worker:
             grace=grace,
             drain=drain,
             name=name or "",
+            datasources=dict(datasources or {}),
             **settings,
         )
+        self._sources = Sources(self.settings.dsn, self.settings.datasources, os.environ, app.datasources)
         self._tell = Teller(on_event)
         self._json_logs = json_logs
         self._why: str | None = None
@@ -185,6 +169,7 @@ class Worker:
 
         self._hands = Hands(settings.concurrency, settings.horizon, settings.most_in_hand)
         hooks = Progress(calls)
+        self._engine = self._make_engine()
         self._executors = Executors(
             self.app,
             settings,
@@ -193,6 +178,7 @@ class Worker:
             self._tell,
             on_ended=lambda: self._loop.ended(),
             on_gave_up=self._give_up,
+            ours=self._engine.handlers,
         )
         self._orders = Orders(self._hands, self._executors, self._tell)
         self._link = self._make_link()
@@ -231,6 +217,15 @@ class Worker:
             on_forgotten=lambda _: self._orders.drop_all(),
         )
         self._patrol = Patrol(self._hands, self._executors, settings.give_back_after, self._give_back)
+
+    def _make_engine(self) -> Engine:
+        return Engine(
+            self.settings,
+            self._calls,
+            self._sources,
+            may_prepare=lambda: self._prepare,
+            on_more=lambda queue: self._loop.more_to_come(queue),
+        )
 
     def _make_link(self) -> Link:
         link = Link("work", self.settings.dsn, self.settings, self._tell, self._ending, for_jobs=True)
@@ -382,7 +377,9 @@ class Worker:
         if self._listener is not None:
             self._listener.rest(False)
         self._give_back()
+        interrupt = asyncio.get_running_loop().call_later(self.settings.sql_grace, self._executors.interrupt_sql)
         await Finishing(self._loop, self._hands, self._executors, self._hard).run(self.settings.grace)
+        interrupt.cancel()
 
     async def _close(self) -> None:
         self._loop.claiming = False
@@ -398,6 +395,7 @@ class Worker:
         if self._registration is not None:
             await self._registration.end(LAST_WORD)
         await self._executors.close()
+        await self._engine.close()
         if self._listener is not None:
             await self._listener.stop()
         await self._link.close()

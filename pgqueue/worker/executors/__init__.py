@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 
 from pgqueue.context import ContextHooks
@@ -21,7 +21,7 @@ from pgqueue.outcomes import Settlement
 from pgqueue.registry import App
 from pgqueue.worker.events import Teller
 from pgqueue.worker.executors.coroutines import Runner, Runners
-from pgqueue.worker.executors.handlers import Handlers, Reporter, current_context, settlement_of_stuck
+from pgqueue.worker.executors.handlers import AnyHandler, Handlers, Reporter, current_context, settlement_of_stuck
 from pgqueue.worker.executors.threads import Thread, Threads
 from pgqueue.worker.hands import Hands
 from pgqueue.worker.job import DONE, READY, RUNNING, Job, StopReason
@@ -36,6 +36,7 @@ class Executors:
     """Everything that runs handlers in this worker.
 
     Args:
+        ours: handlers that need no task.
         on_ended: something has ended, or slots are free: see to settling and claiming.
         on_gave_up: too many handlers are stuck.
     """
@@ -50,6 +51,7 @@ class Executors:
         *,
         on_ended: Callable[[], None],
         on_gave_up: Callable[[str], None],
+        ours: Mapping[str, AnyHandler] | None = None,
     ) -> None:
         self.hands = hands
         self.full = settings.batch
@@ -59,8 +61,8 @@ class Executors:
         self.turn = 0
         """Counts turns of the event loop, as far as handlers run in them."""
         self.is_turning = False
-        self.handlers = Handlers(app)
-        self.reporter = Reporter(tell)
+        self.handlers = Handlers(app, ours)
+        self.reporter = Reporter(tell, frozenset(ours or ()))
         self.on_ended = on_ended
         self.runners = Runners(self, hooks)
         self.threads = Threads(self, hooks)
@@ -155,7 +157,18 @@ class Executors:
         runner = job.runner
         if isinstance(runner, Runner):
             runner.task.cancel()
-            self._loop.call_later(self._settings.patience, self._see_whether_ended, job, runner)
+            handler = self.handlers[job.kind]
+            patience = None if handler is None else handler.patience
+            self._loop.call_later(
+                self._settings.patience if patience is None else patience, self._see_whether_ended, job, runner
+            )
+
+    def interrupt_sql(self) -> None:
+        """Jobs of SQL that run are given back as soon as the server has ended their statements."""
+        for job in list(self.hands.held.values()):
+            handler = self.handlers[job.kind]
+            if job.state == RUNNING and handler is not None and handler.is_sql:
+                self.stop(job, "shutdown")
 
     def _take_back(self, job: Job) -> bool:
         try:

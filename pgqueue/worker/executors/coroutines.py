@@ -122,7 +122,7 @@ class Runners:
             running_job.set(job)
             if verbose:
                 reporter.started(job)
-            if job.timeout is not None:
+            if job.timeout is not None and not handler.is_sql:
                 executors.arm(job)
             if not executors.is_turning:
                 executors.turn_soon()

@@ -10,11 +10,11 @@ import inspect
 import json
 import logging
 from asyncio import CancelledError
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from pgqueue._json import JsonText
 from pgqueue.context import Context
@@ -26,8 +26,12 @@ from pgqueue.worker.events import Teller
 from pgqueue.worker.job import Job
 from pgqueue.worker.wire import JSON_START
 
+if TYPE_CHECKING:
+    from pgqueue.worker.sql.engine import SqlHandler
+
 __all__ = [
     "OUTCOMES",
+    "AnyHandler",
     "Handler",
     "Handlers",
     "Reporter",
@@ -45,7 +49,10 @@ running_job: ContextVar[Job] = ContextVar("pgqueue running job")
 # straight to the scanner in C: the text begins after a byte of version, and comes from PostgreSQL, so it is sound
 _scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
-OUTCOMES = frozenset({Retry, Snooze, Cancel, Discard})
+AnyHandler: TypeAlias = "Handler | SqlHandler"
+"""What runs the jobs of one kind: a task of the App's, or a handler of ours."""
+OUTCOMES = frozenset({Retry, Snooze, Cancel, Discard, Settlement})
+"""What is no plain result. Handlers of ours return Settlements."""
 
 
 def current_context() -> Context:
@@ -78,6 +85,11 @@ class Handler:
     """A task as the executors need it."""
 
     __slots__ = ("encode", "is_async", "run")
+
+    is_sql = False
+    """Whether the job is SQL, which has limits of its own and is interrupted rather than waited for."""
+    patience: float | None = None
+    """Seconds that a cancelled one may take to end; None: the worker's."""
 
     def __init__(self, task: Task[Any, Any]) -> None:
         """Raises InvalidArgument when the function's signature cannot be that of a task."""
@@ -132,15 +144,16 @@ def _caller(task: Task[Any, Any]) -> Callable[[Job], Any]:
     return run
 
 
-class Handlers(dict[str, Handler | None]):
-    """Kind → Handler, None for a kind the app does not know."""
+class Handlers(dict[str, "AnyHandler | None"]):
+    """Kind → what runs it, None for a kind the app does not know. `ours` come before the app's."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, ours: Mapping[str, AnyHandler] | None = None) -> None:
         """Raises InvalidArgument when one of the app's functions cannot be a handler."""
         super().__init__({kind: Handler(task) for kind, task in app.tasks.items()})
+        self.update(ours or {})
         self._app = app
 
-    def __missing__(self, kind: str) -> Handler | None:
+    def __missing__(self, kind: str) -> AnyHandler | None:
         task = self._app.tasks.get(kind)
         if task is None:
             return None  # not remembered: the app may register it later
@@ -158,10 +171,12 @@ class Handlers(dict[str, Handler | None]):
         return settlement_of_error(UnknownTask(f"this worker has no task of kind {job.kind!r}", f"it has: {known}"))
 
 
-def settlement_of_value(job: Job, value: Any, handler: Handler) -> Settlement:
+def settlement_of_value(job: Job, value: Any, handler: AnyHandler) -> Settlement:
     """What a handler that returned has decided. A result that cannot be stored is not going to be better next time:
     discarded.
     """
+    if type(value) is Settlement:
+        return value
     if job.stop == "timeout":
         return _overdue(job, None)
     try:
@@ -219,10 +234,11 @@ _LEVELS = {"failed": logging.WARNING, "timeout": logging.WARNING, "retry": loggi
 class Reporter:
     """Tells the log and the hook how jobs end; plain successes only when somebody listens that closely."""
 
-    __slots__ = ("_counts", "_tell")
+    __slots__ = ("_counts", "_ours", "_tell")
 
-    def __init__(self, tell: Teller) -> None:
+    def __init__(self, tell: Teller, ours: Collection[str] = ()) -> None:
         self._tell = tell
+        self._ours = ours
         self._counts: dict[str, int] = {}
 
     def take_counts(self) -> dict[str, int]:
@@ -250,7 +266,9 @@ class Reporter:
         if outcome != "succeeded":
             self._counts[outcome] = self._counts.get(outcome, 0) + 1
         level = _LEVELS.get(outcome, logging.DEBUG)
-        if level == logging.WARNING and job.attempt >= job.max_attempts:
+        if job.kind in self._ours:
+            level = min(level, logging.INFO)  # SQL that fails is its author's business
+        elif level == logging.WARNING and job.attempt >= job.max_attempts:
             level = logging.ERROR
         if logger.isEnabledFor(level):
             logger.log(

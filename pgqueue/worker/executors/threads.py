@@ -27,7 +27,7 @@ from pgqueue.context import ContextHooks
 from pgqueue.outcomes import Settlement, settlement_of_error
 from pgqueue.worker.executors.handlers import (
     OUTCOMES,
-    Handler,
+    AnyHandler,
     running_job,
     settlement_of_exception,
     settlement_of_value,
@@ -178,7 +178,7 @@ class Threads:
 
     def _run(self, job: Job) -> tuple[Settlement | None, JsonText | None, BaseException | None]:
         """The job's settlement and its cause; None for a plain success, which has a result."""
-        handler: Handler | None = self._executors.handlers[job.kind]
+        handler: AnyHandler | None = self._executors.handlers[job.kind]
         if handler is None:
             return self._executors.handlers.unknown(job), None, None
         try:

@@ -1,0 +1,1 @@
+"""Behaviours of scripts as data: cases.json (see cases.md), and the whole table of fallbacks, against real workers."""
