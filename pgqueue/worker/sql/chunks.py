@@ -19,7 +19,7 @@ __all__ = ["Chunks", "Put"]
 Put: TypeAlias = Callable[[int, int, str], Awaitable[None]]
 """Stores chunk n, of so many rows: lines as COPY writes them."""
 
-_TARGET = 256 * 1024
+_TARGET = 512 * 1024
 _MOST = 4 * 1024 * 1024
 _LARGE = 1024 * 1024
 _LINGER = 0.5
@@ -30,7 +30,7 @@ class Chunks:
     """Takes rows; `rows` and `size` (bytes) have been taken so far.
 
     Args:
-        batch_rows: rows of each chunk; None: as many as make a quarter of a megabyte, or come in half a second.
+        batch_rows: rows of each chunk; None: as many as make half a megabyte, or come in half a second.
         max_rows, max_bytes: of the whole result.
     """
 
