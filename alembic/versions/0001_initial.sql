@@ -1257,7 +1257,7 @@ begin
 end $$;
 
 -- source: sql/functions/private/_chunk_as.sql
--- A stored chunk, lines as COPY writes them, in another form. JSON numbers, booleans and documents are written as such, the rest as strings; what JSON has no number for (NaN,
+-- A stored chunk, lines as COPY writes them, in another form. JSON numbers, booleans and documents are written as such, arrays of these and of texts as arrays, the rest as strings; what JSON has no number for (NaN,
 -- Infinity) too.
 create function pgqueue._chunk_as(chunk text, row_count integer, columns jsonb, format text) returns text
 language plpgsql stable
@@ -1273,7 +1273,9 @@ begin
   end if;
   select array_agg(to_json(c.value ->> 'name')::text || ':' order by c.nth),
     array_agg(case when (c.value ->> 'oid')::bigint in (20, 21, 23, 26, 700, 701, 1700) then 'number' when (c.value ->> 'oid')::bigint = 16 then 'boolean'
-      when (c.value ->> 'oid')::bigint in (114, 3802) then 'json' else 'text' end order by c.nth)
+      when (c.value ->> 'oid')::bigint in (114, 3802) then 'json'
+      when (c.value ->> 'oid')::bigint in (1005, 1007, 1016, 1021, 1022, 1231) then 'numbers' when (c.value ->> 'oid')::bigint = 1000 then 'booleans'
+      when (c.value ->> 'oid')::bigint in (1003, 1009, 1014, 1015, 1115, 1182, 1185, 2951) then 'texts' else 'text' end order by c.nth)
   into v_names, v_kinds
   from jsonb_array_elements(columns) with ordinality c(value, nth);
   if v_names is null then
@@ -1297,6 +1299,9 @@ begin
             when v_kinds[c.nth] = 'number' and v.value !~ '[a-df-zA-DF-Z]' then v.value
             when v_kinds[c.nth] = 'boolean' then case v.value when 't' then 'true' else 'false' end
             when v_kinds[c.nth] = 'json' then v.value
+            when v_kinds[c.nth] = 'numbers' then to_jsonb(v.value::numeric[])::text
+            when v_kinds[c.nth] = 'booleans' then to_jsonb(v.value::boolean[])::text
+            when v_kinds[c.nth] = 'texts' then to_jsonb(v.value::text[])::text
             else to_json(v.value)::text end, ',' order by c.nth)
           from unnest(string_to_array(l.line, E'\t', '\N')) with ordinality c(cell, nth)
           cross join lateral (select case when v_escaped then pgqueue._unescaped(c.cell) else c.cell end as value offset 0) v) || case format when 'json' then '}' else ']' end as line
@@ -5698,7 +5703,8 @@ $$;
 comment on function pgqueue.scripts_running is 'The scripts that run right now, by owner.';
 
 -- source: sql/functions/script/submit_script.sql
--- Not more than `script_max_waiting` of an owner in one queue, exactly: submits of one owner meet at a lock of that owner's, and only those. A script waits while it is in the
+-- Not more than `script_max_waiting` of an owner in one queue, exactly: submits of one owner meet at a lock of that owner's, and only those. (So two transactions that submit for the
+-- same two owners, in different orders, may wait for each other, and one is told.) A script waits while it is in the
 -- inbox or in line; the one that runs does not count. Both are asked for as a range of one key, for the reason given in _admit_groups.
 create function pgqueue.submit_script(
   document jsonb,

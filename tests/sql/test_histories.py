@@ -124,16 +124,16 @@ class Actor:
             self.q("enqueue_many", jobs=psycopg.types.json.Jsonb(jobs))
 
     def submit(self) -> None:
+        """Several in one transaction, in one order, as with whatever else transactions meet at: equal queries, owners."""
         pick = self.random
+        queries = sorted(pick.choices(range(4), k=pick.randrange(3)))
+        scripts = sorted((pick.choice("ab"), pick.choice("xyz")) for _ in range(pick.randrange(3)))
         with self.q.connection.transaction(force_rollback=pick.random() < 0.1):
-            for _ in range(pick.randrange(1, 4)):
-                where = {"owner": pick.choice("xyz"), "queue": pick.choice("ab")}
-                if pick.random() < 0.5:
-                    self.q("submit_query", sql=f"select {pick.randrange(4)}", **where)
-                else:
-                    self.q(
-                        "submit_script", document=psycopg.types.json.Jsonb(["select 1"] * pick.randrange(1, 4)), **where
-                    )
+            for n in queries:
+                self.q("submit_query", sql=f"select {n}", owner=pick.choice("xyz"), queue=pick.choice("ab"))
+            for queue, owner in scripts:
+                document = psycopg.types.json.Jsonb(["select 1"] * pick.randrange(1, 4))
+                self.q("submit_script", document=document, owner=owner, queue=queue)
 
     def claim(self) -> None:
         self.held += self.q.claim(self.worker, self.random.randrange(1, 8), queues=["a", "b"])

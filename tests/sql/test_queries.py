@@ -339,6 +339,18 @@ def test_json_has_numbers_booleans_and_documents(q: Caller) -> None:
     assert two == [None, None, "NaN", "-Infinity", False, None, None]
 
 
+def test_json_has_arrays(q: Caller) -> None:
+    query = submit(q)[0]
+    kinds = {"integer[]": 1007, "text[]": 1009, "boolean[]": 1000, "double precision[]": 1022, "inet[]": 1041}
+    job = claim(q)
+    begin(q, job)
+    describe(q, job, [{"name": name, "type": name, "oid": oid} for name, oid in kinds.items()])
+    put(q, job, 0, '{1,NULL,{}}\t{a,"b,c",NULL,"x\\\\"y"}\t{t,f}\t{1.5,NaN}\t{::1}\n'.replace(",{}", ""))
+    end(q, job)
+    (row,) = json.loads(q.one("query_batch", id=query, n=0, format="arrays")["data"])
+    assert row == [[1, None], ["a", "b,c", None, 'x"y'], [True, False], [1.5, "NaN"], "{::1}"]
+
+
 def test_a_result_without_columns_in_it_has_rows(q: Caller) -> None:
     query = submit(q, "select from x")[0]
     job = claim(q)

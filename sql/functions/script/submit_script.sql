@@ -1,4 +1,5 @@
--- Not more than `script_max_waiting` of an owner in one queue, exactly: submits of one owner meet at a lock of that owner's, and only those. A script waits while it is in the
+-- Not more than `script_max_waiting` of an owner in one queue, exactly: submits of one owner meet at a lock of that owner's, and only those. (So two transactions that submit for the
+-- same two owners, in different orders, may wait for each other, and one is told.) A script waits while it is in the
 -- inbox or in line; the one that runs does not count. Both are asked for as a range of one key, for the reason given in _admit_groups.
 create function pgqueue.submit_script(
   document jsonb,
