@@ -124,7 +124,7 @@ class Actor:
             self.q("enqueue_many", jobs=psycopg.types.json.Jsonb(jobs))
 
     def submit(self) -> None:
-        """Several in one transaction, in one order, as with whatever else transactions meet at: equal queries, owners."""
+        """Several in one transaction, in one order: equal queries and owners are what transactions meet at."""
         pick = self.random
         queries = sorted(pick.choices(range(4), k=pick.randrange(3)))
         scripts = sorted((pick.choice("ab"), pick.choice("xyz")) for _ in range(pick.randrange(3)))
