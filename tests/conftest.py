@@ -13,7 +13,7 @@ from tests.support.cluster import Database, DurableServer, Server, fresh_databas
 
 
 def pytest_configure() -> None:
-    """What a shell starts in the background ignores Ctrl-C, and so would all that the tests start and then interrupt."""
+    """What a shell starts in the background ignores Ctrl-C, and so would all that the tests interrupt."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
