@@ -213,15 +213,18 @@ def start_server(binaries: Binaries, cache: Path, *, durable: bool = False) -> S
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
-    """Polls until the condition holds and returns its value; fails the test when the time is over."""
-    deadline = time.monotonic() + seconds
+    """Polls until the condition holds and returns its value; fails the test when the time is over. Most conditions are
+    statements: what has taken long is asked for less often, so that waiting leaves the processors to who is waited for.
+    """
+    began = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             raise AssertionError(f"waited {seconds} s in vain for {what}")
-        time.sleep(0.005)
+        time.sleep(min(max(0.005, waited / 20), 0.05))
 
 
 def _cached_cluster(binaries: Binaries, cache: Path) -> Path:
