@@ -21,6 +21,7 @@ _TARGET = _SOURCE.parent / "_sync"
 _SKIPPED = {"generate.py"}
 
 _NAMES = {
+    "AsyncBatches": "Batches",
     "AsyncClient": "Client",
     "AsyncConnection": "Connection",
     "AsyncConnectionPool": "ConnectionPool",

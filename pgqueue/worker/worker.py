@@ -43,6 +43,7 @@ from pgqueue.worker.patrol import Patrol
 from pgqueue.worker.plan import make_groups
 from pgqueue.worker.progress import Progress
 from pgqueue.worker.registration import Registration
+from pgqueue.worker.rows import Rows
 from pgqueue.worker.settings import QueueSpec, Settings, queue_limits
 from pgqueue.worker.signals import handled_signals
 from pgqueue.worker.sql import Engine, Sources
@@ -61,7 +62,7 @@ class Worker:
         app: whose tasks are run.
         dsn: libpq connection string or URL; None: the App's, else `pgqueue.config.resolve_dsn`.
         listen_dsn: where to LISTEN when `dsn` leads to a transaction pooler; None: the App's.
-        queues: names, or (name, this worker's own limit) pairs; None: the queues of the App's tasks.
+        queues: names, or (name, this worker's own limit) pairs; None: the queues of the App's tasks and processors.
         schema: None: the App's.
         json_logs: True or False configures the logging of `pgqueue`; None leaves it alone.
         datasources: databases that scripts and queries may name: connection strings by name. They come before those
@@ -89,8 +90,7 @@ class Worker:
         on_event: Hook | None = None,
         **settings: Any,
     ) -> None:
-        if queues is None:
-            queues = dict.fromkeys(task.settings.queue for task in app.tasks.values()) or (app.queue,)
+        queues = app.queues() if queues is None else queues
         settings.setdefault("listen", app.clients.listen)
         settings.setdefault("prepare", app.clients.prepare_threshold is not None)
         self.app = app
@@ -170,6 +170,7 @@ class Worker:
         self._hands = Hands(settings.concurrency, settings.horizon, settings.most_in_hand)
         hooks = Progress(calls)
         self._engine = self._make_engine()
+        self._rows = Rows(self.app.processors, self._engine)
         self._executors = Executors(
             self.app,
             settings,
@@ -178,7 +179,7 @@ class Worker:
             self._tell,
             on_ended=lambda: self._loop.ended(),
             on_gave_up=self._give_up,
-            ours=self._engine.handlers,
+            ours={**self._engine.handlers, **self._rows.handlers},
         )
         self._orders = Orders(self._hands, self._executors, self._tell)
         self._link = self._make_link()
@@ -395,6 +396,7 @@ class Worker:
         if self._registration is not None:
             await self._registration.end(LAST_WORD)
         await self._executors.close()
+        await self._rows.close()
         await self._engine.close()
         if self._listener is not None:
             await self._listener.stop()

@@ -13,6 +13,9 @@ declare
   v_was record;
   v_lease pgqueue.lease;
 begin
+  -- Before the job is taken from where it waits: an abort of its batch holds this lock and wants that row.
+  perform from pgqueue.batch_count c
+  where c.batch_id = (select s.batch_id from pgqueue.batch_slice s where s.job_id = cancel.id) for no key update;
   for v_look in 1..100 loop
     select * into v_was from pgqueue._withdraw(cancel.id);
     if v_was.place is not null then

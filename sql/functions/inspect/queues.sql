@@ -29,7 +29,9 @@ begin
       union all select s.queue, s.job_id from pgqueue.line s) w
     group by w.queue),
   later as (select s.queue, count(*) as scheduled from pgqueue.scheduled s group by s.queue),
-  held as (select b.queue, count(*) as held from pgqueue.blocked b group by b.queue),
+  held as (
+    select b.queue, count(*) as held
+    from (select b.queue from pgqueue.blocked b union all select h.queue from pgqueue.held h) b group by b.queue),
   leased as (select l.queue, sum(cardinality(l.job_ids)) as running from pgqueue.lease l group by l.queue),
   done as (
     select j.queue, count(*) filter (where o.state = 'succeeded') as done, count(*) filter (where o.state = 'failed') as failed

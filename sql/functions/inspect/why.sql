@@ -42,6 +42,8 @@ begin
   elsif v_queue.paused_at is not null then
     return format('Queue %s is paused since %s: call pgqueue.resume_queue(%L).', v_job.queue,
       to_char(v_queue.paused_at, 'YYYY-MM-DD HH24:MI:SS OF'), v_job.queue);
+  elsif v_job.state = 'held' and exists (select from pgqueue.held h where h.job_id = why.id) then
+    return format('Job %s waits for the release of batch %s.', id, (select h.batch_id from pgqueue.held h where h.job_id = why.id));
   elsif v_job.state = 'held' then
     return format('Job %s waits for its turn: group %s of queue %s runs at most %s at a time.', id, v_job.group_key, v_job.queue, v_queue.group_limit);
   elsif v_workers = 0 then

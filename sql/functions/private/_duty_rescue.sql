@@ -6,6 +6,13 @@ declare
   v_worker bigint;
   v_done bigint := 0;
 begin
+  perform pgqueue._lock_batches(h.leases, h.jobs)
+  from (
+    select array_agg(l.id) as leases, array_agg(j.id) as jobs
+    from pgqueue.lease l cross join unnest(l.job_ids) j(id)
+    where l.traits is not null
+      and not coalesce((select w.heartbeat_at from pgqueue.worker w where w.id = l.worker_id) >= pgqueue._now() - (select c.lost_after from pgqueue.config c), false)) h
+  where h.leases is not null;
   for v_worker in
     select w.id from pgqueue.worker w
     where w.heartbeat_at < pgqueue._now() - (select c.lost_after from pgqueue.config c)

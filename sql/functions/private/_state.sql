@@ -13,6 +13,7 @@ begin
     (select 'held' from pgqueue.blocked w where w.job_id = job),
     (select 'queued' from pgqueue.suspect w where w.job_id = job),
     (select 'queued' from pgqueue.line w where w.job_id = job),
+    (select 'held' from pgqueue.held w where w.job_id = job),
     (select 'running' from pgqueue.job j where j.id = job)) into v_state;
   if v_state is null then
     perform pgqueue._refuse('PQ002', format('job %s is unknown', coalesce(job::text, 'null')),
