@@ -24,6 +24,7 @@ drop routine if exists
   pgqueue._check_job(kind text, args jsonb, queue text, priority integer, run_at timestamp with time zone, delay interval, unique_key text, group_key text, max_attempts integer, timeout interval, expires_in interval, heartbeat interval, backoff jsonb, headers jsonb),
   pgqueue._check_name(what text, name text, longest integer),
   pgqueue._check_owner(batch pgqueue.batch, as_owner text),
+  pgqueue._check_priority(priority integer),
   pgqueue._check_query(sql text, params jsonb, timeout interval, wait_timeout interval, max_age interval, ttl interval, batch_rows integer, max_rows bigint, max_bytes bigint, is_unique boolean, read_only boolean),
   pgqueue._check_queues(queues text[]),
   pgqueue._check_session(datasource text, role text, settings jsonb),

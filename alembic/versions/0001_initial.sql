@@ -1213,10 +1213,7 @@ begin
     perform pgqueue._refuse('PQ001', format('args is %s, not an object', coalesce(jsonb_typeof(args), 'null')),
       'Give the arguments by name, such as {"user_id": 42}, or {} for none.');
   end if;
-  if priority is null or priority not between -32768 and 32767 then
-    perform pgqueue._refuse('PQ001', format('priority is %s', coalesce(priority::text, 'null')),
-      'Give a whole number from -32768 to 32767; higher runs first, 0 is usual.');
-  end if;
+  perform pgqueue._check_priority(priority);
   if max_attempts not between 1 and 32767 then
     perform pgqueue._refuse('PQ001', format('max_attempts is %s', max_attempts), 'Give a whole number from 1 to 32767, or null for the queue''s own.');
   end if;
@@ -1283,6 +1280,18 @@ as $$
 begin
   if batch.owner <> as_owner then
     perform pgqueue._refuse('PQ002', format('%s %s is unknown', replace(batch.kind, '_', ' '), batch.id), 'It belongs to another owner.');
+  end if;
+end $$;
+
+-- source: sql/functions/private/_check_priority.sql
+-- A priority argument, before it is stored as a smallint.
+create function pgqueue._check_priority(priority integer) returns void
+language plpgsql
+as $$
+begin
+  if priority is null or priority not between -32768 and 32767 then
+    perform pgqueue._refuse('PQ001', format('priority is %s', coalesce(priority::text, 'null')),
+      'Give a whole number from -32768 to 32767; higher runs first, 0 is usual.');
   end if;
 end $$;
 
@@ -1472,10 +1481,7 @@ declare
 begin
   perform pgqueue._check_name('owner', v_owner, 500);
   perform pgqueue._check_name('queue', queue, 200);
-  if priority is null or priority not between -32768 and 32767 then
-    perform pgqueue._refuse('PQ001', format('priority is %s', coalesce(priority::text, 'null')),
-      'Give a whole number from -32768 to 32767; higher runs first, 0 is usual.');
-  end if;
+  perform pgqueue._check_priority(priority);
   perform pgqueue._check_session(datasource, role, settings);
   return v_owner;
 end $$;
@@ -3537,7 +3543,9 @@ begin
   from unnest(jobs, queues, priorities, attempts, _schedule.traits, due) e(id, queue, priority, attempt, traits, due);
   if 0 <> any(select t & 2 from unnest(_schedule.traits) t) then
     perform pgqueue._free_slots(jobs);
-    perform pgqueue._interrupt_scripts(jobs);
+    if 0 <> any(select t & 128 from unnest(_schedule.traits) t) then
+      perform pgqueue._interrupt_scripts(jobs);
+    end if;
   end if;
 end $$;
 
@@ -5623,10 +5631,7 @@ declare
   v_was record;
   v_due timestamptz;
 begin
-  if priority is null or priority not between -32768 and 32767 then
-    perform pgqueue._refuse('PQ001', format('priority is %s', coalesce(priority::text, 'null')),
-      'Give a whole number from -32768 to 32767; higher runs first, 0 is usual.');
-  end if;
+  perform pgqueue._check_priority(priority);
   select s.run_at into v_due from pgqueue.scheduled s where s.job_id = set_priority.id;
   select * into v_was from pgqueue._withdraw_or_refuse(id);
   insert into pgqueue.changed_priority (job_id, priority) values (set_priority.id, set_priority.priority)
@@ -6047,7 +6052,7 @@ end $$;
 
 comment on function pgqueue.cancel_script is
 'Cancels a script and returns its report: the query that runs or is next is cancelled, the rest skipped, no fallback runs; what earlier queries did stays. While the script''s own fallback runs or waits, that is
-cancelled and the status stays. The server is told at once to stop what runs. as_owner: refuse what belongs to somebody else. why: kept with the request, for people. Errors: PQ002,
+cancelled and the status stays. The server is told at once to stop what runs, which a rollback does not undo. as_owner: refuse what belongs to somebody else. why: kept with the request, for people. Errors: PQ002,
 PQ005 when the script is over.';
 
 -- source: sql/functions/script/configure_owner.sql
@@ -6172,7 +6177,7 @@ as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := pgqueue._now();
-  v_message text := case when script_end.error is not null then coalesce(script_end.error ->> 'message', 'unknown error') end;
+  v_message text := case when nullif(script_end.error, 'null') is not null then coalesce(script_end.error ->> 'message', 'unknown error') end;
   v_script pgqueue.script;
   v_query jsonb;
 begin
@@ -6413,7 +6418,7 @@ end $$;
 
 comment on function pgqueue.cancel_query is
 'Takes one caller''s interest in a query back; when others have joined it, it goes on for them (others: how many are left). With the last one gone the query is cancelled: at once when it waits (state cancelled), else the
-server is told to stop it (state running, changed true). A final query stays as it is. as_owner null: cancel for everybody. Errors: PQ002 unknown, or this owner neither asked for nor
+server is told to stop it (state running, changed true), which a rollback does not undo. A final query stays as it is. as_owner null: cancel for everybody. Errors: PQ002 unknown, or this owner neither asked for nor
 shares it.';
 
 -- source: sql/functions/query/query_batch.sql
@@ -6565,8 +6570,12 @@ declare
   v_count integer;
 begin
   perform pgqueue._hold_lease(lease, job);
-  if columns is null or jsonb_typeof(columns) <> 'array' then
-    perform pgqueue._refuse('PQ001', 'columns is not an array', 'Give [{"name", "type", "oid"}, …], or [] for a statement without a result.');
+  if columns is null or jsonb_typeof(columns) <> 'array' or exists (
+    select from jsonb_array_elements(case jsonb_typeof(columns) when 'array' then columns else '[]' end) c
+    where jsonb_typeof(c -> 'name') is distinct from 'string' or jsonb_typeof(c -> 'type') is distinct from 'string' or jsonb_typeof(c -> 'oid') is distinct from 'number')
+    or array_position(param_types, null) is not null
+  then
+    perform pgqueue._refuse('PQ001', 'columns is not an array of columns, or a type is null', 'Give [{"name", "type", "oid"}, …], or [] for a statement without a result.');
   end if;
   select * into v_query from pgqueue.query q where q.job_id = query_describe.job;
   v_count := coalesce(jsonb_array_length(v_query.params), 0);
@@ -6603,7 +6612,7 @@ begin
   perform pgqueue._hold_lease(lease, job);
   delete from pgqueue.backend b where b.job_id = query_end.job;  -- waits for a cancel under way
   -- What ended because of a cancel, whoever told the server, has not failed.
-  if error ->> 'sqlstate' = '57014' and exists (select from pgqueue.cancel_request c where c.job_id = query_end.job) then
+  if error = 'null' or error ->> 'sqlstate' = '57014' and exists (select from pgqueue.cancel_request c where c.job_id = query_end.job) then
     error := null;
   end if;
   update pgqueue.query_run r
@@ -6641,6 +6650,10 @@ declare
   v_run integer;
 begin
   perform pgqueue._hold_lease(lease, job);
+  if row_count is null or row_count < 0 or data is null then
+    perform pgqueue._refuse('PQ001', format('row_count is %s and data %s', coalesce(row_count::text, 'null'), case when data is null then 'null' else 'given' end),
+      'Give the number of lines, and the lines.');
+  end if;
   update pgqueue.query_run r
   set batches = r.batches + 1, kept = true, row_count = r.row_count + query_put.row_count, byte_count = r.byte_count + octet_length(query_put.data), updated_at = pgqueue._now()
   where r.job_id = query_put.job and r.batches = query_put.n and r.ended_at is null
@@ -6733,7 +6746,10 @@ begin
     id := pgqueue._fresh_result(v_identity, v_now - max_age);
     if id is not null then
       reused := true;
-      insert into pgqueue.query_caller (job_id, owner) values (submit_query.id, v_owner);
+      -- Only so that this owner may read it: a dashboard that asks every second leaves one row.
+      insert into pgqueue.query_caller (job_id, owner)
+      select submit_query.id, v_owner
+      where not exists (select from pgqueue.query_caller c where c.job_id = submit_query.id and c.owner = v_owner);
       return next;
       return;
     end if;

@@ -334,14 +334,8 @@ def submit_query(q: Caller, found: Population) -> Ids:
 
 @call(asked=100)  # so many of one identity are looked at
 def submit_query_that_is_fresh(q: Caller, found: Population) -> Ids:
-    answered = found.one("answered")
-    q.sql(
-        """update pgqueue.query set identity = (
-             select identity from pgqueue.query where job_id = %s) where job_id = %s""",
-        answered,
-        answered,
-    )
-    q.sql("select pgqueue._fresh_result(identity, '2020-01-01') from pgqueue.query where job_id = %s", answered)
+    query = "select pgqueue._fresh_result(identity, '2020-01-01') from pgqueue.query where job_id = %s"
+    assert q.sql(query, found.one("answered"))[0][0] is not None
     return None
 
 

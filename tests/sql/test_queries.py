@@ -151,6 +151,8 @@ def test_a_fresh_result_is_used_again(q: Caller) -> None:
     q.clock("2026-01-01 12:01:00+00")
     assert submit(q, max_age="61 seconds", owner="B") == (first, False, True)
     assert q.one("query_batch", id=first, n=0, as_owner="B")["row_count"] == 1
+    assert submit(q, max_age="61 seconds", owner="B") == (first, False, True)
+    assert q.sql("select count(*) from pgqueue.query_caller") == [(2,)], "asking again leaves nothing more"
     assert submit(q, max_age="59 seconds")[1:] == (True, False)
     run(q)
     q.clock("2026-01-01 14:00:00+00")
@@ -562,6 +564,37 @@ def test_bad_queries_are_refused(q: Caller, bad: dict[str, Any]) -> None:
     with refused(q, "PQ001"):
         q("submit_query", **{"sql": "select 1", **bad})
     assert q.sql("select count(*) from pgqueue.job") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *({"n": None}, {"row_count": None}, {"row_count": -1}, {"data": None}),
+        *({"columns": None}, {"columns": {}}, {"columns": [5]}, {"columns": [{"name": "a"}]}, {"param_types": [None]}),
+        {"columns": [{"name": 1, "type": "x", "oid": 1}]},
+    ],
+)
+def test_bad_words_of_a_worker_are_refused(q: Caller, bad: dict[str, Any]) -> None:
+    submit(q)
+    job = claim(q)
+    begin(q, job)
+    given: dict[str, Any] = {"n": 0, "row_count": 1, "data": "1\n"}
+    function = "query_put"
+    if "columns" in bad or "param_types" in bad:
+        function, given = "query_describe", {"columns": []}
+    given = {
+        name: Jsonb(value) if name == "columns" and value is not None else value
+        for name, value in (given | bad).items()
+    }
+    with refused(q, "PQ001"):
+        q(function, lease=job["lease"], job=job["id"], **given)
+
+
+def test_a_json_null_is_no_error(q: Caller) -> None:
+    submit(q)
+    job = claim(q)
+    begin(q, job)
+    assert q.one("query_end", lease=job["lease"], job=job["id"], error=Jsonb(None))["verdict"] == "succeeded"
 
 
 @pytest.mark.parametrize("bad", [{"n": -1}, {"n": None}, {"n": 0, "format": "xml"}, {"n": 0, "format": None}])

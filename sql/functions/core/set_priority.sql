@@ -11,10 +11,7 @@ declare
   v_was record;
   v_due timestamptz;
 begin
-  if priority is null or priority not between -32768 and 32767 then
-    perform pgqueue._refuse('PQ001', format('priority is %s', coalesce(priority::text, 'null')),
-      'Give a whole number from -32768 to 32767; higher runs first, 0 is usual.');
-  end if;
+  perform pgqueue._check_priority(priority);
   select s.run_at into v_due from pgqueue.scheduled s where s.job_id = set_priority.id;
   select * into v_was from pgqueue._withdraw_or_refuse(id);
   insert into pgqueue.changed_priority (job_id, priority) values (set_priority.id, set_priority.priority)

@@ -27,10 +27,7 @@ begin
     perform pgqueue._refuse('PQ001', format('args is %s, not an object', coalesce(jsonb_typeof(args), 'null')),
       'Give the arguments by name, such as {"user_id": 42}, or {} for none.');
   end if;
-  if priority is null or priority not between -32768 and 32767 then
-    perform pgqueue._refuse('PQ001', format('priority is %s', coalesce(priority::text, 'null')),
-      'Give a whole number from -32768 to 32767; higher runs first, 0 is usual.');
-  end if;
+  perform pgqueue._check_priority(priority);
   if max_attempts not between 1 and 32767 then
     perform pgqueue._refuse('PQ001', format('max_attempts is %s', max_attempts), 'Give a whole number from 1 to 32767, or null for the queue''s own.');
   end if;

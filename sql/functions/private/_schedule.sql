@@ -15,6 +15,8 @@ begin
   from unnest(jobs, queues, priorities, attempts, _schedule.traits, due) e(id, queue, priority, attempt, traits, due);
   if 0 <> any(select t & 2 from unnest(_schedule.traits) t) then
     perform pgqueue._free_slots(jobs);
-    perform pgqueue._interrupt_scripts(jobs);
+    if 0 <> any(select t & 128 from unnest(_schedule.traits) t) then
+      perform pgqueue._interrupt_scripts(jobs);
+    end if;
   end if;
 end $$;

@@ -33,5 +33,5 @@ end $$;
 
 comment on function pgqueue.cancel_query is
 'Takes one caller''s interest in a query back; when others have joined it, it goes on for them (others: how many are left). With the last one gone the query is cancelled: at once when it waits (state cancelled), else the
-server is told to stop it (state running, changed true). A final query stays as it is. as_owner null: cancel for everybody. Errors: PQ002 unknown, or this owner neither asked for nor
+server is told to stop it (state running, changed true), which a rollback does not undo. A final query stays as it is. as_owner null: cancel for everybody. Errors: PQ002 unknown, or this owner neither asked for nor
 shares it.';

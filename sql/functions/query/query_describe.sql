@@ -13,8 +13,12 @@ declare
   v_count integer;
 begin
   perform pgqueue._hold_lease(lease, job);
-  if columns is null or jsonb_typeof(columns) <> 'array' then
-    perform pgqueue._refuse('PQ001', 'columns is not an array', 'Give [{"name", "type", "oid"}, …], or [] for a statement without a result.');
+  if columns is null or jsonb_typeof(columns) <> 'array' or exists (
+    select from jsonb_array_elements(case jsonb_typeof(columns) when 'array' then columns else '[]' end) c
+    where jsonb_typeof(c -> 'name') is distinct from 'string' or jsonb_typeof(c -> 'type') is distinct from 'string' or jsonb_typeof(c -> 'oid') is distinct from 'number')
+    or array_position(param_types, null) is not null
+  then
+    perform pgqueue._refuse('PQ001', 'columns is not an array of columns, or a type is null', 'Give [{"name", "type", "oid"}, …], or [] for a statement without a result.');
   end if;
   select * into v_query from pgqueue.query q where q.job_id = query_describe.job;
   v_count := coalesce(jsonb_array_length(v_query.params), 0);

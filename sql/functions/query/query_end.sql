@@ -13,7 +13,7 @@ begin
   perform pgqueue._hold_lease(lease, job);
   delete from pgqueue.backend b where b.job_id = query_end.job;  -- waits for a cancel under way
   -- What ended because of a cancel, whoever told the server, has not failed.
-  if error ->> 'sqlstate' = '57014' and exists (select from pgqueue.cancel_request c where c.job_id = query_end.job) then
+  if error = 'null' or error ->> 'sqlstate' = '57014' and exists (select from pgqueue.cancel_request c where c.job_id = query_end.job) then
     error := null;
   end if;
   update pgqueue.query_run r

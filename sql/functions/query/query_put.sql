@@ -11,6 +11,10 @@ declare
   v_run integer;
 begin
   perform pgqueue._hold_lease(lease, job);
+  if row_count is null or row_count < 0 or data is null then
+    perform pgqueue._refuse('PQ001', format('row_count is %s and data %s', coalesce(row_count::text, 'null'), case when data is null then 'null' else 'given' end),
+      'Give the number of lines, and the lines.');
+  end if;
   update pgqueue.query_run r
   set batches = r.batches + 1, kept = true, row_count = r.row_count + query_put.row_count, byte_count = r.byte_count + octet_length(query_put.data), updated_at = pgqueue._now()
   where r.job_id = query_put.job and r.batches = query_put.n and r.ended_at is null

@@ -20,5 +20,5 @@ end $$;
 
 comment on function pgqueue.cancel_script is
 'Cancels a script and returns its report: the query that runs or is next is cancelled, the rest skipped, no fallback runs; what earlier queries did stays. While the script''s own fallback runs or waits, that is
-cancelled and the status stays. The server is told at once to stop what runs. as_owner: refuse what belongs to somebody else. why: kept with the request, for people. Errors: PQ002,
+cancelled and the status stays. The server is told at once to stop what runs, which a rollback does not undo. as_owner: refuse what belongs to somebody else. why: kept with the request, for people. Errors: PQ002,
 PQ005 when the script is over.';

@@ -9,7 +9,7 @@ as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := pgqueue._now();
-  v_message text := case when script_end.error is not null then coalesce(script_end.error ->> 'message', 'unknown error') end;
+  v_message text := case when nullif(script_end.error, 'null') is not null then coalesce(script_end.error ->> 'message', 'unknown error') end;
   v_script pgqueue.script;
   v_query jsonb;
 begin
