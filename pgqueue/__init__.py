@@ -20,14 +20,18 @@ TYPE_CHECKING = False  # importing it from typing would cost more than all the r
 if TYPE_CHECKING:
     from typing import Any
 
+    from pgqueue import rows as rows
     from pgqueue import testing as testing
+    from pgqueue._async.batches import AsyncBatches as AsyncBatches
     from pgqueue._async.client import AsyncClient as AsyncClient
     from pgqueue._async.query import AsyncQueryHandle as AsyncQueryHandle
     from pgqueue._async.script import AsyncScriptHandle as AsyncScriptHandle
+    from pgqueue._sync.batches import Batches as Batches
     from pgqueue._sync.client import Client as Client
     from pgqueue._sync.query import QueryHandle as QueryHandle
     from pgqueue._sync.script import ScriptHandle as ScriptHandle
     from pgqueue.context import Context as Context
+    from pgqueue.errors import AlreadyRegistered as AlreadyRegistered
     from pgqueue.errors import Busy as Busy
     from pgqueue.errors import Conflict as Conflict
     from pgqueue.errors import ConnectionLost as ConnectionLost
@@ -71,6 +75,8 @@ _WHERE = {
     "JobHandles": "handle",
     "Client": "_sync.client",
     "AsyncClient": "_async.client",
+    "Batches": "_sync.batches",
+    "AsyncBatches": "_async.batches",
     "QueryHandle": "_sync.query",
     "AsyncQueryHandle": "_async.query",
     "ScriptHandle": "_sync.script",
@@ -78,6 +84,7 @@ _WHERE = {
     **dict.fromkeys(("Retry", "Snooze", "Cancel", "Discard"), "outcomes"),
     **dict.fromkeys(
         (
+            "AlreadyRegistered",
             "Busy",
             "Conflict",
             "ConnectionLost",
@@ -104,7 +111,7 @@ _WHERE = {
         "errors",
     ),
 }
-_MODULES = ("config", "errors", "models", "schema", "testing", "worker")
+_MODULES = ("config", "errors", "models", "rows", "schema", "stores", "testing", "worker")
 
 
 def __getattr__(name: str) -> Any:

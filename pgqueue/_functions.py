@@ -73,6 +73,7 @@ _OF_OWNER: Final[_Arguments] = {"id": "bigint", "as_owner": "text"}
 _SESSION: Final[_Arguments] = {"datasource": "text", "role": "text", "settings": "jsonb"}
 _LEASED: Final[_Arguments] = {"lease": "bigint", "job": "bigint"}
 _BACKEND: Final[_Arguments] = {**_LEASED, "backend_pid": "int", "backend_start": "timestamptz"}
+_BATCH: Final[_Arguments] = {"hold": "boolean", "owner": "text", "priority": "int", "slice_size": "int"}
 _CLAIMED: Final = _columns(models.ClaimedJob)
 _ENQUEUED: Final = _columns(models.Enqueued)
 _CHANGE: Final = _columns(models.Change)
@@ -198,6 +199,58 @@ _ALL: Final = [
         "query_end",
         {**_LEASED, "command": "text", "error": "jsonb", "notices": "jsonb"},
         _columns(models.QueryVerdict),
+    ),
+    Function(
+        "batch_submit",
+        {"app": "text", "op": "text", "context": "jsonb", "rows": "jsonb", **_BATCH},
+    ),
+    Function(
+        "batch_submit_each",
+        {"app": "text", "op": "text", "context": "jsonb", "lines": "integer[]", "inputs": "jsonb[]", **_BATCH},
+    ),
+    Function("batch_append", {"id": "bigint", "rows": "jsonb", "hold": "boolean"}),
+    Function("batch_append_each", {"id": "bigint", "lines": "integer[]", "inputs": "jsonb[]", "hold": "boolean"}),
+    Function("batch_release", {"id": "bigint"}),
+    Function("batch_status", _OF_OWNER, _columns(models.BatchInfo)),
+    Function(
+        "batch_rows",
+        {"id": "bigint", "after_line": "int", "max": "int", "after_row": "int", "as_owner": "text"},
+        _columns(models.RowOutcome),
+    ),
+    Function("batch_abort", {**_OF_OWNER, "why": "text"}, _columns(models.BatchAborted)),
+    Function(
+        "batch_list",
+        {
+            "app": "text",
+            "op": "text",
+            "max_age": "interval",
+            "kind": "text",
+            "status": "text",
+            "max": "int",
+            "before": "bigint",
+            "owner": "text",
+        },
+        _columns(models.BatchInfo),
+    ),
+    Function("batch_context", {"id": "bigint"}),
+    Function("batch_purge", {"older_than": "interval", "app": "text"}),
+    Function(
+        "slow_query_submit",
+        {"app": "text", "op": "text", "context": "jsonb", "input": "jsonb", "owner": "text", "priority": "int"},
+    ),
+    Function("slow_query_status", _OF_OWNER, _columns(models.SlowQueryStatus)),
+    Function("slow_query_abort", {**_OF_OWNER, "why": "text"}, _columns(models.SlowQueryAborted)),
+    Function(
+        "output_file",
+        {
+            "id": "bigint",
+            "name": "text",
+            "after_line": "int",
+            "after_row": "int",
+            "chars": "int",
+            "as_owner": "text",
+        },
+        _columns(models.FilePiece),
     ),
 ]
 

@@ -139,7 +139,7 @@ def intervals(name: str, value: Any) -> str | None:
 
 
 def documents(name: str, value: Any) -> str | None:
-    """Only enqueue_each has an array of documents to be made: the args of its jobs."""
+    """Only enqueue_each has an array of documents to be made: the args of its jobs. Inputs of rows come as text."""
     if value is None:
         return None
     return _array(
@@ -162,6 +162,7 @@ ENCODERS: dict[str, Encoder] = {
     "timestamptz": timestamp,
     "jsonb": document,
     "bigint[]": integers,
+    "integer[]": integers,
     "text[]": texts,
     "interval[]": intervals,
     "jsonb[]": documents,

@@ -2,7 +2,8 @@
 
 PgQueueError
 ├── InvalidArgument (ValueError)    PQ001, class 22, 54000   the call cannot be right; nothing was stored
-│   └── NotSerialisable (TypeError)                          a value that JSON cannot carry, named
+│   ├── NotSerialisable (TypeError)                          a value that JSON cannot carry, named
+│   └── AlreadyRegistered                                    a second processor or initializer for the same
 ├── UnknownJob (LookupError)        PQ002
 ├── UnknownWorker                   PQ003                    not registered, or declared lost: register again
 ├── StaleLease                      PQ004                    the job is no longer yours: stop, settle nothing
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import psycopg
 
 __all__ = [
+    "AlreadyRegistered",
     "Busy",
     "Conflict",
     "ConnectionLost",
@@ -79,6 +81,10 @@ class InvalidArgument(PgQueueError, ValueError):
 
 class NotSerialisable(InvalidArgument, TypeError):
     """A value cannot be represented in JSON, or would not come back as what it was. The message names the argument."""
+
+
+class AlreadyRegistered(InvalidArgument):
+    """An application's operation has a processor already, or an application an initializer. The message names it."""
 
 
 class UnknownJob(PgQueueError, LookupError):

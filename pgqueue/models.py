@@ -12,6 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, cast
 
+from pgqueue._models_rows import (
+    BatchAborted,
+    BatchInfo,
+    FilePiece,
+    RowOutcome,
+    SlowQueryAborted,
+    SlowQueryStatus,
+)
 from pgqueue._models_sql import (
     OwnerScripts,
     QueryBatch,
@@ -31,11 +39,14 @@ __all__ = [
     "FINAL_STATES",
     "JSON",
     "Attempt",
+    "BatchAborted",
+    "BatchInfo",
     "Change",
     "ClaimedJob",
     "Directive",
     "Duty",
     "Enqueued",
+    "FilePiece",
     "HealthItem",
     "Heartbeat",
     "Job",
@@ -50,9 +61,12 @@ __all__ = [
     "QueryVerdict",
     "QueueInfo",
     "Result",
+    "RowOutcome",
     "ScriptOrders",
     "ScriptSummary",
     "ScriptVerdict",
+    "SlowQueryAborted",
+    "SlowQueryStatus",
     "State",
     "SubmittedQuery",
     "Turn",

@@ -26,16 +26,21 @@ from pgqueue.errors import InvalidArgument, UnknownTask
 from pgqueue.handle import JobHandle, JobHandles
 from pgqueue.models import JSON, Enqueued
 from pgqueue.options import Backoff, Key, OptionValues, Seconds, TaskOptions
+from pgqueue.rows import BatchDone, Kind, Processor, Processors, Row
 from pgqueue.task import Task
 
 if TYPE_CHECKING:
+    from pgqueue._async.batches import AsyncBatches
     from pgqueue._async.client import AsyncClient
+    from pgqueue._sync.batches import Batches
     from pgqueue._sync.client import Client
+    from pgqueue.stores import ObjectStore
 
 __all__ = ["App", "Backoff", "Context", "ContextHooks", "JobHandle", "JobHandles", "Task", "TaskOptions"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Decorator(Protocol):
@@ -77,6 +82,7 @@ class App:
         self.schema = validate_schema(schema)
         self.queue = queue
         self.tasks: dict[str, Task[..., Any]] = {}
+        self.processors = Processors()
         self.datasources: dict[str, str] = dict(datasources or {})
         self.clients = Clients(
             dsn,
@@ -105,6 +111,16 @@ class App:
     def aclient(self) -> AsyncClient:
         """An async client of the App's own, one for each event loop."""
         return self.clients.aclient
+
+    @property
+    def batches(self) -> Batches:
+        """Row batches and slow queries, on the sync client."""
+        return self.clients.client.batches
+
+    @property
+    def abatches(self) -> AsyncBatches:
+        """The same on the async client."""
+        return self.clients.aclient.batches
 
     def close(self) -> None:
         """Closes the sync connections the App has opened; a later call opens them anew."""
@@ -180,6 +196,69 @@ class App:
         except KeyError:
             known = ", ".join(sorted(self.tasks)) or "none"
             raise UnknownTask(f"no task of kind {kind!r} is registered", f"registered: {known}") from None
+
+    # -- row batches and slow queries -----------------------------------------------------------------------------
+
+    def processor(
+        self,
+        app: str,
+        op: str,
+        *,
+        mark_done: Callable[[BatchDone], Any] | None = None,
+        store: ObjectStore | None = None,
+    ) -> Callable[[F], F]:
+        """Registers the function that processes the rows of an application's operation: `(Row) -> Success | Failed |
+        Aborted | TryLater | JSON`, sync (it runs in a thread) or async. Op is lower-cased.
+
+        `mark_done` is called, at least once, when a batch is over, however it ended; before that its output files go
+        to the `store`, if there is one. Raises AlreadyRegistered, InvalidArgument.
+        """
+        return self._processor("batch", app, op, mark_done, store)
+
+    def slow_query(
+        self,
+        app: str,
+        op: str,
+        *,
+        mark_done: Callable[[BatchDone], Any] | None = None,
+        store: ObjectStore | None = None,
+    ) -> Callable[[F], F]:
+        """The same for slow queries, whose Row has line 0."""
+        return self._processor("slow_query", app, op, mark_done, store)
+
+    def initializer(self, app: str) -> Callable[[F], F]:
+        """Registers what makes the `init` of an application's rows: called, with the application's name if it has a
+        parameter, once for each thread of a worker (once for all async processors), when it is first needed.
+
+        If what it returns has `is_alive()`, that is asked before each use, and another one made when it is not; if it
+        has `close()`, that is called at the end. Raises AlreadyRegistered.
+        """
+
+        def decorate(fn: F) -> F:
+            self.processors.add_initializer(app, fn)
+            return fn
+
+        return decorate
+
+    def _processor(
+        self,
+        kind: Kind,
+        app: str,
+        op: str,
+        mark_done: Callable[[BatchDone], Any] | None,
+        store: ObjectStore | None,
+    ) -> Callable[[F], F]:
+        def decorate(fn: F) -> F:
+            processor: Callable[[Row], Any] = fn
+            self.processors.add(Processor(kind, app, op, processor, mark_done, store))
+            return fn
+
+        return decorate
+
+    def queues(self) -> list[str]:
+        """Where jobs of what is registered here are: what a worker serves unless told otherwise."""
+        named = [*(task.settings.queue for task in self.tasks.values()), *self.processors.queues()]
+        return list(dict.fromkeys(named)) or [self.queue]
 
     # -- jobs of any kind -----------------------------------------------------------------------------------------
 

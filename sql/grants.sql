@@ -4,19 +4,25 @@ declare
   v_grants constant jsonb := '{
     "producer": ["enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel", "version",
       "submit_script", "script_report", "scripts", "cancel_script",
-      "submit_query", "query_status", "query_columns", "query_batch", "cancel_query"],
+      "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
+      "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
+      "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file"],
     "worker": ["register_worker", "worker_heartbeat", "deregister_worker", "claim", "settle", "settle_and_claim", "job_heartbeat",
       "worker_sleep", "worker_wake", "try_lead", "stop_leading", "maintain", "next_due", "version",
       "script_begin", "script_end", "query_begin", "query_describe", "query_put", "query_end",
+      "batch_context", "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
+      "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file",
       "submit_script", "script_report", "scripts", "cancel_script", "scripts_running",
       "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
       "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel"],
     "operator": ["cancel", "retry", "reschedule", "set_priority", "pause_queue", "resume_queue", "configure_queue", "configure", "maintain",
       "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "next_due",
+      "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
+      "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file", "batch_purge",
       "submit_script", "script_report", "scripts", "cancel_script", "scripts_running", "configure_owner",
       "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
       "job", "jobs", "attempts", "queues", "workers", "why", "health", "version"],
-    "reader": ["script_report", "scripts", "scripts_running", "query_status", "query_columns", "query_batch",
+    "reader": ["batch_status", "batch_rows", "batch_list", "slow_query_status", "output_file", "script_report", "scripts", "scripts_running", "query_status", "query_columns", "query_batch",
       "job", "jobs", "attempts", "queues", "workers", "why", "health", "result", "version", "next_due"]}';
   v_routine regprocedure;
   v_role text;

@@ -110,3 +110,23 @@ create type pgqueue.query_info as (
   ended_at timestamptz,
   updated_at timestamptz,
   expires_at timestamptz);
+
+-- What the functions batch_status and batch_list return.
+create type pgqueue.batch_info as (
+  id bigint,
+  app text,
+  op text,
+  kind text,
+  owner text,
+  status text,
+  try_later boolean,
+  rows integer,
+  pending integer,
+  succeeded integer,
+  failed integer,
+  aborted integer,
+  context jsonb,
+  submitted_at timestamptz,
+  released_at timestamptz,
+  done_at timestamptz,
+  files jsonb);

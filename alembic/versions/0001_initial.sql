@@ -168,6 +168,106 @@ create type pgqueue.query_info as (
   updated_at timestamptz,
   expires_at timestamptz);
 
+-- What the functions batch_status and batch_list return.
+create type pgqueue.batch_info as (
+  id bigint,
+  app text,
+  op text,
+  kind text,
+  owner text,
+  status text,
+  try_later boolean,
+  rows integer,
+  pending integer,
+  succeeded integer,
+  failed integer,
+  aborted integer,
+  context jsonb,
+  submitted_at timestamptz,
+  released_at timestamptz,
+  done_at timestamptz,
+  files jsonb);
+
+-- source: sql/tables/batch.sql
+-- Batches of rows, and slow queries, which are batches of one row. The rows travel in the arguments of jobs, a slice of them in each, so that claiming a slice brings its rows;
+-- what became of a row is appended to `row_outcome`, in the transaction that settles its slice.
+
+create table pgqueue.batch (
+  id bigint primary key,
+  submitted_at timestamptz not null,
+  released_at timestamptz,
+  done_at timestamptz,
+  expires_at timestamptz,
+  kind text not null check (kind in ('batch', 'slow_query')),
+  status text not null check (status in ('held', 'queued', 'succeeded', 'failed', 'aborted')),
+  priority smallint not null,
+  slice_size integer not null check (slice_size between 1 and 10000),
+  done_job bigint,
+  app text collate "C" not null,
+  op text collate "C" not null,
+  queue text collate "C" not null,
+  owner text collate "C" not null,
+  context jsonb not null,
+  constraint batch_done check ((status in ('succeeded', 'failed', 'aborted')) = (done_at is not null))) with (fillfactor = 70);
+-- Newest first. Not by the id itself: an index that holds it would at times be walked for one batch by a planner that believes the table empty; so it is with the indexes below.
+create index batch_app on pgqueue.batch (app, op, (-id));
+create index batch_expires on pgqueue.batch (expires_at) where expires_at is not null;
+
+-- How far a batch has come: apart from it, since workers write here and nobody else does while the batch lives, but who aborts it.
+create table pgqueue.batch_count (
+  batch_id bigint primary key,
+  rows integer not null,
+  pending integer not null check (pending >= 0),
+  succeeded integer not null default 0,
+  failed integer not null default 0,
+  aborted integer not null default 0,
+  constraint batch_count_sum check (pending + succeeded + failed + aborted = rows)) with (fillfactor = 20);
+
+-- Which job carries which rows. Written once; the job that gives rows on to others loses its row here.
+create table pgqueue.batch_slice (
+  job_id bigint primary key,
+  batch_id bigint not null);
+create index batch_slice_batch on pgqueue.batch_slice (batch_id);
+
+-- Jobs that wait for the release of their batch.
+create table pgqueue.held (
+  job_id bigint primary key,
+  batch_id bigint not null,
+  traits integer not null,
+  priority smallint not null,
+  attempt smallint not null,
+  queue text collate "C" not null);
+create index held_batch on pgqueue.held (batch_id);
+
+create table pgqueue.row_outcome (
+  batch_id bigint not null,
+  line integer not null,
+  row_id integer not null,
+  status text not null check (status in ('succeeded', 'failed', 'aborted')),
+  done_at timestamptz not null,
+  worker_id bigint,
+  result jsonb,
+  messages jsonb,
+  output jsonb,
+  primary key (batch_id, line, row_id));
+
+comment on table pgqueue.batch is 'Batches of rows, and slow queries.';
+comment on table pgqueue.batch_count is 'How many rows of a batch are pending, and what became of the others.';
+comment on table pgqueue.batch_slice is 'The jobs that carry the rows of a batch.';
+comment on table pgqueue.held is 'Slices of batches that are not released.';
+comment on table pgqueue.row_outcome is 'What became of each row.';
+
+-- source: sql/tables/batch_file.sql
+-- The output files of a batch: which there are, and how large. Their lines are in row_outcome.
+create table pgqueue.batch_file (
+  batch_id bigint not null,
+  name text collate "C" not null,
+  lines bigint not null,
+  chars bigint not null,
+  primary key (batch_id, name)) with (fillfactor = 50);
+
+comment on table pgqueue.batch_file is 'Output files of batches; their lines are in row_outcome.';
+
 -- source: sql/tables/config.sql
 -- One row: what holds for this whole installation. `pgqueue.configure` writes it.
 create table pgqueue.config (
@@ -460,7 +560,7 @@ comment on table pgqueue.queue is 'Settings of queues that differ from the defau
 --
 -- `traits` is a bit mask that travels from ready into the lease, so that settling a plain job touches nothing but lease and outcome:
 --   1 unique key · 2 group · 4 timeout · 8 heartbeat promise · 16 queue timeout, until it first starts · 32 came out of a crash · 64 priority was changed
---   128 its owner takes turns (tables/line.sql) · 256 one turn at a time
+--   128 its owner takes turns (tables/line.sql) · 256 one turn at a time · 512 carries rows of a batch
 
 -- One row per queued job. `seq` is new each time a job becomes ready. `attempt` counts the attempts already spent.
 create table pgqueue.ready (
@@ -629,6 +729,59 @@ comment on table pgqueue.progress is 'Last heartbeat and progress of jobs that r
 comment on table pgqueue.waiter is 'Sessions that listen for the outcome of a job.';
 comment on table pgqueue.worker is 'Registered workers; one whose heartbeat ran out is removed and its jobs are rescued.';
 
+-- source: sql/functions/private/_abort.sql
+-- What batch_abort and slow_query_abort have in common.
+create function pgqueue._abort(
+  in id bigint,
+  in kind text,
+  in as_owner text,
+  in why text,
+  out status text,
+  out succeeded integer,
+  out failed integer,
+  out aborted integer,
+  out changed boolean)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_batch pgqueue.batch := pgqueue._batch_or_refuse(id, kind, true);
+  v_count pgqueue.batch_count;
+  v_now timestamptz := pgqueue._now();
+  v_slice bigint;
+  v_slices bigint[];
+begin
+  perform pgqueue._check_owner(v_batch, as_owner);
+  select * into v_count from pgqueue.batch_count c where c.batch_id = _abort.id;
+  changed := v_batch.done_at is null;
+  if changed then
+    insert into pgqueue.row_outcome (batch_id, line, row_id, status, done_at)
+    select _abort.id, (r.value ->> 1)::integer, (r.value ->> 0)::integer, 'aborted', v_now
+    from pgqueue.batch_slice s
+    cross join lateral (select j.args from pgqueue.job j where j.id = s.job_id offset 0) j
+    cross join jsonb_array_elements(j.args -> 'rows') r(value)
+    where s.batch_id = _abort.id
+    on conflict do nothing;
+    update pgqueue.batch_count c set pending = 0, aborted = c.aborted + c.pending where c.batch_id = _abort.id returning * into v_count;
+    perform pgqueue._finish_batch(id, 'aborted');
+    -- Slices that are over have an outcome or, in a queue without history, no job any more.
+    v_slices := array(
+      select s.job_id
+      from (select s.job_id from pgqueue.batch_slice s where s.batch_id = _abort.id offset 0) s
+      where (select o.job_id from pgqueue.outcome o where o.job_id = s.job_id) is null and (select j.id from pgqueue.job j where j.id = s.job_id) is not null
+      order by s.job_id);
+    perform pgqueue._drop_slices(v_batch, v_slices);
+    foreach v_slice in array v_slices loop
+      continue when (select o.job_id from pgqueue.outcome o where o.job_id = v_slice) is not null or (select j.id from pgqueue.job j where j.id = v_slice) is null;
+      perform pgqueue.cancel(v_slice, why);
+    end loop;
+  end if;
+  select b.status into status from pgqueue.batch b where b.id = _abort.id;
+  succeeded := v_count.succeeded;
+  failed := v_count.failed;
+  aborted := v_count.aborted;
+end $$;
+
 -- source: sql/functions/private/_add_block.sql
 -- Makes the partitions for ids from `low` up to `high`. Made aside and attached: creating them in place would lock the parents against
 -- every enqueue until this transaction ends. What the default partitions hold of the range moves in first, as attaching demands.
@@ -653,6 +806,37 @@ begin
     execute format('alter table pgqueue.%I drop constraint %I', v_part, v_part || '_range');
   end loop;
   insert into pgqueue.block (low, high, made_at, look_again_at) values (low, high, pgqueue._now(), pgqueue._now());
+end $$;
+
+-- source: sql/functions/private/_add_rows.sql
+-- Adds rows to a batch: checked, counted, cut into slices, each a job. The jobs wait in ready, or in held while the batch is. Returns how many rows the batch has now.
+create function pgqueue._add_rows(batch pgqueue.batch, lines integer[], inputs jsonb[]) returns integer
+language plpgsql
+as $$
+declare
+  v_bad record;
+  v_rows integer;
+  v_count integer := coalesce(cardinality(lines), 0);
+  v_line integer := case when (batch).kind = 'slow_query' then 0 else 1 end;
+begin
+  if array_ndims(lines) > 1 or array_ndims(inputs) > 1 or v_count <> coalesce(cardinality(inputs), 0) then
+    perform pgqueue._refuse('PQ001', format('lines has %s elements and inputs %s', v_count, coalesce(cardinality(inputs), 0)), 'Give arrays of the same length.');
+  end if;
+  if v_count = 0 then
+    return (select c.rows from pgqueue.batch_count c where c.batch_id = (batch).id);
+  end if;
+  select e.ord, e.line, e.input into v_bad
+  from unnest(lines, inputs) with ordinality e(line, input, ord) where e.line is null or e.line < v_line or e.input is null order by e.ord limit 1;
+  if found then
+    perform pgqueue._refuse('PQ001', format('%s of row %s is %s', case when v_bad.input is null then 'input' else 'line' end, v_bad.ord,
+      case when v_bad.input is null then 'null' else coalesce(v_bad.line::text, 'null') end), 'Each row has a line of at least 1 and an input, any JSON.');
+  end if;
+  update pgqueue.batch_count c set rows = c.rows + v_count, pending = c.pending + v_count where c.batch_id = (batch).id returning c.rows into v_rows;
+  perform pgqueue._make_slices(batch, array(
+    select jsonb_agg(jsonb_build_array(v_rows - v_count + e.ord - 1, e.line, e.input) order by e.ord)
+    from unnest(lines, inputs) with ordinality e(line, input, ord)
+    group by (e.ord - 1) / (batch).slice_size order by (e.ord - 1) / (batch).slice_size), null);
+  return v_rows;
 end $$;
 
 -- source: sql/functions/private/_admit.sql
@@ -814,6 +998,7 @@ as $$
     or exists (select from pgqueue.blocked w where w.job_id >= low and w.job_id < high)
     or exists (select from pgqueue.suspect w where w.job_id >= low and w.job_id < high)
     or exists (select from pgqueue.line w where w.job_id >= low and w.job_id < high)
+    or exists (select from pgqueue.held w where w.job_id >= low and w.job_id < high)
     or exists (select from pgqueue.lease l cross join unnest(l.job_ids) j(id) where j.id >= low and j.id < high);
 $$;
 
@@ -835,6 +1020,100 @@ begin
     else v_base * 2 ^ least(attempt - 1, 60) end;
   v_delay := least(v_cap, v_delay) * (1 + v_jitter * (2 * random() - 1));
   return make_interval(secs => least(v_cap, v_delay));
+end $$;
+
+-- source: sql/functions/private/_batch_files.sql
+-- The output files of a batch, {name: {"lines", "chars"}}.
+create function pgqueue._batch_files(batch bigint) returns jsonb
+language sql stable
+return coalesce((
+  select jsonb_object_agg(f.name, jsonb_build_object('lines', f.lines, 'chars', f.chars)) from pgqueue.batch_file f where f.batch_id = $1), '{}');
+
+-- source: sql/functions/private/_batch_info.sql
+-- What batch_status and batch_list say of a batch.
+create function pgqueue._batch_info(batch pgqueue.batch) returns pgqueue.batch_info
+language sql stable
+as $$
+  select ((batch).id, (batch).app, (batch).op, (batch).kind, (batch).owner,
+    case when (batch).status = 'queued' and (c.pending < c.rows or pgqueue._batch_runs(batch)) then 'running' else (batch).status end,
+    (batch).done_at is null, c.rows, c.pending, c.succeeded, c.failed, c.aborted, (batch).context, (batch).submitted_at, (batch).released_at, (batch).done_at,
+    case when (batch).done_at is not null then pgqueue._batch_files((batch).id) end)::pgqueue.batch_info
+  from pgqueue.batch_count c where c.batch_id = (batch).id;
+$$;
+
+-- source: sql/functions/private/_batch_or_refuse.sql
+-- A batch, or slow query, that exists. `locked`: for a change. The lock of a batch is the row of its counters, for everybody: workers that hand in rows hold it when the last of them
+-- ends the batch, so nobody may wait for it with the batch's own row in hand.
+create function pgqueue._batch_or_refuse(id bigint, kind text, locked boolean) returns pgqueue.batch
+language plpgsql
+as $$
+declare
+  v_batch pgqueue.batch;
+begin
+  if locked then
+    perform from pgqueue.batch_count c where c.batch_id = _batch_or_refuse.id for no key update;
+  end if;
+  select * into v_batch from pgqueue.batch b where b.id = _batch_or_refuse.id;
+  if v_batch.id is null or v_batch.kind <> _batch_or_refuse.kind then
+    perform pgqueue._refuse('PQ002', format('%s %s is unknown', replace(kind, '_', ' '), coalesce(id::text, 'null')),
+      'It was never submitted, its transaction was rolled back, or it has been purged.');
+  end if;
+  return v_batch;
+end $$;
+
+-- source: sql/functions/private/_batch_result.sql
+-- What result says of a batch or slow query that is over: its counts, or what its processor gave; and why it has not succeeded.
+create function pgqueue._batch_result(in id bigint, out reason text, out result jsonb, out error jsonb)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_batch pgqueue.batch;
+  v_count pgqueue.batch_count;
+  v_messages jsonb;
+begin
+  select * into v_batch from pgqueue.batch b where b.id = _batch_result.id;
+  select * into v_count from pgqueue.batch_count c where c.batch_id = _batch_result.id;
+  reason := case v_batch.status when 'failed' then 'error' when 'aborted' then 'aborted' end;
+  if v_batch.kind = 'batch' then
+    result := jsonb_build_object('succeeded', v_count.succeeded, 'failed', v_count.failed, 'aborted', v_count.aborted);
+  elsif v_batch.status <> 'aborted' then
+    select o.result, o.messages into result, v_messages from pgqueue.row_outcome o where o.batch_id = _batch_result.id and o.line = 0 and o.row_id = 0;
+  end if;
+  if v_batch.status = 'failed' and v_batch.kind = 'batch' then
+    error := jsonb_build_object('type', 'RowsFailed', 'message', format('%s of %s rows failed', v_count.failed, v_count.rows));
+  elsif v_batch.status = 'failed' then
+    error := jsonb_build_object('type', 'SlowQueryFailed', 'message', coalesce(v_messages #>> '{0,vals,0}', v_messages #>> '{0,errcode}', 'its processor said so'),
+      'messages', coalesce(v_messages, '[]'));
+  end if;
+end $$;
+
+-- source: sql/functions/private/_batch_runs.sql
+-- Whether a slice of this batch is leased. Leases are few.
+create function pgqueue._batch_runs(batch pgqueue.batch) returns boolean
+language sql stable
+as $$
+  select exists (
+    select from (select l.job_ids from pgqueue.lease l where l.queue = (batch).queue offset 0) l
+    cross join unnest(l.job_ids) j(id)
+    cross join lateral (select from pgqueue.batch_slice s where s.job_id = j.id and s.batch_id = (batch).id offset 0) s);
+$$;
+
+-- source: sql/functions/private/_batch_state.sql
+-- Where a batch or slow query stands, in the words for jobs; null when there is none. Drawn from one sequence, its id is no job's.
+create function pgqueue._batch_state(batch bigint) returns text
+language plpgsql
+as $$
+declare
+  v_batch pgqueue.batch;
+begin
+  select * into v_batch from pgqueue.batch b where b.id = batch;
+  return case
+    when v_batch.id is null then null
+    when v_batch.status = 'aborted' then 'cancelled'
+    when v_batch.status <> 'queued' then v_batch.status
+    when (select c.pending < c.rows from pgqueue.batch_count c where c.batch_id = batch) or pgqueue._batch_runs(v_batch) then 'running'
+    else 'queued' end;
 end $$;
 
 -- source: sql/functions/private/_cancel_backend.sql
@@ -1034,6 +1313,17 @@ begin
   end if;
   if _check_name.name ~ '[\x01-\x1f\x7f-\x9f]' then
     perform pgqueue._refuse('PQ001', format('%s contains a control character', what), 'Take it out: names are printable text.');
+  end if;
+end $$;
+
+-- source: sql/functions/private/_check_owner.sql
+-- What belongs to another owner is as unknown as what never was.
+create function pgqueue._check_owner(batch pgqueue.batch, as_owner text) returns void
+language plpgsql
+as $$
+begin
+  if batch.owner <> as_owner then
+    perform pgqueue._refuse('PQ002', format('%s %s is unknown', replace(batch.kind, '_', ' '), batch.id), 'It belongs to another owner.');
   end if;
 end $$;
 
@@ -1435,6 +1725,33 @@ begin
   return array(select l.id from pgqueue.lease l where l.id = any(leases) order by l.id);
 end $$;
 
+-- source: sql/functions/private/_drop_slices.sql
+-- Ends the slices of an aborted batch that wait where most do, all at once; the few that are elsewhere, or running, are for cancel.
+create function pgqueue._drop_slices(batch pgqueue.batch, slices bigint[]) returns void
+language plpgsql
+as $$
+declare
+  v_gone bigint[];
+  v_more bigint[];
+begin
+  if cardinality(slices) = 0 then
+    return;
+  end if;
+  with picked as (
+    select r.ctid from pgqueue.ready r
+    where r.queue = (batch).queue and r.priority = (batch).priority and r.seq between slices[1] and slices[cardinality(slices)] and r.job_id = any(slices) and r.seq = r.job_id
+    for update skip locked),
+  gone as (delete from pgqueue.ready r where r.ctid = any(array(select p.ctid from picked p)) returning r.job_id)
+  select array_agg(g.job_id) into v_gone from gone g;
+  with gone as (delete from pgqueue.held h where h.batch_id = (batch).id returning h.job_id)
+  select array_agg(g.job_id) into v_more from gone g;
+  v_gone := v_gone || v_more;
+  if v_gone is not null then
+    perform pgqueue._finish(v_gone, array_fill('cancelled'::text, array[cardinality(v_gone)]), array_fill('cancelled_by_user'::text, array[cardinality(v_gone)]),
+      array_fill(0::smallint, array[cardinality(v_gone)]), null, null, null, null, pgqueue._forget((select q.history from pgqueue.queue q where q.name = (batch).queue)));
+  end if;
+end $$;
+
 -- source: sql/functions/private/_due_cursor.sql
 -- Where a scan of an index on due times starts: due rows leave dead entries at its head as claims do. As _cursor, in times: `floor` is one second before the
 -- earliest row last seen, or the beginning when a sweep is due.
@@ -1582,6 +1899,8 @@ begin
     where h.silent or h.late
     order by h.lease, h.id limit 1000
   loop
+    -- Its batch is locked without waiting: this late in a pass there may be something in hand that others wait for.
+    continue when v_late.traits & 512 <> 0 and cardinality(pgqueue._try_batches(array[v_late.lease])) = 0;
     select * into v_lease from pgqueue.lease l where l.id = v_late.lease for update skip locked;
     continue when not found or v_late.id <> all(v_lease.job_ids);
     perform pgqueue._unlease(v_lease, array[v_late.id]);
@@ -1629,26 +1948,39 @@ begin
 end $$;
 
 -- source: sql/functions/private/_duty_rescue.sql
--- Upkeep: workers whose heartbeat ran out, and leases whose worker is gone.
+-- Upkeep: workers whose heartbeat ran out, and leases whose worker is gone. The batches of all of them are locked before anything else of the pass is; where somebody keeps one for
+-- long, only the leases that carry its rows wait for another pass, and so do those that came meanwhile.
 create function pgqueue._duty_rescue() returns bigint
 language plpgsql
 as $$
 declare
   v_worker bigint;
+  v_slices bigint[];
   v_done bigint := 0;
 begin
+  v_slices := array(
+    select l.id from pgqueue.lease l
+    where l.traits is not null
+      and not coalesce((select w.heartbeat_at from pgqueue.worker w where w.id = l.worker_id) >= pgqueue._now() - (select c.lost_after from pgqueue.config c), false));
+  if cardinality(v_slices) > 0 then
+    begin
+      perform pgqueue._lock_batches(v_slices);
+    exception
+      when lock_not_available or deadlock_detected then v_slices := pgqueue._try_batches(v_slices);
+    end;
+  end if;
   for v_worker in
     select w.id from pgqueue.worker w
     where w.heartbeat_at < pgqueue._now() - (select c.lost_after from pgqueue.config c)
     order by w.id limit 100 for update skip locked
   loop
-    v_done := v_done + pgqueue._lose_worker(v_worker);
+    v_done := v_done + pgqueue._lose_worker(v_worker, v_slices);
   end loop;
   for v_worker in
     select distinct l.worker_id from pgqueue.lease l
     where not exists (select from pgqueue.worker w where w.id = l.worker_id) order by 1 limit 100
   loop
-    v_done := v_done + pgqueue._lose_worker(v_worker);
+    v_done := v_done + pgqueue._lose_worker(v_worker, v_slices);
   end loop;
   return v_done;
 end $$;
@@ -1674,6 +2006,12 @@ begin
     v_done := v_done + v_rows;
     exit when v_done >= 2000;
     update pgqueue.query_run r set kept = false where r.job_id = v_job;
+  end loop;
+
+  for v_job in
+    select b.id from pgqueue.batch b where b.expires_at <= v_now order by b.expires_at limit 20 for update skip locked
+  loop
+    v_done := v_done + pgqueue._forget_batch(v_job)::integer;
   end loop;
 
   v_jobs := array(
@@ -1896,6 +2234,11 @@ declare
   v_low bigint;
   v_high bigint;
 begin
+  if traits is not null and 0 <> any(select t & 512 from unnest(traits) t) then
+    -- Before the rows of jobs without history go; and what slices bring is kept by row, not twice.
+    perform pgqueue._slices_ended(jobs, states, reasons, results, worker);
+    results := array(select case when e.traits & 512 = 0 then e.result end from unnest(_finish.traits, _finish.results) e(traits, result));
+  end if;
   if states is null then
     if forget = 0 then
       insert into pgqueue.outcome (job_id, finished_at, claimed_at, worker_id, state, attempt, result)
@@ -1937,6 +2280,28 @@ begin
   perform pgqueue._announce(jobs);
 end $$;
 
+-- source: sql/functions/private/_finish_batch.sql
+-- The end of a batch, once: its status, when it may be forgotten, and the job that calls its completion back, which is in the queue when this commits.
+create function pgqueue._finish_batch(batch bigint, status text) returns void
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_batch pgqueue.batch;
+  v_job bigint := nextval('pgqueue.job_id');
+begin
+  update pgqueue.batch b
+  set status = _finish_batch.status, done_at = v_now, done_job = v_job,
+    expires_at = v_now + coalesce((select q.retention from pgqueue.queue q where q.name = b.queue), (select c.retention from pgqueue.config c))
+  where b.id = batch returning b.* into v_batch;
+  insert into pgqueue.job (id, created_at, priority, max_attempts, queue, kind, args)
+  values (v_job, v_now, v_batch.priority, 10, v_batch.queue, 'rows.done', jsonb_build_object('batch', v_batch.id, 'kind', v_batch.kind, 'app', v_batch.app, 'op', v_batch.op));
+  insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue) values (v_job, v_job, 0, v_batch.priority, 0, v_batch.queue);
+  perform pgqueue._open_lane(v_batch.queue, v_batch.priority, false);
+  perform pgqueue._wake(v_batch.queue);
+  perform pgqueue._announce(array[v_batch.id]);
+end $$;
+
 -- source: sql/functions/private/_first_word.sql
 -- The first word of a statement in lower case, after blanks, comments and parentheses.
 create function pgqueue._first_word(sql text) returns text
@@ -1958,6 +2323,25 @@ return case when starts_with(cursor, owner) then split_part(cursor, E'\x1f', 4):
 create function pgqueue._forget(history text) returns smallint
 language sql immutable
 return case history when 'none' then 2 when 'failed' then 1 else 0 end;
+
+-- source: sql/functions/private/_forget_batch.sql
+-- Everything about a batch goes; what its jobs left goes with their blocks. False: somebody has it in hand, such as a worker that hands in late results; another time, since who waits here may
+-- have other batches in hand that this one wants.
+create function pgqueue._forget_batch(batch bigint) returns boolean
+language plpgsql
+as $$
+begin
+  perform from pgqueue.batch_count c where c.batch_id = batch for update skip locked;
+  if not found then
+    return false;
+  end if;
+  delete from pgqueue.row_outcome o where o.batch_id = batch;
+  delete from pgqueue.batch_file f where f.batch_id = batch;
+  delete from pgqueue.batch_slice s where s.batch_id = batch;
+  delete from pgqueue.batch_count c where c.batch_id = batch;
+  delete from pgqueue.batch b where b.id = batch;
+  return true;
+end $$;
 
 -- source: sql/functions/private/_forget_new_job.sql
 -- Takes a job back that this transaction has just made with _new_sql_job: nobody has seen it.
@@ -2146,6 +2530,21 @@ as $$
   where j.id = $1;
 $$;
 
+-- source: sql/functions/private/_job_name.sql
+-- How sentences for people name a job: those of a batch with what they are of it.
+create function pgqueue._job_name(job bigint, kind text, args jsonb) returns text
+language plpgsql
+as $$
+declare
+  v_batch bigint := (select s.batch_id from pgqueue.batch_slice s where s.job_id = job);
+begin
+  return format('Job %s', job) || case
+    when v_batch is not null and kind = 'rows.slow' then format(' (slow query %s)', v_batch)
+    when v_batch is not null then format(' (%s of batch %s)', case jsonb_array_length(args -> 'rows') when 1 then 'one row' else jsonb_array_length(args -> 'rows') || ' rows' end, v_batch)
+    when kind = 'rows.done' and args ? 'batch' then format(' (completion of %s)', args ->> 'batch')
+    else '' end;
+end $$;
+
 -- source: sql/functions/private/_lane.sql
 -- One lane, as _lanes gives it; nothing when its queue is paused. Inlined: keep it one plain query.
 create function pgqueue._lane(queue text, priority smallint) returns setof pgqueue.lane_in_view
@@ -2275,6 +2674,23 @@ create function pgqueue._line_waits(queue text) returns boolean
 language sql stable
 return (select l.job_id from pgqueue.line l where l.queue = $1 order by l.queue, l.owner, l.priority desc, l.job_id limit 1) is not null;
 
+-- source: sql/functions/private/_lock_batches.sql
+-- Locks the batches whose rows these leases carry, in the order of their ids: for a call that ends slices of several leases one after the other. Two such calls that went by their leases
+-- would wait for each other. So whatever may end slices calls this before it locks anything that a worker or an abort could wait for; those that cannot know so early
+-- what they will meet use _try_batches. `jobs`: only those of the leases; null means all. Nothing is looked up when no lease carries rows.
+create function pgqueue._lock_batches(leases bigint[], jobs bigint[] default null) returns void
+language plpgsql
+as $$
+begin
+  if exists (select from pgqueue.lease l cross join unnest(l.traits) t where l.id = any(leases) and t & 512 <> 0) then
+    if jobs is null then
+      jobs := array(select j.id from pgqueue.lease l cross join unnest(l.job_ids) j(id) where l.id = any(leases));
+    end if;
+    perform from pgqueue.batch_count c
+    where c.batch_id = any(array(select (select s.batch_id from pgqueue.batch_slice s where s.job_id = j.id) from unnest(jobs) j(id))) order by c.batch_id for no key update;
+  end if;
+end $$;
+
 -- source: sql/functions/private/_lock_class.sql
 -- First key of our two-key advisory locks: 'sleep' and 'asleep' (a worker sleeps on a queue), 'wait' (somebody listens for outcomes), 'group'
 -- (admission to one group), 'lead' (leader and upkeep). Derived from the schema's name, so two installations in one database stay apart.
@@ -2299,7 +2715,8 @@ $$;
 -- at first every job it held is suspected once. When it held suspects already, those with the highest count alone are blamed and the others go back
 -- as they were: since a worker is never given two jobs of two or more crashes (see _claim_suspect), a poison job's count soon outruns its neighbours'.
 -- Leases another session has locked are being settled; they stay, without a worker, for the next pass. They are named by array: as in worker_heartbeat.
-create function pgqueue._lose_worker(worker bigint) returns integer
+-- `slices`: of the leases that carry rows of batches, only these may be touched, their batches are locked; null means all.
+create function pgqueue._lose_worker(worker bigint, slices bigint[] default null) returns integer
 language plpgsql
 as $$
 declare
@@ -2316,11 +2733,87 @@ begin
   for v_lease in
     select l.* from pgqueue.lease l where l.id = any(v_held) order by l.id for update skip locked
   loop
+    continue when v_lease.id <> all(slices) and exists (select from unnest(v_lease.traits) t where t & 512 <> 0);
     delete from pgqueue.lease l where l.id = v_lease.id;
     perform pgqueue._rescue_jobs(v_lease, v_lease.job_ids, v_lease.attempts, v_lease.traits, coalesce(v_blamed, 0::smallint));
     v_done := v_done + cardinality(v_lease.job_ids);
   end loop;
   return v_done;
+end $$;
+
+-- source: sql/functions/private/_make_slices.sql
+-- One job for each of these arrays of rows [id, line, input]. They wait for the release of the batch, for a time, or to be claimed.
+create function pgqueue._make_slices(batch pgqueue.batch, slices jsonb[], due timestamptz) returns void
+language plpgsql
+as $$
+begin
+  with made as materialized (
+    select nextval('pgqueue.job_id') as id, s.rows from unnest(slices) s(rows)),
+  asked as (
+    insert into pgqueue.job (id, created_at, priority, max_attempts, queue, kind, args)
+    select m.id, pgqueue._now(), (batch).priority, 3, (batch).queue, case (batch).kind when 'batch' then 'rows.slice' else 'rows.slow' end,
+      jsonb_build_object('batch', (batch).id, 'app', (batch).app, 'op', (batch).op, 'rows', m.rows)
+    from made m),
+  known as (insert into pgqueue.batch_slice (job_id, batch_id) select m.id, (batch).id from made m),
+  waiting as (
+    insert into pgqueue.held (job_id, batch_id, traits, priority, attempt, queue)
+    select m.id, (batch).id, 512, (batch).priority, 0, (batch).queue from made m where (batch).status = 'held'),
+  later as (
+    insert into pgqueue.scheduled (run_at, job_id, traits, priority, attempt, queue)
+    select due, m.id, 512, (batch).priority, 0, (batch).queue from made m where (batch).status <> 'held' and due is not null)
+  insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+  select m.id, m.id, 512, (batch).priority, 0, (batch).queue from made m where (batch).status <> 'held' and due is null;
+  perform pgqueue._open_lane((batch).queue, (batch).priority, false);
+  if (batch).status <> 'held' and due is null then
+    perform pgqueue._wake((batch).queue);
+  end if;
+end $$;
+
+-- source: sql/functions/private/_new_batch.sql
+-- Checks what batches and slow queries have in common, and writes the batch without rows. Op is lower-cased everywhere.
+create function pgqueue._new_batch(
+  kind text,
+  app text,
+  op text,
+  context jsonb,
+  hold boolean,
+  owner text,
+  priority integer,
+  slice_size integer) returns pgqueue.batch
+language plpgsql
+as $$
+declare
+  v_batch pgqueue.batch;
+begin
+  perform pgqueue._check_name('app', app, 150);
+  perform pgqueue._check_name('op', op, 150);
+  v_batch.op := lower(op collate "C");
+  v_batch.queue := pgqueue._rows_queue(app, v_batch.op);
+  perform pgqueue._check_name('app and op together', v_batch.queue, 200);
+  v_batch.owner := coalesce(owner, session_user::text);
+  perform pgqueue._check_name('owner', v_batch.owner, 500);
+  if hold is null then
+    perform pgqueue._refuse('PQ001', 'hold is null', 'Give true to append more rows later, else false.');
+  end if;
+  if priority is null or priority not between -32768 and 32767 then
+    perform pgqueue._refuse('PQ001', format('priority is %s', coalesce(priority::text, 'null')),
+      'Give a whole number from -32768 to 32767; higher runs first, 0 is usual.');
+  end if;
+  if slice_size is null or slice_size not between 1 and 10000 then
+    perform pgqueue._refuse('PQ001', format('slice_size is %s', coalesce(slice_size::text, 'null')), 'Give a whole number from 1 to 10000; 10 is usual.');
+  end if;
+  v_batch.id := nextval('pgqueue.job_id');
+  v_batch.kind := kind;
+  v_batch.status := case when hold then 'held' else 'queued' end;
+  v_batch.submitted_at := pgqueue._now();
+  v_batch.released_at := case when not hold then v_batch.submitted_at end;
+  v_batch.priority := priority;
+  v_batch.slice_size := slice_size;
+  v_batch.app := app;
+  v_batch.context := coalesce(context, '{}');
+  insert into pgqueue.batch select v_batch.*;
+  insert into pgqueue.batch_count (batch_id, rows, pending) values (v_batch.id, 0, 0);
+  return v_batch;
 end $$;
 
 -- source: sql/functions/private/_new_job.sql
@@ -2523,7 +3016,10 @@ begin
   elsif state = 'held' then
     return array(
       select w.job_id
-      from (select w.job_id, w.queue from pgqueue.blocked w where w.job_id < before order by w.job_id desc limit far) w
+      from (
+        (select w.job_id, w.queue from pgqueue.blocked w where w.job_id < before order by w.job_id desc limit far)
+        union all
+        (select w.job_id, w.queue from pgqueue.held w where w.job_id < before order by w.job_id desc limit far)) w
       where (_page_of_live.queue is null or w.queue = _page_of_live.queue)
         and (_page_of_live.kind is null or (select j.kind from pgqueue.job j where j.id = w.job_id) = _page_of_live.kind)
       order by w.job_id desc limit most);
@@ -2987,7 +3483,7 @@ end $$;
 
 -- source: sql/functions/private/_rescue_jobs.sql
 -- Jobs whose execution was lost go back to their queue, the attempt unspent; those with `blamed` crashes so far have one more, and fail as worker_lost
--- when that makes too many. A pending cancel is fulfilled instead. The caller has taken them out of their lease.
+-- when that makes too many. A pending cancel is fulfilled instead, and a slice of several rows gives them on to slices of one. The caller has taken them out of their lease.
 create function pgqueue._rescue_jobs(
   lease pgqueue.lease,
   jobs bigint[],
@@ -3026,6 +3522,9 @@ begin
       perform pgqueue._finish(array[v_job.id], array['cancelled'], array['cancelled_by_user'], array[v_job.attempt], array[v_job.traits], null,
         (lease).worker_id, (lease).claimed_at, (lease).forget);
       delete from pgqueue.cancel_request r where r.job_id = v_job.id;
+    elsif v_job.traits & 512 <> 0 and v_crashes > v_job.crashes and pgqueue._split_slice(v_job.id) then
+      perform pgqueue._finish(array[v_job.id], array['cancelled'], array['split'], array[v_job.attempt], array[v_job.traits], null,
+        (lease).worker_id, (lease).claimed_at, (lease).forget);
     elsif v_crashes >= v_limit then
       perform pgqueue._finish(array[v_job.id], array['failed'], array['worker_lost'], array[v_job.attempt], array[v_job.traits], null,
         (lease).worker_id, (lease).claimed_at, (lease).forget);
@@ -3073,6 +3572,36 @@ begin
       case when v_start >= v_expires then pgqueue._sweep_again(v_start) else v_expires end), false);
   return greatest(max_running - v_running, 0);
 end $$;
+
+-- source: sql/functions/private/_row_arrays.sql
+-- Rows as [{"line", "input"}, …], as two arrays.
+create function pgqueue._row_arrays(in rows jsonb, out lines integer[], out inputs jsonb[])
+language plpgsql
+as $$
+declare
+  v_bad record;
+begin
+  if rows is null or jsonb_typeof(rows) <> 'array' then
+    perform pgqueue._refuse('PQ001', format('rows is %s, not an array', coalesce(jsonb_typeof(rows), 'null')), 'Give [{"line": 1, "input": …}, …].');
+  end if;
+  select e.nth, e.value into v_bad
+  from jsonb_array_elements(rows) with ordinality e(value, nth)
+  where jsonb_typeof(e.value) <> 'object' or coalesce(jsonb_typeof(e.value -> 'line'), 'null') <> 'number' or not e.value ? 'input'
+    or (e.value ->> 'line')::numeric not between 1 and 2147483647 or (e.value ->> 'line')::numeric % 1 <> 0
+  order by e.nth limit 1;
+  if found then
+    perform pgqueue._refuse('PQ001', format('row %s is %s', v_bad.nth, left(v_bad.value::text, 100)),
+      'Each row is an object with "line", a whole number of at least 1, and "input", any JSON.');
+  end if;
+  select array_agg((e.value ->> 'line')::numeric::integer order by e.nth), array_agg(e.value -> 'input' order by e.nth) into lines, inputs
+  from jsonb_array_elements(rows) with ordinality e(value, nth);
+end $$;
+
+-- source: sql/functions/private/_rows_queue.sql
+-- The queue of an application's operation: its slices, slow queries and completions. Unambiguous, and plain for plain names.
+create function pgqueue._rows_queue(app text, op text) returns text
+language sql immutable
+return replace(replace($1, '%', '%25'), '/', '%2F') || '/' || replace(replace($2, '%', '%25'), '/', '%2F');
 
 -- source: sql/functions/private/_schedule.sql
 -- Puts jobs aside until a time, or to where a claim finds them when that time has come. A job with a group that waits for a time holds no
@@ -3421,6 +3950,147 @@ create function pgqueue._slice(purpose text) returns bigint
 language sql stable
 return coalesce(nullif(current_setting('pgqueue.slice_' || purpose, true), ''), '0')::bigint;
 
+-- source: sql/functions/private/_slice_messages.sql
+-- What the rows of a slice are told that failed as a whole: its last error.
+create function pgqueue._slice_messages(job bigint, reason text) returns jsonb
+language sql stable
+as $$
+  select jsonb_build_array(jsonb_build_object(
+    'msgid', case when e.error ->> 'type' = 'InitFailed' then 5 else 10 end,
+    'errcode', case when e.error ->> 'type' = 'InitFailed' then 'configerror' when $2 = 'worker_lost' then 'worker_lost' else 'processing_error' end,
+    'vals', jsonb_build_array(coalesce(e.error ->> 'message', $2, 'failed'))))
+  from (select 1) one
+  left join lateral (select a.error from pgqueue.attempt_error a where a.job_id = $1 order by a.failed_at desc limit 1) e on true;
+$$;
+
+-- source: sql/functions/private/_slices_ended.sql
+-- The part of the final transition that belongs to slices: what became of their rows is written down, and the batch counted down; the last one ends it. Results are arrays of
+-- {"row", "status", "result", "messages", "output", "delay"}, one for each row of the slice; status succeeded, failed, aborted, or later: that row goes on in a slice of its own.
+-- A row that a succeeded slice says nothing of, or nothing sensible, has failed. Of a batch that is over, late results are discarded.
+--
+-- Batches are locked in the order of their ids: the counters, which only workers and aborts write.
+create function pgqueue._slices_ended(jobs bigint[], states text[], reasons text[], results jsonb[], worker bigint) returns void
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_batch pgqueue.batch;
+  v_count pgqueue.batch_count;
+  v_jobs bigint[];
+  v_later jsonb[];
+  v_delays float8[];
+  v_done record;
+  v_id bigint;
+begin
+  for v_id, v_jobs in
+    -- Each looked up by itself: the order by batches would otherwise invite a walk of the index that gives it.
+    select s.batch_id, array_agg(s.job)
+    from (select j.job, (select s.batch_id from pgqueue.batch_slice s where s.job_id = j.job) as batch_id from unnest(jobs) j(job) offset 0) s
+    where s.batch_id is not null group by s.batch_id order by s.batch_id
+  loop
+    select * into v_count from pgqueue.batch_count c where c.batch_id = v_id for no key update;
+    select * into v_batch from pgqueue.batch b where b.id = v_id;
+    continue when v_batch.done_at is not null or v_batch.id is null;
+    with given as materialized (
+      select e.job, e.state, e.reason, e.result from unnest(jobs, states, reasons, results) e(job, state, reason, result) where e.job = any(v_jobs)),
+    asked as materialized (
+      select g.job, g.state, g.reason, (i.value ->> 0)::integer as row_id, (i.value ->> 1)::integer as line, i.value
+      from given g
+      cross join lateral (select j.args from pgqueue.job j where j.id = g.job offset 0) j
+      cross join lateral jsonb_array_elements(j.args -> 'rows') i(value)),
+    said as materialized (
+      select distinct on (g.job, o."row" collate "C") g.job, o.*
+      from given g
+      cross join lateral jsonb_to_recordset(case
+        when jsonb_typeof(g.result) = 'array' and not exists (select from jsonb_array_elements(g.result) e where jsonb_typeof(e) <> 'object') then g.result
+        else '[]' end) o("row" text, status text, result jsonb, messages jsonb, output jsonb, delay jsonb)
+      where coalesce(g.state, 'succeeded') = 'succeeded'),
+    heard as materialized (
+      select a.job, coalesce(a.state, 'succeeded') as state, a.reason, a.row_id, a.line, a.value, o.status, o.result, o.messages,
+        case when jsonb_typeof(o.output) = 'object' then o.output end as output,
+        case when jsonb_typeof(o.delay) = 'number' then round(least(greatest(o.delay::numeric, 0), 3e8), 6) else 0 end as delay,
+        case
+          when o.job is null then 'the processor said nothing of this row'
+          when o.status is null or o.status not in ('succeeded', 'failed', 'aborted', 'later') then 'unknown status ' || coalesce(left(o.status, 100), 'null')
+          when jsonb_typeof(o.output) = 'object' and exists (select from jsonb_object_keys(o.output) k where length(k) > 500)
+            then 'the name of an output file is longer than 500 characters'
+          end as fault
+      from asked a left join said o on o.job = a.job and o."row" collate "C" = a.row_id::text),
+    judged as materialized (
+      select h.*, case
+        when h.state = 'cancelled' then 'aborted'
+        when h.fault is not null then 'failed'
+        else h.status end as verdict
+      from heard h),
+    kept as (
+      insert into pgqueue.row_outcome (batch_id, line, row_id, status, done_at, worker_id, result, messages, output)
+      select v_id, j.line, j.row_id, j.verdict, v_now, _slices_ended.worker, j.result, case
+          when j.state = 'failed' then pgqueue._slice_messages(j.job, j.reason)
+          when j.fault is null then j.messages
+          when j.verdict = 'failed' then jsonb_build_array(jsonb_build_object('msgid', 10, 'errcode', 'processing_error', 'vals', jsonb_build_array(j.fault)))
+          end,
+        case when j.verdict in ('succeeded', 'failed') and j.fault is null then j.output end
+      from judged j where j.verdict <> 'later'
+      on conflict do nothing
+      returning status, output),
+    files as (
+      insert into pgqueue.batch_file as f (batch_id, name, lines, chars)
+      select v_id, n.name, sum(n.lines), sum(n.chars)
+      from (
+        -- A text is one line, an array several; nothing is trimmed, a blank line is a line, null is none. So output_file reads them.
+        select x.name, case jsonb_typeof(x.value)
+            when 'array' then (select count(*) from jsonb_array_elements(x.value) l where l <> 'null') when 'null' then 0 else 1 end as lines,
+          case jsonb_typeof(x.value)
+            when 'array' then (select sum(length(l) + 1) from jsonb_array_elements_text(x.value) l) else length(x.value #>> '{}') + 1 end as chars
+        from kept k cross join jsonb_each(k.output) x(name, value)) n
+      where n.lines > 0 group by n.name order by n.name
+      on conflict (batch_id, name) do update set lines = f.lines + excluded.lines, chars = f.chars + excluded.chars)
+    select count(*) as rows, count(*) filter (where k.status = 'succeeded') as succeeded, count(*) filter (where k.status = 'failed') as failed,
+      count(*) filter (where k.status = 'aborted') as aborted,
+      (select array_agg(jsonb_build_array(jsonb_build_array(j.row_id, j.line, j.value -> 2, coalesce((j.value ->> 3)::integer, 0) + 1))) from judged j where j.verdict = 'later') as later,
+      (select array_agg(j.delay) from judged j where j.verdict = 'later') as delays
+    into v_done from kept k;
+
+    v_later := v_done.later;
+    v_delays := v_done.delays;
+    for i in 1..coalesce(cardinality(v_later), 0) loop
+      perform pgqueue._make_slices(v_batch, array[v_later[i]], case when v_delays[i] > 0 then v_now + make_interval(secs => v_delays[i]) end);
+    end loop;
+    update pgqueue.batch_count c
+    set pending = c.pending - v_done.rows, succeeded = c.succeeded + v_done.succeeded, failed = c.failed + v_done.failed, aborted = c.aborted + v_done.aborted
+    where c.batch_id = v_id returning c.* into v_count;
+    if v_count.pending = 0 then
+      perform pgqueue._finish_batch(v_id, case when v_count.aborted > 0 then 'aborted' when v_count.failed > 0 then 'failed' else 'succeeded' end);
+    end if;
+  end loop;
+end $$;
+
+-- source: sql/functions/private/_split_slice.sql
+-- A slice that came out of a crash gives each of its rows a job of its own: so the row that kills its workers shows itself, and takes no others along. One whose batch is over meanwhile
+-- gives nothing on. Returns false when the slice is one row, which is to run again. The counters are locked: an abort finds the slice or those it was split into.
+create function pgqueue._split_slice(job bigint) returns boolean
+language plpgsql
+as $$
+declare
+  v_id bigint;
+  v_batch pgqueue.batch;
+  v_rows jsonb;
+begin
+  select s.batch_id into v_id from pgqueue.batch_slice s where s.job_id = job;
+  perform from pgqueue.batch_count c where c.batch_id = v_id for no key update;
+  select b.* into v_batch from pgqueue.batch b where b.id = v_id;
+  if v_batch.id is null or v_batch.done_at is not null then
+    return true;
+  end if;
+  select j.args -> 'rows' into v_rows from pgqueue.job j where j.id = job;
+  if jsonb_array_length(v_rows) < 2 then
+    return false;
+  end if;
+  delete from pgqueue.batch_slice s where s.job_id = job;
+  perform pgqueue._make_slices(v_batch, array(select jsonb_build_array(r.value) from jsonb_array_elements(v_rows) with ordinality r(value, nth) order by r.nth), null);
+  return true;
+end $$;
+
 -- source: sql/functions/private/_sql_job_cancelled.sql
 -- A cancel of a running job was asked for: a script is cancelled from now on, whatever its query still comes to, and nobody new attaches to a query. The worker will end what runs;
 -- where that is this server, and this function's owner may, it is ended here already.
@@ -3637,8 +4307,7 @@ begin
   select o.state::text into v_state from pgqueue.outcome o where o.job_id = job;
   if not found then
     if not exists (select from pgqueue.job j where j.id = job) then
-      perform pgqueue._refuse('PQ002', format('job %s is unknown', coalesce(job::text, 'null')),
-        'It was never enqueued, its transaction was rolled back, or it is past its retention.');
+      perform pgqueue._unknown_job(job, 'It was never enqueued, its transaction was rolled back, or it is past its retention.');
     end if;
     v_state := case when (pgqueue._lease_of(job)).id is not null then 'running' end;
   end if;
@@ -3646,8 +4315,9 @@ begin
 end $$;
 
 -- source: sql/functions/private/_state.sql
--- The one word for where a job stands, in one statement and so from one snapshot: a job that moves meanwhile is in one place or the other.
-create function pgqueue._state(job bigint) returns text
+-- The one word for where a job stands, in one statement and so from one snapshot: a job that moves meanwhile is in one place or the other. `batches`: an id may
+-- also be that of a batch or slow query, which is looked at only when there is no such job.
+create function pgqueue._state(job bigint, batches boolean default false) returns text
 language plpgsql
 as $$
 declare
@@ -3661,10 +4331,13 @@ begin
     (select 'held' from pgqueue.blocked w where w.job_id = job),
     (select 'queued' from pgqueue.suspect w where w.job_id = job),
     (select 'queued' from pgqueue.line w where w.job_id = job),
+    (select 'held' from pgqueue.held w where w.job_id = job),
     (select 'running' from pgqueue.job j where j.id = job)) into v_state;
+  if v_state is null and batches then
+    v_state := pgqueue._batch_state(job);
+  end if;
   if v_state is null then
-    perform pgqueue._refuse('PQ002', format('job %s is unknown', coalesce(job::text, 'null')),
-      'It was never enqueued, its transaction was rolled back, it is past its retention, or its queue keeps no history.');
+    perform pgqueue._unknown_job(job, 'It was never enqueued, its transaction was rolled back, it is past its retention, or its queue keeps no history.');
   end if;
   return v_state;
 end $$;
@@ -3835,6 +4508,35 @@ return case when unique_key is null then 0 else 1 end + case when group_key is n
   + case when timeout is null then 0 else 4 end + case when heartbeat is null then 0 else 8 end
   + case when expires_at is null then 0 else 16 end;
 
+-- source: sql/functions/private/_try_batches.sql
+-- Locks those batches whose rows these leases carry that nobody else has locked, and returns the leases whose batches are all locked by now; those that carry no rows are among them.
+-- It never waits, and so may be called with any lock in hand.
+create function pgqueue._try_batches(leases bigint[]) returns bigint[]
+language plpgsql
+as $$
+declare
+  v_leases bigint[];
+  v_batches bigint[];
+  v_locked bigint[];
+begin
+  select array_agg(c.lease), array_agg(c.batch) into v_leases, v_batches
+  from (
+    select l.id as lease, (select s.batch_id from pgqueue.batch_slice s where s.job_id = j.id) as batch
+    from pgqueue.lease l cross join unnest(l.job_ids, l.traits) j(id, traits)
+    where l.id = any(leases) and j.traits & 512 <> 0 offset 0) c
+  where c.batch is not null;
+  if v_leases is null then
+    return leases;
+  end if;
+  v_locked := array(
+    select c.batch_id from pgqueue.batch_count c where c.batch_id = any(v_batches) order by c.batch_id for no key update skip locked);
+  return array(
+    select i from unnest(leases) i
+    where i <> all(array(
+      select e.lease from unnest(v_leases, v_batches) e(lease, batch)
+      where e.batch <> all(v_locked) and (select c.batch_id from pgqueue.batch_count c where c.batch_id = e.batch) is not null)));
+end $$;
+
 -- source: sql/functions/private/_unescaped.sql
 -- A value as COPY's text format writes it, without its escapes.
 create function pgqueue._unescaped(cell text) returns text
@@ -3842,6 +4544,17 @@ language sql immutable
 return case when position('\' in cell) > 0 then array_to_string(array(
   select replace(replace(replace(replace(replace(replace(p.part, '\n', E'\n'), '\t', E'\t'), '\r', E'\r'), '\b', E'\b'), '\f', E'\f'), '\v', E'\x0b')
   from unnest(string_to_array(cell, '\\')) with ordinality p(part, nth) order by p.nth), '\') else cell end;
+
+-- source: sql/functions/private/_unknown_job.sql
+-- Refuses an id that is no job's. Who has given that of a batch or slow query is told where to look.
+create function pgqueue._unknown_job(job bigint, hint text) returns void
+language plpgsql
+as $$
+begin
+  perform pgqueue._refuse('PQ002', format('job %s is unknown', coalesce(job::text, 'null')), coalesce((
+    select case b.kind when 'batch' then 'It is a batch: see batch_status and batch_abort.' else 'It is a slow query: see slow_query_status and slow_query_abort.' end
+    from pgqueue.batch b where b.id = job), hint));
+end $$;
 
 -- source: sql/functions/private/_unlease.sql
 -- Takes jobs out of a lease the caller has locked; the last one deletes it. A job named twice in one call would end twice: refused here, where
@@ -3881,7 +4594,8 @@ as $$
   union all select 'queued', w.priority, w.attempt, null from pgqueue.arrival w where w.job_id = $1
   union all select 'held', w.priority, w.attempt, null from pgqueue.blocked w where w.job_id = $1
   union all select 'queued', w.priority, w.attempt, null from pgqueue.suspect w where w.job_id = $1
-  union all select 'queued', w.priority, w.attempt, null from pgqueue.line w where w.job_id = $1;
+  union all select 'queued', w.priority, w.attempt, null from pgqueue.line w where w.job_id = $1
+  union all select 'held', w.priority, w.attempt, null from pgqueue.held w where w.job_id = $1;
 $$;
 
 -- source: sql/functions/private/_wake.sql
@@ -3914,6 +4628,57 @@ begin
   if pg_notification_queue_usage() < 0.5 then
     perform pg_notify('pgqueue_wake', _wake.queue);
   end if;
+end $$;
+
+-- source: sql/functions/private/_why_batch.sql
+-- What `why` says of a batch or slow query.
+create function pgqueue._why_batch(batch pgqueue.batch) returns text
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_count pgqueue.batch_count;
+  v_queue pgqueue.queue;
+  v_runs bigint;
+  v_taken bigint;
+  v_workers bigint;
+  v_name text := case (batch).kind when 'batch' then 'Batch ' else 'Slow query ' end || (batch).id;
+begin
+  select * into v_count from pgqueue.batch_count c where c.batch_id = (batch).id;
+  if (batch).done_at is not null then
+    return format('%s is final: it %s at %s%s.', v_name, case (batch).status when 'aborted' then 'was aborted' else (batch).status end,
+      to_char((batch).done_at, 'YYYY-MM-DD HH24:MI:SS OF'),
+      case (batch).kind when 'batch' then format('; of its %s rows %s succeeded, %s failed, %s were aborted', v_count.rows, v_count.succeeded, v_count.failed, v_count.aborted) end);
+  elsif (batch).status = 'held' then
+    return format('%s is held, with %s rows so far: call pgqueue.batch_release(%s).', v_name, v_count.rows, (batch).id);
+  end if;
+
+  if (batch).kind = 'batch' then
+    v_name := format('%s of the %s rows of batch %s are done', v_count.rows - v_count.pending, v_count.rows, (batch).id);
+  else
+    v_name := v_name || ' is not done';
+  end if;
+  select count(*) filter (where s.batch_id is not null), count(*) into v_runs, v_taken
+  from (select l.job_ids from pgqueue.lease l where l.queue = (batch).queue offset 0) l
+  cross join unnest(l.job_ids) j(id)
+  left join lateral (select s.batch_id from pgqueue.batch_slice s where s.job_id = j.id and s.batch_id = (batch).id offset 0) s on true;
+  if v_runs > 0 then
+    return format('%s; workers have %s.', v_name, case when (batch).kind <> 'batch' then 'it' when v_runs = 1 then 'one slice of it' else v_runs || ' slices of it' end);
+  end if;
+  select * into v_queue from pgqueue.queue q where q.name = (batch).queue;
+  select count(*) into v_workers
+  from pgqueue.worker w
+  where w.queues @> array[(batch).queue] and w.heartbeat_at >= v_now - (select c.lost_after from pgqueue.config c);
+  if v_queue.paused_at is not null then
+    return format('%s; queue %s is paused since %s: call pgqueue.resume_queue(%L).', v_name, (batch).queue,
+      to_char(v_queue.paused_at, 'YYYY-MM-DD HH24:MI:SS OF'), (batch).queue);
+  elsif v_workers = 0 then
+    return format('%s; no live worker serves queue %s: start one that has a processor for app %s, op %s.', v_name, (batch).queue, (batch).app, (batch).op);
+  elsif v_queue.max_running <= v_taken then
+    return format('%s; queue %s runs %s jobs already, its max_running is %s.', v_name, (batch).queue, v_taken, v_queue.max_running);
+  end if;
+  return format('%s; no worker has more of it just now, %s queue %s. What is ahead of a slice, why says by the id of its job.', v_name,
+    case v_workers when 1 then 'one serves' else v_workers || ' serve' end, (batch).queue);
 end $$;
 
 -- source: sql/functions/private/_window.sql
@@ -3978,6 +4743,9 @@ begin
   if found then return; end if;
   delete from pgqueue.line w where w.job_id = job
     returning 'line', w.queue, w.priority, w.attempt, w.traits into place, queue, priority, attempt, traits;
+  if found then return; end if;
+  delete from pgqueue.held w where w.job_id = job
+    returning 'held', w.queue, w.priority, w.attempt, w.traits into place, queue, priority, attempt, traits;
 end $$;
 
 -- source: sql/functions/private/_withdraw_or_refuse.sql
@@ -4004,6 +4772,9 @@ begin
     perform pgqueue._refuse('PQ005', format('job %s is %s', job, coalesce(pgqueue._standing(job), 'moving just now')),
       'Only a job that waits can be changed: cancel a running one, enqueue or retry a final one.');
   end if;
+  if place = 'held' then
+    perform pgqueue._refuse('PQ005', format('job %s is held with its batch', job), 'batch_release lets the batch run; its own priority is given when it is submitted.');
+  end if;
 end $$;
 
 -- source: sql/functions/core/cancel.sql
@@ -4022,6 +4793,9 @@ declare
   v_was record;
   v_lease pgqueue.lease;
 begin
+  -- Before the job is taken from where it waits: an abort of its batch holds this lock and wants that row.
+  perform from pgqueue.batch_count c
+  where c.batch_id = (select s.batch_id from pgqueue.batch_slice s where s.job_id = cancel.id) for no key update;
   for v_look in 1..100 loop
     select * into v_was from pgqueue._withdraw(cancel.id);
     if v_was.place is not null then
@@ -4056,7 +4830,8 @@ end $$;
 
 comment on function pgqueue.cancel is
 'Cancels a job. Waiting: it is cancelled at once (state cancelled, changed true). Running: its worker is asked to stop it (state running, changed true the
-first time); it ends cancelled unless it finishes first. Final: nothing changes. why: kept with the request, for people. Errors: PQ002.';
+first time); it ends cancelled unless it finishes first. Final: nothing changes. why: kept with the request, for people. Slices of several batches: a transaction for each, as workers lock several
+batches too and go by their order. Errors: PQ002.';
 
 -- source: sql/functions/core/claim.sql
 -- Takes up to n jobs for a worker: by priority over all the queues, in turn within a lane, skipping what others have locked. Deletes them from ready by
@@ -4403,7 +5178,8 @@ group_limit: jobs of one group_key ready or running at once. max_attempts (5), t
 jobs are kept. history: all, failed (forget what succeeded) or none. Errors: PQ001.';
 
 -- source: sql/functions/core/deregister_worker.sql
--- Leases are named by array: as in worker_heartbeat.
+-- Leases are named by array: as in worker_heartbeat. Locks: the worker, all its leases, then the batches of its slices, before any of them is given back: a settle holds its lease while
+-- it waits for a batch.
 create function pgqueue.deregister_worker(worker bigint)
 returns integer
 language plpgsql security definer
@@ -4418,8 +5194,11 @@ declare
   v_held bigint[];
   v_done integer := 0;
 begin
+  perform from pgqueue.worker w where w.id = deregister_worker.worker for update;
   perform pgqueue._check_worker(worker);
   v_held := array(select l.id from pgqueue.lease l where l.worker_id = deregister_worker.worker);
+  perform from pgqueue.lease l where l.id = any(v_held) and l.worker_id = deregister_worker.worker order by l.id for update;
+  perform pgqueue._lock_batches(v_held);
   for v_lease in
     select l.* from pgqueue.lease l where l.id = any(v_held) and l.worker_id = deregister_worker.worker order by l.id for update
   loop
@@ -4772,7 +5551,8 @@ working on it; nothing was written. cancel_requested: a cancel was asked for.';
 -- source: sql/functions/core/maintain.sql
 -- One pass of upkeep. Safe to run twice and anywhere; two at once would only be in each other's way, so the second does nothing. Each duty has its own
 -- failure, which is reported and leaves the others alone. Locks are waited for briefly: what is busy now is done in the next pass. Those that lock whole
--- tables, for dropping and attaching partitions, come last: their locks are held until the end of the pass.
+-- tables, for dropping and attaching partitions, come last: their locks are held until the end of the pass. And rescue comes first, which waits for batches and must have nothing in
+-- hand then; so the order is always the same.
 create function pgqueue.maintain(duties text[] default null)
 returns table (duty text, done bigint, error text)
 language plpgsql security definer
@@ -4793,7 +5573,7 @@ begin
   if not pg_try_advisory_xact_lock(pgqueue._lock_class('lead'), 2) then
     return;
   end if;
-  foreach duty in array coalesce(duties, v_all) loop
+  foreach duty in array array(select a.name from unnest(v_all) with ordinality a(name, nth) where duties is null or a.name = any(duties) order by a.nth) loop
     error := null;
     begin
       done := case duty
@@ -4926,12 +5706,25 @@ set enable_bitmapscan = off
 set jit = off
 as $$
 #variable_conflict use_column
+declare
+  v_outcome record;
 begin
   -- The state first: a job settled between two looks at its outcome would come without its result.
-  state := pgqueue._state(result.id);
+  state := pgqueue._state(result.id, true);
   if state in ('succeeded', 'failed', 'cancelled') then
-    select o.state::text, o.reason, o.result into state, reason, result
+    select o.state::text, o.reason, o.result into v_outcome
     from pgqueue.outcome o where o.job_id = result.id;
+    if found then
+      state := v_outcome.state;
+      reason := v_outcome.reason;
+      result := v_outcome.result;
+    elsif exists (select from pgqueue.batch b where b.id = result.id) then
+      select r.reason, r.result, r.error into reason, result, error from pgqueue._batch_result(result.id) r;
+      return next;
+      return;
+    else
+      state := pgqueue._state(result.id);  -- retried just now
+    end if;
   end if;
   if state in ('failed', 'cancelled') then
     error := (select e.error from pgqueue.attempt_error e where e.job_id = result.id order by e.failed_at desc limit 1);
@@ -4940,7 +5733,9 @@ begin
 end $$;
 
 comment on function pgqueue.result is
-'The state of a job, and when it is final its reason, result and last error. Errors: PQ002 unknown job, or one whose queue keeps no history.';
+'The state of a job, and when it is final its reason, result and last error. Of a batch: held, queued, running, succeeded, failed (reason error) or cancelled (reason aborted); its
+result is {"succeeded", "failed", "aborted"}, how many rows. Of a slow query the same, its result what its processor gave. Errors: PQ002 unknown job, or one whose queue keeps no
+history.';
 
 -- source: sql/functions/core/resume_queue.sql
 create function pgqueue.resume_queue(queue text)
@@ -4995,6 +5790,9 @@ begin
   end if;
   if v_job.kind = 'sql.script' then
     perform pgqueue._refuse('PQ005', format('job %s is a script', id), 'A script runs once: submit it again.');
+  end if;
+  if v_job.kind in ('rows.slice', 'rows.slow') then
+    perform pgqueue._refuse('PQ005', format('job %s carried rows of a batch', id), 'What became of them is recorded: submit them again.');
   end if;
   delete from pgqueue.cancel_request c where c.job_id = retry.id;
   if v_job.kind = 'sql.query' then
@@ -5108,6 +5906,9 @@ begin
     v_whole := pgqueue._settle_whole(leases, jobs, results);
   end if;
   v_easy := 'succeeded' = all(outcomes);
+  if leases[1] <> any(leases) or not v_easy then
+    perform pgqueue._lock_batches(leases, jobs);
+  end if;
   for v_id in select distinct i from unnest(leases) i where i <> all(v_whole) order by i loop
     select * into v_lease from pgqueue.lease l where l.id = v_id for update skip locked;
     if not found then
@@ -5298,7 +6099,7 @@ end $$;
 
 comment on procedure pgqueue.wait is
 'Waits until a job is final, for at most timeout, and gives its state, reason and result: call pgqueue.wait(42). On a timeout the state is that of the live
-job. Call it outside a transaction block: it commits between its looks. Errors: PQ002.';
+job. An id of a batch or slow query does as well. Call it outside a transaction block: it commits between its looks. Errors: PQ002.';
 
 -- source: sql/functions/core/watch.sql
 create function pgqueue.watch(
@@ -5324,13 +6125,13 @@ begin
   end if;
   insert into pgqueue.waiter (job_id, expires_at)
   select distinct j.id, pgqueue._now() + lasting from unnest(jobs) j(id) where j.id is not null;
-  return query select j.id, pgqueue._state(j.id) from unnest(jobs) with ordinality j(id, ord) order by j.ord;
+  return query select j.id, pgqueue._state(j.id, true) from unnest(jobs) with ordinality j(id, ord) order by j.ord;
 end $$;
 
 comment on function pgqueue.watch is
 'Says that this session waits for these jobs, for at most that long, and returns their states as of now. Call it on the connection that listens to the channel
 pgqueue_done, where the id of each job is sent when it ends. A job that ends in the same instant may be missed by both: look again once after the call,
-and poll now and then. listening: hold the session lock that makes settles look for waiters; give false behind a transaction pooler. Errors: PQ001, PQ002.';
+and poll now and then. Ids of batches and slow queries do as well as those of jobs. listening: hold the session lock that makes settles look for waiters; give false behind a transaction pooler. Errors: PQ001, PQ002.';
 
 -- source: sql/functions/core/worker_heartbeat.sql
 -- One row, not one per job. Locks with skip locked: a worker that is just being declared lost is told by its next heartbeat.
@@ -5375,6 +6176,9 @@ begin
   v_held := array(
     select l.id from pgqueue.lease l
     where l.worker_id = worker_heartbeat.worker and l.id <> all(worker_heartbeat.leases) and l.claimed_at < v_now - interval '5 seconds');
+  if cardinality(v_held) > 0 then
+    v_held := pgqueue._try_batches(v_held);  -- a heartbeat that waits is not heard; what is busy now goes back with the next
+  end if;
   for v_lease in
     select l.* from pgqueue.lease l where l.id = any(v_held) and l.worker_id = worker_heartbeat.worker order by l.id for update skip locked
   loop
@@ -6190,6 +6994,461 @@ unique: a query with the same text, params, datasource, role, settings and read_
 a chunk. max_rows, max_bytes: fail if the result is larger. ttl: how long the result is kept after the end (result_ttl, 1 hour).
 Errors: PQ001; nothing is stored then.';
 
+-- source: sql/functions/rows/batch_abort.sql
+-- The counters' lock makes it once, against workers that hand in rows and other aborts. What is pending is aborted here and now; slices that run are told to stop, and what they still
+-- bring is discarded.
+create function pgqueue.batch_abort(id bigint, as_owner text default null, why text default null)
+returns table (status text, succeeded integer, failed integer, aborted integer, changed boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+begin
+  return query select a.* from pgqueue._abort(id, 'batch', as_owner, why) a;
+end $$;
+
+comment on function pgqueue.batch_abort is
+'Aborts a batch, held or running: rows that are not done are aborted, what runs is told to stop at the next row, late results are discarded; what is done stays, and so do the output files. Returns
+the final status and counts; changed false: it was over already. as_owner: refuse what belongs to somebody else. Errors: PQ002.';
+
+-- source: sql/functions/rows/batch_append.sql
+create function pgqueue.batch_append(id bigint, rows jsonb, hold boolean default true)
+returns integer
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+declare
+  v_lines integer[];
+  v_inputs jsonb[];
+begin
+  select a.lines, a.inputs into v_lines, v_inputs from pgqueue._row_arrays(rows) a;
+  return pgqueue.batch_append_each(id, coalesce(v_lines, '{}'), coalesce(v_inputs, '{}'), hold);
+end $$;
+
+comment on function pgqueue.batch_append is
+'Adds rows, [{"line", "input"}, …], to a batch that is held, and returns how many it has now. hold: stay held; false releases it. Errors: PQ001, PQ002 unknown batch, PQ005 when it is not held; nothing is stored
+then.';
+
+-- source: sql/functions/rows/batch_append_each.sql
+create function pgqueue.batch_append_each(id bigint, lines integer[], inputs jsonb[], hold boolean default true)
+returns integer
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+declare
+  v_batch pgqueue.batch := pgqueue._batch_or_refuse(id, 'batch', true);
+  v_rows integer;
+begin
+  if v_batch.status <> 'held' then
+    perform pgqueue._refuse('PQ005', format('batch %s is %s', id, v_batch.status), 'Rows can be appended while it is held.');
+  end if;
+  if hold is null then
+    perform pgqueue._refuse('PQ001', 'hold is null', 'Give true to append more rows later, else false.');
+  end if;
+  v_rows := pgqueue._add_rows(v_batch, lines, inputs);
+  if not hold then
+    perform pgqueue.batch_release(id);
+  end if;
+  return v_rows;
+end $$;
+
+comment on function pgqueue.batch_append_each is
+'batch_append for many rows: lines and inputs as parallel arrays. Errors: PQ001, PQ002, PQ005.';
+
+-- source: sql/functions/rows/batch_context.sql
+create function pgqueue.batch_context(id bigint)
+returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+as $$
+declare
+  v_context jsonb;
+begin
+  select b.context into v_context from pgqueue.batch b where b.id = batch_context.id;
+  if not found then
+    perform pgqueue._refuse('PQ002', format('batch %s is unknown', coalesce(id::text, 'null')), 'It has been purged.');
+  end if;
+  return v_context;
+end $$;
+
+comment on function pgqueue.batch_context is
+'For workers: the context of a batch or slow query, which its jobs do not carry; keep it while you work on the batch. Errors: PQ002.';
+
+-- source: sql/functions/rows/batch_list.sql
+create function pgqueue.batch_list(
+  app text default null,
+  op text default null,
+  max_age interval default null,
+  kind text default null,
+  status text default null,
+  max integer default 50,
+  before bigint default null,
+  owner text default null)
+returns setof pgqueue.batch_info
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set jit = off
+as $$
+begin
+  if kind not in ('batch', 'slow_query') or status not in ('held', 'queued', 'running', 'succeeded', 'failed', 'aborted') then
+    perform pgqueue._refuse('PQ001', format('kind is %L and status %L', kind, status),
+      'Kinds: batch, slow_query. Statuses: held, queued, running, succeeded, failed, aborted.');
+  end if;
+  perform pgqueue._check_interval('max_age', max_age, true);
+  if max is null or max not between 1 and 1000 then
+    perform pgqueue._refuse('PQ001', format('max is %s', coalesce(max::text, 'null')), 'Give a number from 1 to 1000.');
+  end if;
+  -- Two statements, since one that allows for both would be planned for the worse.
+  if app is not null and op is not null then
+    return query
+    select i.*
+    from (
+      select b from pgqueue.batch b
+      where b.app between batch_list.app and batch_list.app and b.op between lower(batch_list.op collate "C") and lower(batch_list.op collate "C") and -b.id > -greatest(coalesce(before, 9223372036854775807), -9223372036854775807)
+      order by b.app, b.op, -b.id) l(b)
+    cross join lateral pgqueue._batch_info(l.b) i
+    where (batch_list.kind is null or i.kind = batch_list.kind) and (batch_list.status is null or i.status = batch_list.status)
+      and (batch_list.owner is null or i.owner = batch_list.owner) and (max_age is null or i.submitted_at > pgqueue._now() - max_age)
+    limit max;
+  else
+    return query
+    select i.*
+    from (
+      select b from pgqueue.batch b
+      where b.id < coalesce(before, 9223372036854775807) and (batch_list.app is null or b.app = batch_list.app) and (batch_list.op is null or b.op = lower(batch_list.op collate "C"))
+      order by b.id desc) l(b)
+    cross join lateral pgqueue._batch_info(l.b) i
+    where (batch_list.kind is null or i.kind = batch_list.kind) and (batch_list.status is null or i.status = batch_list.status)
+      and (batch_list.owner is null or i.owner = batch_list.owner) and (max_age is null or i.submitted_at > pgqueue._now() - max_age)
+    limit max;
+  end if;
+end $$;
+
+comment on function pgqueue.batch_list is
+'Batches and slow queries, newest first, at most max (1 to 1000) of them; next page: before = the last id. Filters: app, op, max_age since the submission, kind (batch, slow_query), status, owner. Errors: PQ001.';
+
+-- source: sql/functions/rows/batch_purge.sql
+create function pgqueue.batch_purge(older_than interval, app text default null)
+returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+declare
+  v_batch bigint;
+  v_done bigint := 0;
+begin
+  perform pgqueue._check_interval('older_than', older_than, false);
+  if older_than is null then
+    perform pgqueue._refuse('PQ001', 'older_than is null', 'Give an interval, such as ''30 days''.');
+  end if;
+  for v_batch in
+    select b.id from pgqueue.batch b
+    where b.done_at <= pgqueue._now() - older_than and (batch_purge.app is null or b.app = batch_purge.app) order by b.id limit 1000 for update skip locked
+  loop
+    v_done := v_done + pgqueue._forget_batch(v_batch)::integer;
+  end loop;
+  return v_done;
+end $$;
+
+comment on function pgqueue.batch_purge is
+'Forgets batches and slow queries that ended longer ago than that, with their rows and output files, at most 1000 at a time; returns how many. Those that are not over stay. Upkeep does the same after the
+queue''s retention. Errors: PQ001.';
+
+-- source: sql/functions/rows/batch_release.sql
+create function pgqueue.batch_release(id bigint)
+returns integer
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+declare
+  v_batch pgqueue.batch := pgqueue._batch_or_refuse(id, 'batch', true);
+  v_rows integer := (select c.rows from pgqueue.batch_count c where c.batch_id = id);
+begin
+  if v_batch.status = 'held' then
+    update pgqueue.batch b set status = 'queued', released_at = pgqueue._now() where b.id = v_batch.id;
+    with gone as (delete from pgqueue.held h where h.batch_id = v_batch.id returning h.*)
+    insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+    select g.job_id, g.job_id, g.traits, g.priority, g.attempt, g.queue from gone g;
+    if v_rows = 0 then
+      perform pgqueue._finish_batch(v_batch.id, 'succeeded');
+    else
+      perform pgqueue._wake(v_batch.queue);
+    end if;
+  elsif v_batch.status <> 'queued' then
+    perform pgqueue._refuse('PQ005', format('batch %s is %s', id, v_batch.status), 'It is over.');
+  end if;
+  return v_rows;
+end $$;
+
+comment on function pgqueue.batch_release is
+'Lets a held batch run, and returns how many rows it has; one that runs already is left alone, one without rows has succeeded. Errors: PQ002, PQ005 when it is over.';
+
+-- source: sql/functions/rows/batch_rows.sql
+create function pgqueue.batch_rows(
+  id bigint,
+  after_line integer default null,
+  max integer default 1000,
+  after_row integer default null,
+  as_owner text default null)
+returns table (line integer, row_id integer, status text, done_at timestamptz, result jsonb, messages jsonb)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_batch pgqueue.batch := pgqueue._batch_or_refuse(id, 'batch', false);
+begin
+  perform pgqueue._check_owner(v_batch, as_owner);
+  if max is null or max not between 1 and 100000 then
+    perform pgqueue._refuse('PQ001', format('max is %s', coalesce(max::text, 'null')), 'Give a number from 1 to 100000.');
+  end if;
+  return query
+  select o.line, o.row_id, o.status, o.done_at, coalesce(o.result, 'null'), coalesce(o.messages, '[]')
+  from pgqueue.row_outcome o
+  where o.batch_id between batch_rows.id and batch_rows.id and o.line >= coalesce(after_line, 0)
+    and (o.line > coalesce(after_line, -1) or o.row_id > coalesce(after_row, 2147483647))
+  order by o.batch_id, o.line, o.row_id limit max;
+end $$;
+
+comment on function pgqueue.batch_rows is
+'The rows of a batch that are done, in the order of (line, row id), max (1 to 100,000) of them; next page: after_line and after_row of the last one. Of a batch that runs still, those that are done so far. Errors: PQ001, PQ002.';
+
+-- source: sql/functions/rows/batch_status.sql
+create function pgqueue.batch_status(id bigint, as_owner text default null)
+returns pgqueue.batch_info
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+declare
+  v_batch pgqueue.batch := pgqueue._batch_or_refuse(id, 'batch', false);
+begin
+  perform pgqueue._check_owner(v_batch, as_owner);
+  return pgqueue._batch_info(v_batch);
+end $$;
+
+comment on function pgqueue.batch_status is
+'Where a batch stands. status: held, queued, running (some of its rows have been done, or are being processed), or final: succeeded, failed (a row has), aborted (a row was). try_later: it is not final, ask again. rows, pending,
+succeeded, failed, aborted: counts, always of this moment. files: names of the output files with their lines and characters, once it is final. Errors: PQ002.';
+
+-- source: sql/functions/rows/batch_submit.sql
+create function pgqueue.batch_submit(
+  app text,
+  op text,
+  context jsonb default '{}',
+  rows jsonb default '[]',
+  hold boolean default false,
+  owner text default null,
+  priority integer default 0,
+  slice_size integer default 10)
+returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+declare
+  v_lines integer[];
+  v_inputs jsonb[];
+begin
+  select a.lines, a.inputs into v_lines, v_inputs from pgqueue._row_arrays(rows) a;
+  return pgqueue.batch_submit_each(app, op, context, coalesce(v_lines, '{}'), coalesce(v_inputs, '{}'), hold, owner, priority, slice_size);
+end $$;
+
+comment on function pgqueue.batch_submit is
+'Hands rows over to be processed, each once, by the processor of this application''s operation on whatever worker has one; returns the batch''s id. rows: [{"line": 1, "input": …}, …]; lines are the
+caller''s numbers, from 1, gaps and doubles allowed. context: goes to the processor with every row. hold: nothing runs yet, more rows will be appended. owner: who it belongs to (default:
+the role that calls). slice_size: how many rows a worker takes at a time. op is lower-cased. Errors: PQ001, also for no rows unless held; nothing is stored then.';
+
+-- source: sql/functions/rows/batch_submit_each.sql
+create function pgqueue.batch_submit_each(
+  app text,
+  op text,
+  context jsonb,
+  lines integer[],
+  inputs jsonb[],
+  hold boolean default false,
+  owner text default null,
+  priority integer default 0,
+  slice_size integer default 10)
+returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+declare
+  v_batch pgqueue.batch := pgqueue._new_batch('batch', app, op, context, hold, owner, priority, slice_size);
+begin
+  if pgqueue._add_rows(v_batch, lines, inputs) = 0 and not hold then
+    perform pgqueue._refuse('PQ001', 'the batch has no rows', 'Give some, or hold the batch and append them.');
+  end if;
+  return v_batch.id;
+end $$;
+
+comment on function pgqueue.batch_submit_each is
+'batch_submit for many rows: lines and inputs as parallel arrays. A hundred thousand rows are a second. Errors: PQ001.';
+
+-- source: sql/functions/rows/output_file.sql
+create function pgqueue.output_file(id bigint, name text, after_line integer default null, after_row integer default null, chars integer default 1000000, as_owner text default null)
+returns table (data text, next_line integer, next_row integer, is_last boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_batch pgqueue.batch;
+  v_row record;
+  v_parts text[] := array[]::text[];
+  v_size bigint := 0;
+  v_rows integer := 0;
+begin
+  select * into v_batch from pgqueue.batch b where b.id = output_file.id;
+  if v_batch.id is null then
+    perform pgqueue._refuse('PQ002', format('batch %s is unknown', coalesce(id::text, 'null')), 'It was never submitted, or it has been purged.');
+  end if;
+  perform pgqueue._check_owner(v_batch, as_owner);
+  if v_batch.done_at is null then
+    perform pgqueue._refuse('PQ005', format('batch %s is not over', id), 'Its output files are there when it is.');
+  end if;
+  if not exists (select from pgqueue.batch_file f where f.batch_id = output_file.id and f.name = output_file.name) then
+    perform pgqueue._refuse('PQ002', format('batch %s has no output file %L', id, name), 'batch_status names those it has.');
+  end if;
+  if chars is null or chars not between 1 and 100000000 then
+    perform pgqueue._refuse('PQ001', format('chars is %s', coalesce(chars::text, 'null')), 'Give about how many characters you want at a time, from 1 to 100000000.');
+  end if;
+  is_last := true;
+  for v_row in
+    -- In one expression: a call for each row would be most of the time it takes.
+    select o.line, o.row_id, case jsonb_typeof(o.output -> name)
+      when 'array' then (
+        select string_agg(l.text || E'\n', '' order by l.nth)
+        from jsonb_array_elements_text(o.output -> name) with ordinality l(text, nth) where l.text is not null)
+      when 'null' then null
+      else (o.output ->> name) || E'\n' end as text
+    from pgqueue.row_outcome o
+    where o.batch_id between output_file.id and output_file.id
+      and (o.line, o.row_id) > (coalesce(after_line, -1), coalesce(after_row, 2147483647 * (after_line is not null)::integer - (after_line is null)::integer))
+    order by o.batch_id, o.line, o.row_id limit 100001
+  loop
+    v_rows := v_rows + 1;
+    if v_size >= chars or v_rows > 100000 then
+      is_last := false;
+      exit;
+    end if;
+    next_line := v_row.line;
+    next_row := v_row.row_id;
+    if v_row.text is not null then
+      v_parts := array_append(v_parts, v_row.text);
+      v_size := v_size + length(v_row.text);
+    end if;
+  end loop;
+  data := array_to_string(v_parts, '');
+  return next;
+end $$;
+
+comment on function pgqueue.output_file is
+'A piece of an output file of a batch that is over: lines of its rows in the order of (line, row id). Begin with nulls; next_line and next_row are after_line and after_row of the next call, until is_last. chars: about how many
+characters at a time; a piece can be empty where no row has lines for this file. Errors: PQ001; PQ002 no such batch or file; PQ005 the batch is not over.';
+
+-- source: sql/functions/rows/slow_query_abort.sql
+create function pgqueue.slow_query_abort(id bigint, as_owner text default null, why text default null)
+returns table (status text, changed boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+begin
+  return query select a.status, a.changed from pgqueue._abort(id, 'slow_query', as_owner, why) a;
+end $$;
+
+comment on function pgqueue.slow_query_abort is
+'Aborts a slow query: it will not run, or is told to stop and what it still brings is discarded. changed false: it was over already. Errors: PQ002.';
+
+-- source: sql/functions/rows/slow_query_status.sql
+create function pgqueue.slow_query_status(id bigint, as_owner text default null)
+returns table (status text, try_later boolean, result jsonb, messages jsonb, files jsonb, submitted_at timestamptz, done_at timestamptz)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_batch pgqueue.batch := pgqueue._batch_or_refuse(id, 'slow_query', false);
+begin
+  perform pgqueue._check_owner(v_batch, as_owner);
+  return query
+  select i.status, i.try_later, case when i.status <> 'aborted' then o.result end, case when i.status <> 'aborted' then o.messages end, i.files, i.submitted_at, i.done_at
+  from pgqueue._batch_info(v_batch) i
+  left join lateral (
+    select o.result, o.messages from pgqueue.row_outcome o
+    where i.done_at is not null and o.batch_id = i.id and o.line = 0 and o.row_id = 0 offset 0) o on true;
+end $$;
+
+comment on function pgqueue.slow_query_status is
+'Where a slow query stands: status queued, running, succeeded, failed or aborted. try_later: it is not over, ask again. result, messages: what its processor gave; null for an aborted one. files: its output files. The same answer
+for as long as it is kept. Errors: PQ002.';
+
+-- source: sql/functions/rows/slow_query_submit.sql
+create function pgqueue.slow_query_submit(
+  app text,
+  op text,
+  context jsonb default '{}',
+  input jsonb default '{}',
+  owner text default null,
+  priority integer default 0)
+returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+declare
+  v_batch pgqueue.batch := pgqueue._new_batch('slow_query', app, op, context, false, owner, priority, 1);
+begin
+  perform pgqueue._add_rows(v_batch, array[0], array[input]);
+  return v_batch.id;
+end $$;
+
+comment on function pgqueue.slow_query_submit is
+'Hands one input over to the slow-query processor of this application''s operation; returns an id to ask after. op is lower-cased. Errors: PQ001.';
+
 -- source: sql/functions/inspect/attempts.sql
 create function pgqueue.attempts(id bigint)
 returns table (attempt integer, failed_at timestamptz, worker_id bigint, reason text, error jsonb)
@@ -6354,7 +7613,8 @@ History has no index by queue or kind: these look through the newest million job
 second or two, and no further. Errors: PQ001.';
 
 -- source: sql/functions/inspect/queues.sql
--- Counts what is there; no counter can drift. Rates are those of the last minute, found by the block range index on finished_at.
+-- Counts what is there; no counter can drift. Rates are those of the last minute, found by the block range index on finished_at; the jobs of these outcomes are looked up
+-- one by one, as a join may take to reading all jobs there are.
 create function pgqueue.queues()
 returns table (
   queue text,
@@ -6385,11 +7645,14 @@ begin
       union all select s.queue, s.job_id from pgqueue.line s) w
     group by w.queue),
   later as (select s.queue, count(*) as scheduled from pgqueue.scheduled s group by s.queue),
-  held as (select b.queue, count(*) as held from pgqueue.blocked b group by b.queue),
+  held as (
+    select b.queue, count(*) as held
+    from (select b.queue from pgqueue.blocked b union all select h.queue from pgqueue.held h) b group by b.queue),
   leased as (select l.queue, sum(cardinality(l.job_ids)) as running from pgqueue.lease l group by l.queue),
   done as (
     select j.queue, count(*) filter (where o.state = 'succeeded') as done, count(*) filter (where o.state = 'failed') as failed
-    from pgqueue.outcome o join pgqueue.job j on j.id = o.job_id
+    from pgqueue.outcome o
+    cross join lateral (select j.queue from pgqueue.job j where j.id = o.job_id offset 0) j
     where o.finished_at > v_now - interval '1 minute' group by j.queue),
   names as (
     select q.name from pgqueue.queue q
@@ -6433,8 +7696,15 @@ declare
   v_ahead bigint;
   v_running bigint;
   v_workers bigint;
+  v_batch pgqueue.batch;
+  v_name text;
 begin
+  select * into v_batch from pgqueue.batch b where b.id = why.id;
+  if v_batch.id is not null then
+    return pgqueue._why_batch(v_batch);
+  end if;
   select * into v_job from pgqueue.job(why.id);
+  v_name := pgqueue._job_name(why.id, v_job.kind, v_job.args);
   select * into v_queue from pgqueue.queue q where q.name = v_job.queue;
   select count(*) into v_workers
   from pgqueue.worker w
@@ -6442,24 +7712,27 @@ begin
   select coalesce(sum(cardinality(l.job_ids)), 0) into v_running from pgqueue.lease l where l.queue = v_job.queue;
 
   if v_job.state in ('succeeded', 'failed', 'cancelled') then
-    return format('Job %s is final: it %s%s at %s.', id,
+    return format('%s is final: it %s%s at %s.', v_name,
       case v_job.state when 'cancelled' then 'was cancelled' else v_job.state end, coalesce(' (' || v_job.reason || ')', ''),
       to_char(v_job.finished_at, 'YYYY-MM-DD HH24:MI:SS OF'));
   elsif v_job.state = 'running' then
-    return format('Job %s is running: worker %s claimed it %s ago%s.', id, v_job.worker_id, date_trunc('milliseconds', v_now - v_job.claimed_at),
+    return format('%s is running: worker %s claimed it %s ago%s.', v_name, v_job.worker_id, date_trunc('milliseconds', v_now - v_job.claimed_at),
       case when v_job.cancel_requested then ', and was asked to cancel it' else '' end);
   elsif v_job.state = 'scheduled' and v_job.run_at > v_now then
-    return format('Job %s waits for %s (in %s)%s.', id, to_char(v_job.run_at, 'YYYY-MM-DD HH24:MI:SS OF'),
+    return format('%s waits for %s (in %s)%s.', v_name, to_char(v_job.run_at, 'YYYY-MM-DD HH24:MI:SS OF'),
       date_trunc('milliseconds', v_job.run_at - v_now),
       case when v_job.attempt > 0 then format(', to try again after attempt %s of %s', v_job.attempt, v_job.max_attempts) else '' end);
   elsif v_job.state = 'scheduled' then
-    return format('Job %s has been due since %s, but no upkeep has promoted it: start a worker, or call pgqueue.maintain() from cron.', id,
+    return format('%s has been due since %s, but no upkeep has promoted it: start a worker, or call pgqueue.maintain() from cron.', v_name,
       to_char(v_job.run_at, 'YYYY-MM-DD HH24:MI:SS OF'));
   elsif v_queue.paused_at is not null then
     return format('Queue %s is paused since %s: call pgqueue.resume_queue(%L).', v_job.queue,
       to_char(v_queue.paused_at, 'YYYY-MM-DD HH24:MI:SS OF'), v_job.queue);
+  elsif v_job.state = 'held' and exists (select from pgqueue.held h where h.job_id = why.id) then
+    v_batch.id := (select h.batch_id from pgqueue.held h where h.job_id = why.id);
+    return format('%s waits for the release of batch %s: call pgqueue.batch_release(%s).', v_name, v_batch.id, v_batch.id);
   elsif v_job.state = 'held' then
-    return format('Job %s waits for its turn: group %s of queue %s runs at most %s at a time.', id, v_job.group_key, v_job.queue, v_queue.group_limit);
+    return format('%s waits for its turn: group %s of queue %s runs at most %s at a time.', v_name, v_job.group_key, v_job.queue, v_queue.group_limit);
   elsif v_workers = 0 then
     return format('No live worker serves queue %s: start one.', v_job.queue);
   elsif v_queue.max_running <= v_running then
@@ -6468,22 +7741,22 @@ begin
     v_ahead := (
       select count(*) from pgqueue.line l, pgqueue.line o
       where l.job_id = why.id and o.queue = l.queue and o.owner = l.owner and (o.priority > l.priority or o.priority = l.priority and o.job_id < l.job_id));
-    return format('Job %s stands in line in queue %s, where owners take turns: %s of its owner %s in line before it, %s of that owner %s.', id, v_job.queue, v_ahead,
+    return format('%s stands in line in queue %s, where owners take turns: %s of its owner %s in line before it, %s of that owner %s.', v_name, v_job.queue, v_ahead,
       case v_ahead when 1 then 'is' else 'are' end, (select count(*) from pgqueue.turn t where t.queue = v_job.queue and t.owner = v_job.group_key),
       case (select count(*) from pgqueue.turn t where t.queue = v_job.queue and t.owner = v_job.group_key) when 1 then 'runs' else 'run' end);
   elsif v_job.crashes > 0 then
-    return format('Job %s was in %s crashes and is given out alone, to a worker that holds no other such job.', id, v_job.crashes);
+    return format('%s was in %s crashes and is given out alone, to a worker that holds no other such job.', v_name, v_job.crashes);
   end if;
   select * into v_place from pgqueue._in_ready(why.id);
   v_ahead := (select count(*) from pgqueue.ready o where o.queue = v_place.queue and o.priority > v_place.priority)
     + (select count(*) from pgqueue.ready o where o.queue = v_place.queue and o.priority = v_place.priority and o.seq < v_place.seq);
-  return format('Job %s is queued: %s ahead of it in queue %s, which %s.', id,
+  return format('%s is queued: %s ahead of it in queue %s, which %s.', v_name,
     case v_ahead when 0 then 'nothing is' when 1 then 'one job is' else v_ahead || ' jobs are' end, v_job.queue,
     case v_workers when 1 then 'one worker serves' else v_workers || ' workers serve' end);
 end $$;
 
 comment on function pgqueue.why is
-'One plain sentence: why this job is not running yet, or what became of it. Errors: PQ002.';
+'One plain sentence: why this job is not running yet, or what became of it. The id may be that of a batch or slow query. Errors: PQ002.';
 
 -- source: sql/functions/inspect/workers.sql
 create function pgqueue.workers()
@@ -6519,19 +7792,25 @@ declare
   v_grants constant jsonb := '{
     "producer": ["enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel", "version",
       "submit_script", "script_report", "scripts", "cancel_script",
-      "submit_query", "query_status", "query_columns", "query_batch", "cancel_query"],
+      "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
+      "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
+      "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file"],
     "worker": ["register_worker", "worker_heartbeat", "deregister_worker", "claim", "settle", "settle_and_claim", "job_heartbeat",
       "worker_sleep", "worker_wake", "try_lead", "stop_leading", "maintain", "next_due", "version",
       "script_begin", "script_end", "query_begin", "query_describe", "query_put", "query_end",
+      "batch_context", "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
+      "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file",
       "submit_script", "script_report", "scripts", "cancel_script", "scripts_running",
       "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
       "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel"],
     "operator": ["cancel", "retry", "reschedule", "set_priority", "pause_queue", "resume_queue", "configure_queue", "configure", "maintain",
       "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "next_due",
+      "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
+      "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file", "batch_purge",
       "submit_script", "script_report", "scripts", "cancel_script", "scripts_running", "configure_owner",
       "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
       "job", "jobs", "attempts", "queues", "workers", "why", "health", "version"],
-    "reader": ["script_report", "scripts", "scripts_running", "query_status", "query_columns", "query_batch",
+    "reader": ["batch_status", "batch_rows", "batch_list", "slow_query_status", "output_file", "script_report", "scripts", "scripts_running", "query_status", "query_columns", "query_batch",
       "job", "jobs", "attempts", "queues", "workers", "why", "health", "result", "version", "next_due"]}';
   v_routine regprocedure;
   v_role text;

@@ -42,6 +42,20 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "Change jobs": ("cancel", "retry", "reschedule", "set_priority"),
     "Scripts": ("submit_script", "script_report", "scripts", "scripts_running", "cancel_script", "configure_owner"),
     "Queries": ("submit_query", "query_status", "query_columns", "query_batch", "cancel_query"),
+    "Row batches": (
+        "batch_submit",
+        "batch_submit_each",
+        "batch_append",
+        "batch_append_each",
+        "batch_release",
+        "batch_status",
+        "batch_rows",
+        "output_file",
+        "batch_abort",
+        "batch_list",
+        "batch_purge",
+    ),
+    "Slow queries": ("slow_query_submit", "slow_query_status", "slow_query_abort"),
     "Queues and settings": ("pause_queue", "resume_queue", "configure_queue", "configure"),
     "Look": ("job", "jobs", "attempts", "queues", "workers", "why", "health", "next_due", "version"),
     "Workers": (
@@ -63,6 +77,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "query_put",
         "query_end",
     ),
+    "Workers that process rows": ("batch_context",),
     "Upkeep": ("maintain", "try_lead", "stop_leading"),
 }
 

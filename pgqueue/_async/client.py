@@ -18,6 +18,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from pgqueue._async.batches import AsyncBatches
 from pgqueue._async.execute import execute, make_pool
 from pgqueue._async.query import AsyncQueryHandle
 from pgqueue._async.script import AsyncScriptHandle
@@ -226,6 +227,11 @@ class AsyncClient:
         """A handle for a known id; with an `owner`, only for that owner's script. Asks nothing of the database."""
         return AsyncScriptHandle(self, id, owner=owner)
 
+    @property
+    def batches(self) -> AsyncBatches:
+        """Row batches and slow queries, with less to write than their functions."""
+        return AsyncBatches(self)
+
     enqueue = _method(Calls.enqueue)
     enqueue_each = _method(Calls.enqueue_each)
     enqueue_many = _method(Calls.enqueue_many)
@@ -286,3 +292,19 @@ class AsyncClient:
     query_describe = _method(Calls.query_describe)
     query_put = _method(Calls.query_put)
     query_end = _method(Calls.query_end)
+
+    batch_submit = _method(Calls.batch_submit)
+    batch_submit_each = _method(Calls.batch_submit_each)
+    batch_append = _method(Calls.batch_append)
+    batch_append_each = _method(Calls.batch_append_each)
+    batch_release = _method(Calls.batch_release)
+    batch_status = _method(Calls.batch_status)
+    batch_rows = _method(Calls.batch_rows)
+    batch_abort = _method(Calls.batch_abort)
+    batch_list = _method(Calls.batch_list)
+    batch_context = _method(Calls.batch_context)
+    batch_purge = _method(Calls.batch_purge)
+    slow_query_submit = _method(Calls.slow_query_submit)
+    slow_query_status = _method(Calls.slow_query_status)
+    slow_query_abort = _method(Calls.slow_query_abort)
+    output_file = _method(Calls.output_file)

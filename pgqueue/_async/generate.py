@@ -21,15 +21,18 @@ _TARGET = _SOURCE.parent / "_sync"
 _SKIPPED = {"generate.py"}
 
 _NAMES = {
+    "AsyncBatches": "Batches",
     "AsyncClient": "Client",
     "AsyncConnection": "Connection",
     "AsyncConnectionPool": "ConnectionPool",
     "AsyncCursor": "Cursor",
     "AsyncExitStack": "ExitStack",
+    "AsyncHere": "Here",
     "AsyncHooks": "Hooks",
     "AsyncIterable": "Iterable",
     "AsyncIterator": "Iterator",
     "AsyncQueryHandle": "QueryHandle",
+    "AsyncRowDrain": "RowDrain",
     "AsyncScriptHandle": "ScriptHandle",
     "ResultListener": "ResultWaiter",
     "__aenter__": "__enter__",

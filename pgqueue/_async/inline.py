@@ -15,6 +15,7 @@ from pgqueue.errors import PgQueueError, UnknownJob
 from pgqueue.models import ClaimedJob, Job
 
 if TYPE_CHECKING:
+    from pgqueue._async.rowdrain import AsyncRowDrain
     from pgqueue.registry import App
 
 __all__ = ["client_for", "drain", "find", "waiting"]
@@ -43,13 +44,12 @@ async def drain(
     at_most: int,
 ) -> list[Job]:
     """See `pgqueue.testing.drain`."""
-    chosen = (
-        list(queues) if queues is not None else sorted({app.queue, *(t.settings.queue for t in app.tasks.values())})
-    )
+    chosen = list(queues) if queues is not None else sorted({app.queue, *app.queues()})
     seen: dict[int, None] = {}
     async with client_for(app, where) as client:
         worker = await client.register_worker("pgqueue.testing", chosen, 1)
         hooks = _running.AsyncHooks(client)
+        rows = _rows(app, client)
         runs = 0
         try:
             while True:
@@ -64,19 +64,39 @@ async def drain(
                             "is there a job that enqueues itself? see at_most",
                         )
                     seen[job.id] = None
-                    await _run(app, client, job, hooks, reraise)
+                    await _run(app, client, job, hooks, rows, reraise)
                 if not jobs or not until_empty:
                     break
         finally:
+            if rows is not None:
+                await rows.aclose()
             await client.deregister_worker(worker)
         return await find(client, seen)
 
 
-async def _run(app: App, client: AsyncClient, job: ClaimedJob, hooks: _running.AsyncHooks, reraise: bool) -> None:
-    failure: Exception | None = None
+def _rows(app: App, client: AsyncClient) -> AsyncRowDrain | None:
+    if not app.processors:
+        return None
+    from pgqueue._async.rowdrain import AsyncRowDrain  # half of the worker comes with it
+
+    return AsyncRowDrain(app, client)
+
+
+async def _run(
+    app: App,
+    client: AsyncClient,
+    job: ClaimedJob,
+    hooks: _running.AsyncHooks,
+    rows: AsyncRowDrain | None,
+    reraise: bool,
+) -> None:
+    failure: BaseException | None = None
     try:
-        task, call = _running.prepare(app, job, hooks)
-        settlement = _running.settlement_of_value(task, await arun_handler(task, call))
+        if rows is not None and rows.knows(job.kind):
+            settlement, failure = await rows.run(job)
+        else:
+            task, call = _running.prepare(app, job, hooks)
+            settlement = _running.settlement_of_value(task, await arun_handler(task, call))
     except Exception as error:
         failure = error
         settlement = _running.settlement_of_exception(error)

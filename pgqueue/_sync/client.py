@@ -21,6 +21,7 @@ from psycopg_pool import ConnectionPool
 
 from pgqueue._calls import Call, Calls
 from pgqueue._calls_sql import Document, OnWaitTimeout, QueryOptions, ScriptOptions
+from pgqueue._sync.batches import Batches
 from pgqueue._sync.execute import execute, make_pool
 from pgqueue._sync.query import QueryHandle
 from pgqueue._sync.script import ScriptHandle
@@ -258,6 +259,11 @@ class Client:
         """A handle for a known id; with an `owner`, only for that owner's script. Asks nothing of the database."""
         return ScriptHandle(self, id, owner=owner)
 
+    @property
+    def batches(self) -> Batches:
+        """Row batches and slow queries, with less to write than their functions."""
+        return Batches(self)
+
     enqueue = _method(Calls.enqueue)
     enqueue_each = _method(Calls.enqueue_each)
     enqueue_many = _method(Calls.enqueue_many)
@@ -318,3 +324,19 @@ class Client:
     query_describe = _method(Calls.query_describe)
     query_put = _method(Calls.query_put)
     query_end = _method(Calls.query_end)
+
+    batch_submit = _method(Calls.batch_submit)
+    batch_submit_each = _method(Calls.batch_submit_each)
+    batch_append = _method(Calls.batch_append)
+    batch_append_each = _method(Calls.batch_append_each)
+    batch_release = _method(Calls.batch_release)
+    batch_status = _method(Calls.batch_status)
+    batch_rows = _method(Calls.batch_rows)
+    batch_abort = _method(Calls.batch_abort)
+    batch_list = _method(Calls.batch_list)
+    batch_context = _method(Calls.batch_context)
+    batch_purge = _method(Calls.batch_purge)
+    slow_query_submit = _method(Calls.slow_query_submit)
+    slow_query_status = _method(Calls.slow_query_status)
+    slow_query_abort = _method(Calls.slow_query_abort)
+    output_file = _method(Calls.output_file)

@@ -35,6 +35,7 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "job": Lazy("job:job", "Show, cancel, retry, explain or await a job."),
         "query": Lazy("query:query", "Run a query in the background, show or save its result."),
         "script": Lazy("script:script", "Run SQL texts in the background, one after the other."),
+        "batch": Lazy("batch:batch", "Submit rows of a file, follow them, read what became of them."),
         "queues": Lazy("queues:queues", "List queues: depth, age, rates."),
         "queue": Lazy("queues:queue", "Pause, resume or set a queue."),
     },

@@ -27,6 +27,13 @@ BY_LEASE = dict.fromkeys(
         "_duty_overdue",
         "jobs",
         "_page_of_live",
+        "_batch_runs",
+        "_batch_state",
+        "_why_batch",
+        "_batch_info",
+        "batch_status",
+        "batch_list",
+        "slow_query_status",
     ),
     LEASES,
 )
@@ -292,7 +299,7 @@ def _one_job(name: str, kinds: Iterable[str], **arguments: Any) -> None:
         each(kind)
 
 
-_WAITING = ("queued", "later", "keyed", "arrived", "held", "crashed", "admitted")
+_WAITING = ("queued", "later", "keyed", "arrived", "held", "crashed", "admitted", "sliced", "reserved")
 _one_job("cancel", (*_WAITING, "running", "succeeded"))
 _one_job("result", (*_WAITING, "running", "succeeded", "failed"))
 _one_job("job", (*_WAITING, "running", "succeeded", "failed"))

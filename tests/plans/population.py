@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg.types.json import Jsonb
 
+from tests.plans.batches import SLICES, grow_batches, plant_batches
 from tests.sql.calls import Caller
 
 # Where jobs wait.
-PLACES = ("ready", "scheduled", "arrival", "blocked", "suspect", "line")
+PLACES = ("ready", "scheduled", "arrival", "blocked", "suspect", "line", "held")
 
 GROUPED_QUEUE, WIDE_QUEUES = "grouped", 400
 
@@ -57,6 +58,8 @@ KINDS = {
     "admitted": Kind(0.05, {"group_key": "'group ' || i % (n / 2000)"}),  # every second group is full
     "crashed": Kind(0.05),
     "lined": Kind(0.05, _OWNERS),
+    "sliced": Kind(0.05, {"batch_id": f"g - i % {SLICES}"}),
+    "reserved": Kind(0.05, {"batch_id": f"g - i % {SLICES}"}),
     "asked": Kind(0.02, {**_OWNERS, "unique_key": "'asked ' || g", "identity": "decode(md5(g::text), 'hex')"}),
     "scripted": Kind(0.05, {**_OWNERS, "expires_at": "now() + interval '1 second' * (g % 86400)"}),
     "answered": Kind(0.05, {**_OWNERS, **_ANSWERS}),
@@ -71,6 +74,7 @@ class Population:
     ids: dict[str, range] = field(default_factory=dict)
     workers: list[int] = field(default_factory=list)
     leases: dict[int, list[int]] = field(default_factory=dict)
+    batches: dict[str, int] = field(default_factory=dict)
 
     def some(self, kind: str, count: int = 1) -> list[int]:
         """Ids of a kind, evenly spread; fewer when there are fewer."""
@@ -99,6 +103,8 @@ def plant(q: Caller, size: int) -> Population:
            end $$"""
     )
     made = _first_of_each(q)
+    slices, found.batches = plant_batches(q)
+    made |= slices
     found.ids = {kind: range(job, job + 1) for kind, job in made.items()}
     found.workers = [q.worker("default", "mail", "leased") for _ in range(20)]
     _hold(found, 1)
@@ -133,6 +139,7 @@ def grow(found: Population, size: int) -> None:
         """insert into pgqueue.owner_turns (queue, owner, turns, arrived)
            select queue, owner, 0, min(job_id) from pgqueue.line group by queue, owner on conflict do nothing"""
     )
+    grow_batches(found, size)
     _finish_the_first(q, min(ids.start for ids in found.ids.values()))
     _hold(found, 10)
     for low in range(0, 1000, 100):

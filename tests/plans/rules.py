@@ -57,6 +57,12 @@ PATHS: dict[str, dict[str, tuple[str, ...]]] = {
         "query_run_expires": ("expires_at",),
         "query_run_forget": ("forget_at",),
     },
+    "batch": {"batch_pkey": ("id",), "batch_app": ("app", "op"), "batch_expires": ("expires_at",)},
+    "batch_count": {"batch_count_pkey": ("batch_id",)},
+    "batch_slice": {"batch_slice_pkey": ("job_id",), "batch_slice_batch": ("batch_id",)},
+    "batch_file": {"batch_file_pkey": ("batch_id",)},
+    "held": {"held_pkey": ("job_id",), "held_batch": ("batch_id",)},
+    "row_outcome": {"row_outcome_pkey": ("batch_id",)},
     "query_chunk": {"query_chunk_pkey": ("job_id",)},
     "query_caller": {"query_caller_job_id_owner_idx": ("job_id",)},
 }

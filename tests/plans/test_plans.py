@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.plans import calls_rows as calls_rows  # registers its calls
 from tests.plans import statistics
 from tests.plans.calls import CALLS, KNOWN, Call
 from tests.plans.explained import PATIENCE, Session, function_in

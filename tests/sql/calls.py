@@ -20,6 +20,7 @@ LIVE = (
     "blocked",
     "suspect",
     "line",
+    "held",
     "turn",
     "backend",
     "lease",

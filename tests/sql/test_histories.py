@@ -14,6 +14,7 @@ import pytest
 from tests.sql.calls import Caller, Row
 
 Session = Callable[[], Caller]
+QUEUES = ["a", "b", "r/o"]
 
 # Every job that is not gone stands in exactly one place.
 STANDING = """
@@ -25,6 +26,7 @@ STANDING = """
     union all select job_id from pgqueue.blocked
     union all select job_id from pgqueue.suspect
     union all select job_id from pgqueue.line
+    union all select job_id from pgqueue.held
     union all select j from pgqueue.lease, unnest(job_ids) j)
   select j.id, count(p.job_id) from pgqueue.job j left join place p on p.job_id = j.id
   group by j.id having count(p.job_id) <> 1"""
@@ -64,6 +66,30 @@ LOOSE = """
   union all
   select 'owner over the limit', count(*) from pgqueue.turn group by queue, owner having count(*) > 2
   union all
+  select 'held slice of a batch that is not', h.job_id
+  from pgqueue.held h left join pgqueue.batch b on b.id = h.batch_id where b.status is distinct from 'held'
+  union all
+  select 'slice that is live, of a batch that is over', s.job_id
+  from pgqueue.batch_slice s join pgqueue.batch b on b.id = s.batch_id
+  where b.done_at is not null and s.job_id not in (select job_id from pgqueue.outcome)
+    and s.job_id not in (select job_id from pgqueue.cancel_request)
+  union all
+  select 'rows pending in no slice', c.batch_id
+  from pgqueue.batch_count c
+  where c.pending > (
+    select coalesce(sum(jsonb_array_length(j.args -> 'rows')), 0)
+    from pgqueue.batch_slice s join pgqueue.job j on j.id = s.job_id
+    where s.batch_id = c.batch_id and s.job_id not in (select job_id from pgqueue.outcome))
+  union all
+  select 'counters apart from what is recorded', c.batch_id
+  from pgqueue.batch_count c
+  where c.rows - c.pending <> (select count(*) from pgqueue.row_outcome o where o.batch_id = c.batch_id)
+  union all
+  select 'batch that is over without a callback, or with two', b.id
+  from pgqueue.batch b
+  where (b.done_at is not null)::int <> (
+    select count(*) from pgqueue.job j where j.kind = 'rows.done' and j.args ->> 'batch' = b.id::text)
+  union all
   select 'key of a job that is not live', k.job_id from pgqueue.job_key k join pgqueue.outcome o on o.job_id = k.job_id
   union all
   select 'group over its limit', count(*) from pgqueue.slot group by queue, group_key having count(*) > 2"""
@@ -84,7 +110,7 @@ class Actor:
     def __init__(self, caller: Caller, seed: int) -> None:
         self.q = caller
         self.random = random.Random(seed)
-        self.worker = caller.worker("a", "b")
+        self.worker = caller.worker(*QUEUES)
         self.held: list[Row] = []
         self.accepted: list[tuple[int, str]] = []
 
@@ -92,6 +118,8 @@ class Actor:
         actions = [
             self.enqueue,
             self.submit,
+            self.submit_batch,
+            self.abort,
             self.claim,
             self.claim,
             self.settle,
@@ -103,7 +131,7 @@ class Actor:
             self.maintain,
         ]
         for _ in range(steps):
-            self.random.choices(actions, weights=[3, 1.5, 3, 3, 4, 4, 4, 1, 0.3, 0.5, 0.5])[0]()
+            self.random.choices(actions, weights=[3, 1.5, 0.7, 0.3, 3, 3, 4, 4, 4, 1, 0.3, 0.5, 0.5])[0]()
 
     def enqueue(self) -> None:
         pick = self.random
@@ -135,8 +163,30 @@ class Actor:
                 document = psycopg.types.json.Jsonb(["select 1"] * pick.randrange(1, 4))
                 self.q("submit_script", document=document, owner=owner, queue=queue)
 
+    def submit_batch(self) -> None:
+        pick = self.random
+        rows = pick.randrange(1, 20)
+        with self.q.connection.transaction(force_rollback=pick.random() < 0.1):
+            batch = self.q.value(
+                "batch_submit_each",
+                app="r",
+                op="o",
+                context={},
+                lines=list(range(1, rows + 1)),
+                inputs=[{}] * rows,
+                hold=pick.random() < 0.3,
+                slice_size=pick.choice([1, 5]),
+            )
+            if pick.random() < 0.5:
+                self.q("batch_release", id=batch)
+
+    def abort(self) -> None:
+        for batch in self.q("batch_list", max=5, kind="batch"):
+            if self.random.random() < 0.3:
+                self.q("batch_abort", id=batch["id"])
+
     def claim(self) -> None:
-        self.held += self.q.claim(self.worker, self.random.randrange(1, 8), queues=["a", "b"])
+        self.held += self.q.claim(self.worker, self.random.randrange(1, 8), queues=QUEUES)
 
     def settle(self) -> None:
         if not self.held:
@@ -186,7 +236,7 @@ class Actor:
         """The process is gone; what it held is rescued."""
         self.q.sql("update pgqueue.worker set heartbeat_at = '2020-01-01' where id = %s", self.worker)
         self.maintain()
-        self.worker = self.q.worker("a", "b")
+        self.worker = self.q.worker(*QUEUES)
         late, self.held = self.held, []
         if late and self.random.random() < 0.5:
             # … or was not quite gone. What it says now is stale, unless upkeep has not declared it lost yet.
@@ -228,11 +278,13 @@ def test_books_balance(q: Caller, session: Session, seed: int) -> None:
     assert q.sql(LOOSE) == []
 
     # Everything left is brought to its end.
+    for batch in q("batch_list", status="held", max=1000):
+        q("batch_release", id=batch["id"])
     q.sql("update pgqueue.worker set heartbeat_at = '2020-01-01'")
     q("maintain")
-    worker = q.worker("a", "b")
+    worker = q.worker(*QUEUES)
     for _ in range(2000):
-        taken = q.claim(worker, queues=["a", "b"])
+        taken = q.claim(worker, queues=QUEUES)
         q.settle(taken)
         if not taken and not q.sql("select 1 from pgqueue.scheduled limit 1"):
             break
@@ -248,6 +300,9 @@ def test_books_balance(q: Caller, session: Session, seed: int) -> None:
         if outcome in ("succeeded", "discard", "cancelled")
     )
     assert finals["succeeded"] > 50
+    batches = Counter((row["status"], row["pending"]) for row in q("batch_list", max=1000))
+    assert {"failed", "aborted"} == {status for status, _ in batches}  # nobody here says a word of any row
+    assert {pending for _, pending in batches} == {0}
     once = Counter(
         job for actor in actors for job, outcome in actor.accepted if outcome in ("succeeded", "discard", "cancelled")
     )

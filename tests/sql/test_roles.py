@@ -409,6 +409,58 @@ def queried(q: Caller, text: str) -> bool:
     ]
 
 
+def batched(q: Caller, text: str) -> bool:
+    """A batch and a slow query from their rows to their files, with the worker's part."""
+    app, op = text[:90], text[:60].lower()
+    rows = Jsonb([{"line": 1, "input": {text: text}}])
+    batch = q.value("batch_submit", app=app, op=op, context=Jsonb({text: text}), rows=rows, owner=text, hold=True)
+    each = q.value(
+        "batch_submit_each", app=app, op=op, context=Jsonb(text), lines=[1], inputs=[{text: text}], owner=text
+    )
+    q("batch_append", id=batch, rows=rows)
+    q("batch_append_each", id=batch, lines=[3], inputs=[{text: text}], hold=False)
+    query = q.value("slow_query_submit", app=app, op=op, context=Jsonb([text]), input=Jsonb(text), owner=text)
+    ((queue,),) = q.sql("select distinct queue from pgqueue.batch where app = %s", app)
+    said = {"status": "succeeded", "result": text, "messages": [text], "output": {text: text}}
+    for job in q.claim(q.worker(queue), queues=[queue]):
+        assert {row[2] if query == job["args"]["batch"] else row[2][text] for row in job["args"]["rows"]} == {text}
+        assert q.settle([job], result=[{"row": row[0], **said} for row in job["args"]["rows"]]) == []
+    file = q.one("output_file", id=batch, name=text, as_owner=text)["data"]
+    told = q.one("slow_query_status", id=query, as_owner=text)
+    listed = q("batch_list", app=app, op=op, owner=text)
+    for call in ("batch_status", "batch_rows", "output_file", "batch_abort"):
+        with refused(q, "PQ002"):
+            q(call, id=batch, as_owner=text + "x", **({"name": text} if call == "output_file" else {}))
+    aborts = [
+        q.one("batch_abort", id=batch, as_owner=text, why=text)["changed"],
+        q.one("slow_query_abort", id=query, as_owner=text, why=text)["changed"],
+    ]
+    other = q.value("slow_query_submit", app=app, op=op, owner=text)
+    (job,) = (job for job in q.claim(q.worker(queue), queues=[queue]) if job["kind"] == "rows.slow")
+    q("slow_query_abort", id=other, why=text)
+    why = q.sql("select why from pgqueue.cancel_request where job_id = %s", job["id"])
+    kept = [
+        [q.value("batch_context", id=number) for number in (batch, each, query)],
+        [q.one("batch_status", id=batch, as_owner=text)[key] for key in ("app", "op", "owner", "rows")],
+        [row["id"] for row in listed],
+        {(row["result"], row["messages"][0]) for row in q("batch_rows", id=batch, as_owner=text)},
+        [told["result"], told["messages"], list(told["files"])],
+        [file, aborts, why],
+    ]
+    purged = q.value("batch_purge", older_than="0", app=app)
+    return [kept, purged] == [
+        [
+            [{text: text}, text, [text]],
+            [app, op, text, 3],
+            [query, each, batch],
+            {(text, text)},
+            [text, [text], [text]],
+            [f"{text}\n" * 3, [False, False], [(text,)]],
+        ],
+        4,
+    ]
+
+
 def no(call: str) -> Kept:
     """Refused: the argument has a closed set of values."""
 
@@ -463,6 +515,16 @@ ARGUMENTS: dict[str, Kept] = {
     "cancel_query.why": queried,
     "query_batch.format": no("query_batch(1, 0, %s)"),
     "submit_query.settings": no("submit_query('select 1', settings => %s::jsonb)"),
+    **{f"batch_submit.{name}": batched for name in ("app", "op", "context", "rows", "owner")},
+    **{f"batch_submit_each.{name}": batched for name in ("app", "op", "context", "inputs", "owner")},
+    **{f"slow_query_submit.{name}": batched for name in ("app", "op", "context", "input", "owner")},
+    **{f"batch_list.{name}": batched for name in ("app", "op", "owner")},
+    **{f"{name}.as_owner": batched for name in ("batch_status", "batch_rows", "batch_abort", "output_file")},
+    **{f"slow_query_{name}": batched for name in ("status.as_owner", "abort.as_owner", "abort.why")},
+    **dict.fromkeys(("batch_append.rows", "batch_append_each.inputs", "batch_abort.why"), batched),
+    **dict.fromkeys(("output_file.name", "batch_purge.app"), batched),
+    "batch_list.kind": no("batch_list(kind => %s)"),
+    "batch_list.status": no("batch_list(status => %s)"),
 }
 
 

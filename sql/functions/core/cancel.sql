@@ -13,6 +13,9 @@ declare
   v_was record;
   v_lease pgqueue.lease;
 begin
+  -- Before the job is taken from where it waits: an abort of its batch holds this lock and wants that row.
+  perform from pgqueue.batch_count c
+  where c.batch_id = (select s.batch_id from pgqueue.batch_slice s where s.job_id = cancel.id) for no key update;
   for v_look in 1..100 loop
     select * into v_was from pgqueue._withdraw(cancel.id);
     if v_was.place is not null then
@@ -47,4 +50,5 @@ end $$;
 
 comment on function pgqueue.cancel is
 'Cancels a job. Waiting: it is cancelled at once (state cancelled, changed true). Running: its worker is asked to stop it (state running, changed true the
-first time); it ends cancelled unless it finishes first. Final: nothing changes. why: kept with the request, for people. Errors: PQ002.';
+first time); it ends cancelled unless it finishes first. Final: nothing changes. why: kept with the request, for people. Slices of several batches: a transaction for each, as workers lock several
+batches too and go by their order. Errors: PQ002.';

@@ -30,6 +30,9 @@ begin
   if v_job.kind = 'sql.script' then
     perform pgqueue._refuse('PQ005', format('job %s is a script', id), 'A script runs once: submit it again.');
   end if;
+  if v_job.kind in ('rows.slice', 'rows.slow') then
+    perform pgqueue._refuse('PQ005', format('job %s carried rows of a batch', id), 'What became of them is recorded: submit them again.');
+  end if;
   delete from pgqueue.cancel_request c where c.job_id = retry.id;
   if v_job.kind = 'sql.query' then
     update pgqueue.query_run r set outcome = null, reason = null, error = null, ended_at = null, expires_at = null, forget_at = null, updated_at = pgqueue._now()

@@ -62,6 +62,9 @@ begin
     v_whole := pgqueue._settle_whole(leases, jobs, results);
   end if;
   v_easy := 'succeeded' = all(outcomes);
+  if leases[1] <> any(leases) or not v_easy then
+    perform pgqueue._lock_batches(leases, jobs);
+  end if;
   for v_id in select distinct i from unnest(leases) i where i <> all(v_whole) order by i loop
     select * into v_lease from pgqueue.lease l where l.id = v_id for update skip locked;
     if not found then

@@ -20,6 +20,12 @@ begin
     update pgqueue.query_run r set kept = false where r.job_id = v_job;
   end loop;
 
+  for v_job in
+    select b.id from pgqueue.batch b where b.expires_at <= v_now order by b.expires_at limit 20 for update skip locked
+  loop
+    v_done := v_done + pgqueue._forget_batch(v_job)::integer;
+  end loop;
+
   v_jobs := array(
     select s.job_id from pgqueue.script s where s.expires_at <= v_now order by s.expires_at limit 1000 for update skip locked);
   if cardinality(v_jobs) > 0 then

@@ -19,6 +19,11 @@ declare
   v_low bigint;
   v_high bigint;
 begin
+  if traits is not null and 0 <> any(select t & 512 from unnest(traits) t) then
+    -- Before the rows of jobs without history go; and what slices bring is kept by row, not twice.
+    perform pgqueue._slices_ended(jobs, states, reasons, results, worker);
+    results := array(select case when e.traits & 512 = 0 then e.result end from unnest(_finish.traits, _finish.results) e(traits, result));
+  end if;
   if states is null then
     if forget = 0 then
       insert into pgqueue.outcome (job_id, finished_at, claimed_at, worker_id, state, attempt, result)

@@ -1,5 +1,5 @@
 -- Jobs whose execution was lost go back to their queue, the attempt unspent; those with `blamed` crashes so far have one more, and fail as worker_lost
--- when that makes too many. A pending cancel is fulfilled instead. The caller has taken them out of their lease.
+-- when that makes too many. A pending cancel is fulfilled instead, and a slice of several rows gives them on to slices of one. The caller has taken them out of their lease.
 create function pgqueue._rescue_jobs(
   lease pgqueue.lease,
   jobs bigint[],
@@ -38,6 +38,9 @@ begin
       perform pgqueue._finish(array[v_job.id], array['cancelled'], array['cancelled_by_user'], array[v_job.attempt], array[v_job.traits], null,
         (lease).worker_id, (lease).claimed_at, (lease).forget);
       delete from pgqueue.cancel_request r where r.job_id = v_job.id;
+    elsif v_job.traits & 512 <> 0 and v_crashes > v_job.crashes and pgqueue._split_slice(v_job.id) then
+      perform pgqueue._finish(array[v_job.id], array['cancelled'], array['split'], array[v_job.attempt], array[v_job.traits], null,
+        (lease).worker_id, (lease).claimed_at, (lease).forget);
     elsif v_crashes >= v_limit then
       perform pgqueue._finish(array[v_job.id], array['failed'], array['worker_lost'], array[v_job.attempt], array[v_job.traits], null,
         (lease).worker_id, (lease).claimed_at, (lease).forget);

@@ -10,5 +10,6 @@ as $$
   union all select 'queued', w.priority, w.attempt, null from pgqueue.arrival w where w.job_id = $1
   union all select 'held', w.priority, w.attempt, null from pgqueue.blocked w where w.job_id = $1
   union all select 'queued', w.priority, w.attempt, null from pgqueue.suspect w where w.job_id = $1
-  union all select 'queued', w.priority, w.attempt, null from pgqueue.line w where w.job_id = $1;
+  union all select 'queued', w.priority, w.attempt, null from pgqueue.line w where w.job_id = $1
+  union all select 'held', w.priority, w.attempt, null from pgqueue.held w where w.job_id = $1;
 $$;
