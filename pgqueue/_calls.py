@@ -20,6 +20,7 @@ from typing import cast
 
 from pgqueue import models
 from pgqueue._calls_base import Call, Row, Seconds, many, nothing, one, plain_settings, value
+from pgqueue._calls_flow import FlowCalls
 from pgqueue._calls_rows import RowCalls
 from pgqueue._calls_sql import QueryCalls, ScriptCalls
 from pgqueue._json import JsonText
@@ -29,7 +30,7 @@ from pgqueue.models import JSON
 __all__ = ["Call", "Calls", "Row", "Seconds"]
 
 
-class Calls(ScriptCalls, QueryCalls, RowCalls):
+class Calls(ScriptCalls, QueryCalls, RowCalls, FlowCalls):
     """The functions of one schema. Immutable; share it freely.
 
     Raises InvalidArgument for what cannot name a schema.
@@ -223,11 +224,13 @@ class Calls(ScriptCalls, QueryCalls, RowCalls):
         return self._call("stop_leading", value, {})
 
     def maintain(self, duties: Sequence[str] | None = None) -> Call[list[models.Duty]]:
-        """One pass of upkeep (rescue promote expire admit blocks retention tidy); empty while another pass runs."""
+        """One pass of upkeep (rescue promote schedules expire admit blocks retention tidy); empty while another pass
+        runs.
+        """
         return self._call("maintain", many(models.Duty), locals())
 
     def next_due(self) -> Call[datetime | None]:
-        """When the next scheduled job is due."""
+        """When the next scheduled job or schedule is due."""
         return self._call("next_due", value, {})
 
     # -- looking --------------------------------------------------------------------------------------------------

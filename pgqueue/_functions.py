@@ -252,6 +252,32 @@ _ALL: Final = [
         },
         _columns(models.FilePiece),
     ),
+    Function(
+        "schedule",
+        {
+            "name": "text",
+            "cron": "text",
+            "kind": "text",
+            "args": "jsonb",
+            "time_zone": "text",
+            "queue": "text",
+            "missed": "text",
+            "priority": "int",
+            "unique_key": "text",
+            "group_key": "text",
+            **_POLICY,
+            "starts_at": "timestamptz",
+            "ends_at": "timestamptz",
+        },
+        _columns(models.ScheduleChange),
+    ),
+    Function("unschedule", {"name": "text"}),
+    Function("pause_schedule", {"name": "text"}),
+    Function("resume_schedule", {"name": "text"}),
+    Function("run_schedule", {"name": "text"}),
+    Function("schedules", {}, _columns(models.Schedule)),
+    Function("next_runs", {"cron": "text", "time_zone": "text", "n": "int", "after": "timestamptz"}),
+    Function("sync_schedules", {"app": "text", "declared": "jsonb"}, _columns(models.SyncedSchedule)),
 ]
 
 FUNCTIONS: Final[dict[str, Function]] = {function.name: function for function in _ALL}

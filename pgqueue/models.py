@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, cast
 
+from pgqueue._models_flow import Schedule, ScheduleChange, SyncedSchedule
 from pgqueue._models_rows import (
     BatchAborted,
     BatchInfo,
@@ -62,6 +63,8 @@ __all__ = [
     "QueueInfo",
     "Result",
     "RowOutcome",
+    "Schedule",
+    "ScheduleChange",
     "ScriptOrders",
     "ScriptSummary",
     "ScriptVerdict",
@@ -69,6 +72,7 @@ __all__ = [
     "SlowQueryStatus",
     "State",
     "SubmittedQuery",
+    "SyncedSchedule",
     "Turn",
     "Withdrawal",
     "WorkerInfo",

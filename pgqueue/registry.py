@@ -15,13 +15,17 @@ Importing this and registering tasks opens nothing and imports no driver.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from pgqueue._calls import Call
 from pgqueue._clients import Clients
 from pgqueue._sqlfiles import validate_schema
 from pgqueue.context import Context, ContextHooks
+from pgqueue.cron import Cron, Missed, declarations
 from pgqueue.errors import InvalidArgument, UnknownTask
 from pgqueue.handle import JobHandle, JobHandles
 from pgqueue.models import JSON, Enqueued
@@ -64,7 +68,8 @@ class App:
     `datasources`: databases that scripts and queries may name, as connection strings by name, for the workers that run
     this App; they are not stored. `listen`: whether waiting for results may LISTEN (on `listen_dsn`, when `dsn` leads
     to a transaction pooler; give listen=False when there is only the pooler). `prepare_threshold`: psycopg's; None
-    behind a pooler that does not know prepared statements.
+    behind a pooler that does not know prepared statements. `name`: under which schedules are declared; None: the module
+    that makes the App. Give two Apps of one module names, or each removes the other's schedules.
     """
 
     def __init__(
@@ -78,10 +83,13 @@ class App:
         prepare_threshold: int | None = 5,
         pool_size: int = 4,
         datasources: Mapping[str, str] | None = None,
+        name: str | None = None,
     ) -> None:
         self.schema = validate_schema(schema)
         self.queue = queue
+        self.name = name or _module(sys._getframe(1).f_globals)
         self.tasks: dict[str, Task[..., Any]] = {}
+        self._crons: list[Cron] = []
         self.processors = Processors()
         self.datasources: dict[str, str] = dict(datasources or {})
         self.clients = Clients(
@@ -173,6 +181,35 @@ class App:
             return self._register(fn, fn.__name__ if kind is None else kind, chosen)
 
         return decorate
+
+    def cron(
+        self,
+        cron: str,
+        /,
+        *,
+        name: str | None = None,
+        args: Mapping[str, Any] | None = None,
+        time_zone: str = "UTC",
+        missed: Missed = "one",
+        starts_at: datetime | None = None,
+        ends_at: datetime | None = None,
+    ) -> Callable[[F], F]:
+        """Schedules a task: `@app.cron("*/5 * * * *")` above or below `@app.task`. The task's options are those of its
+        jobs; `args` are its arguments by name. `name`: the schedule's, by default the task's kind; a second one of the
+        same task needs its own. For the rest see `Client.schedule`.
+
+        Whether all this is right is found out when a worker starts, and reported in its log: see `sync_schedules`.
+        """
+
+        def decorate(target: F) -> F:
+            self._crons.append(Cron(target, cron, name, dict(args or {}), time_zone, missed, starts_at, ends_at))
+            return target
+
+        return decorate
+
+    def schedules(self) -> list[dict[str, JSON]]:
+        """What is declared with `cron`, as `sync_schedules` takes it."""
+        return declarations(self._crons, self.tasks)
 
     def _register(self, fn: Callable[..., Any], kind: str, options: TaskOptions) -> Task[..., Any]:
         if not callable(fn) or inspect.isclass(fn) or inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
@@ -289,3 +326,8 @@ class App:
 
     def _handle(self, answer: Enqueued) -> JobHandle[Any]:
         return JobHandle(self.clients, answer.id, answer.created)
+
+
+def _module(namespace: Mapping[str, Any]) -> str:
+    name = str(namespace.get("__name__", "app"))
+    return Path(str(namespace.get("__file__", "app"))).stem if name == "__main__" else name

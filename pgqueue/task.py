@@ -204,6 +204,19 @@ class Task(Generic[P, R]):
             return None
         return dumps_value(value, f"the result of task {self.kind!r}", self.signature.returns)
 
+    def for_schedule(self, args: Mapping[str, Any]) -> dict[str, JSON]:
+        """The parameters of the SQL function schedule that come from the task: its args, checked against the signature,
+        its options and keys. Raises InvalidArgument.
+        """
+        options = self.settings.shared()
+        del options["run_at"], options["delay"]
+        return {
+            **options,
+            "args": self.signature.bind((), args),
+            "unique_key": self._key(self.settings.unique_key, "unique_key", (), args),
+            "group_key": self._key(self.settings.group_key, "group_key", (), args),
+        }
+
     # -- inside ---------------------------------------------------------------------------------------------------
 
     def _call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call[Enqueued]:

@@ -130,3 +130,14 @@ create type pgqueue.batch_info as (
   released_at timestamptz,
   done_at timestamptz,
   files jsonb);
+
+-- A cron expression, read: which minutes, hours, days … it names, sorted; Sunday is 0. both_days: the day of the month and the day of the week must match, not either.
+-- fixed: it names times of the clock on the wall, which come once whatever the clock does; the others follow the time that passes.
+create type pgqueue.cron_spec as (
+  minutes integer[],
+  hours integer[],
+  days integer[],
+  months integer[],
+  weekdays integer[],
+  both_days boolean,
+  fixed boolean);

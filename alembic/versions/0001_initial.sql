@@ -188,6 +188,17 @@ create type pgqueue.batch_info as (
   done_at timestamptz,
   files jsonb);
 
+-- A cron expression, read: which minutes, hours, days … it names, sorted; Sunday is 0. both_days: the day of the month and the day of the week must match, not either.
+-- fixed: it names times of the clock on the wall, which come once whatever the clock does; the others follow the time that passes.
+create type pgqueue.cron_spec as (
+  minutes integer[],
+  hours integer[],
+  days integer[],
+  months integer[],
+  weekdays integer[],
+  both_days boolean,
+  fixed boolean);
+
 -- source: sql/tables/batch.sql
 -- Batches of rows, and slow queries, which are batches of one row. The rows travel in the arguments of jobs, a slice of them in each, so that claiming a slice brings its rows;
 -- what became of a row is appended to `row_outcome`, in the transaction that settles its slice.
@@ -632,6 +643,44 @@ comment on table pgqueue.ready is 'Queued jobs, one narrow row each.';
 comment on table pgqueue.lease is 'Claims in progress: the arrays hold the jobs still unsettled. Running means: in a lease.';
 comment on table pgqueue.scheduled is 'Jobs that wait for a time.';
 comment on table pgqueue.suspect is 'Jobs whose worker was lost, waiting to be claimed alone.';
+
+-- source: sql/tables/schedule.sql
+-- Schedules: what is enqueued at which times. `next_run` is the tick that is owed next; `due_at` is when upkeep looks at the row, which is the same time but after a
+-- failure, when it is later. Both are null while nothing is owed: paused, or over.
+create table pgqueue.schedule (
+  name text collate "C" primary key check (length(name) between 1 and 200),
+  cron text not null,
+  time_zone text not null,
+  kind text not null,
+  args jsonb not null,
+  queue text collate "C" not null,
+  missed text not null check (missed in ('skip', 'one', 'all')),
+  priority integer not null,
+  unique_key text,
+  group_key text,
+  max_attempts integer,
+  timeout interval,
+  expires_in interval,
+  heartbeat interval,
+  backoff jsonb,
+  headers jsonb,
+  starts_at timestamptz,
+  ends_at timestamptz,
+  paused_at timestamptz,
+  next_run timestamptz,
+  due_at timestamptz,
+  last_run timestamptz,
+  last_job bigint,
+  last_error text,
+  declared_by text collate "C",
+  declared jsonb,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  check (due_at >= next_run and (paused_at is null or next_run is null))) with (fillfactor = 50);
+create index schedule_due on pgqueue.schedule (due_at);
+create index schedule_declared on pgqueue.schedule (declared_by) where declared_by is not null;
+
+comment on table pgqueue.schedule is 'Schedules: what is enqueued at which times.';
 
 -- source: sql/tables/script.sql
 -- Scripts. The job carries the turns; these rows say how far the script has come.
@@ -1388,6 +1437,35 @@ begin
   perform pgqueue._check_name('queue', q, 200) from unnest(queues) q;
 end $$;
 
+-- source: sql/functions/private/_check_schedule.sql
+-- Everything about a schedule that can be known to be wrong when it is made, so that nothing is found out at three in the morning.
+create function pgqueue._check_schedule(schedule pgqueue.schedule) returns void
+language plpgsql
+as $$
+begin
+  perform pgqueue._check_name('name', schedule.name, 200);
+  perform pgqueue._check_name('cron', translate(schedule.cron, E'\t', ' '), 1000);
+  perform pgqueue._check_zone(schedule.time_zone);
+  perform pgqueue._check_job(schedule.kind, schedule.args, schedule.queue, schedule.priority, null, null, schedule.unique_key, schedule.group_key,
+    schedule.max_attempts, schedule.timeout, schedule.expires_in, schedule.heartbeat, schedule.backoff, schedule.headers);
+  if schedule.missed is null or schedule.missed not in ('skip', 'one', 'all') then
+    perform pgqueue._refuse('PQ001', format('missed is %L', schedule.missed),
+      'Give skip (what was missed is left out), one (one job for all that was missed) or all (a job for each).');
+  end if;
+  if schedule.starts_at is not null then
+    perform pgqueue._check_time('starts_at', schedule.starts_at);
+  end if;
+  if schedule.ends_at is not null then
+    perform pgqueue._check_time('ends_at', schedule.ends_at);
+    if schedule.ends_at <= schedule.starts_at then
+      perform pgqueue._refuse('PQ001', format('ends_at %s is not after starts_at %s', schedule.ends_at, schedule.starts_at), 'Give a later ends_at.');
+    end if;
+  end if;
+  if pgqueue._next_tick(schedule.cron, schedule.time_zone, greatest(pgqueue._now(), schedule.starts_at), schedule.starts_at) is null then
+    perform pgqueue._refuse('PQ001', format('cron %L never comes', schedule.cron), 'No such day: look at the day of the month and the month.');
+  end if;
+end $$;
+
 -- source: sql/functions/private/_check_session.sql
 -- What a job may ask of the session its SQL runs in.
 create function pgqueue._check_session(datasource text, role text, settings jsonb) returns void
@@ -1552,6 +1630,27 @@ begin
   end if;
 end $$;
 
+-- source: sql/functions/private/_check_zone.sql
+-- A time zone: a name of the server's list. Abbreviations and the POSIX form, which PostgreSQL takes too, are refused: 'UTC+2' is two hours west there, and both
+-- know no summer time.
+create function pgqueue._check_zone(zone text) returns void
+language plpgsql
+as $$
+begin
+  perform pgqueue._check_name('time_zone', zone, 100);
+  begin
+    perform now() at time zone zone;
+    -- A name with a slash cannot be anything else; the list is a folder of files to read, a tenth of a second.
+    if zone ~ '^[A-Za-z_-]+(/[A-Za-z_-]+)+$' or zone in ('UTC', 'GMT') or exists (select from pg_catalog.pg_timezone_names z where lower(z.name) = lower(zone)) then
+      return;
+    end if;
+  exception
+    when data_exception then null;
+  end;
+  perform pgqueue._refuse('PQ001', format('time_zone is %L, which this server does not know', zone),
+    'Give a name of the IANA list, such as Europe/Berlin or UTC; select name from pg_timezone_names shows them.');
+end $$;
+
 -- source: sql/functions/private/_chunk_as.sql
 -- A stored chunk, lines as COPY writes them, in another form. JSON numbers, booleans and documents are written as such, arrays of these and of texts as arrays, the rest as strings; what JSON has no number for (NaN,
 -- Infinity) too.
@@ -1661,6 +1760,237 @@ create function pgqueue._compact_length(document jsonb) returns integer
 language sql immutable
 return length(regexp_replace(document::text, '("(?:[^"\\]|\\.)*")|([:,]) ', '\1\2', 'g'));
 
+-- source: sql/functions/private/_cron.sql
+-- Reads a cron expression of five fields, or one of the words for them. Refuses with PQ001 what is none, and says which field.
+create function pgqueue._cron(cron text) returns pgqueue.cron_spec
+language plpgsql
+as $$
+declare
+  c_months constant text[] := array['JAN', 'FEB', 'MAR', 'APR', 'MAY', 'JUN', 'JUL', 'AUG', 'SEP', 'OCT', 'NOV', 'DEC'];
+  c_weekdays constant text[] := array['SUN', 'MON', 'TUE', 'WED', 'THU', 'FRI', 'SAT'];
+  v_text text := btrim(cron, E' \t');
+  v_fields text[];
+  v_spec pgqueue.cron_spec;
+begin
+  if v_text like '@%' then
+    v_text := case lower(v_text)
+      when '@hourly' then '0 * * * *'
+      when '@daily' then '0 0 * * *'
+      when '@midnight' then '0 0 * * *'
+      when '@weekly' then '0 0 * * 0'
+      when '@monthly' then '0 0 1 * *'
+      when '@yearly' then '0 0 1 1 *'
+      when '@annually' then '0 0 1 1 *' end;
+    if v_text is null then
+      perform pgqueue._refuse('PQ001', format('cron is %L', cron), 'The words are @hourly, @daily, @midnight, @weekly, @monthly, @yearly and @annually.');
+    end if;
+  end if;
+  v_fields := regexp_split_to_array(v_text, '[ \t]+');
+  if cardinality(v_fields) <> 5 then
+    perform pgqueue._refuse('PQ001', format('cron %L has %s fields, not 5', cron, case when v_text = '' then 0 else cardinality(v_fields) end),
+      'Give minute, hour, day of the month, month and day of the week, such as ''30 7 * * mon-fri''; or a word such as @daily; or ''every 10 minutes''.');
+  end if;
+  v_spec.minutes := pgqueue._cron_field('minute', v_fields[1], 0, 59, null);
+  v_spec.hours := pgqueue._cron_field('hour', v_fields[2], 0, 23, null);
+  v_spec.days := pgqueue._cron_field('day of the month', v_fields[3], 1, 31, null);
+  v_spec.months := pgqueue._cron_field('month', v_fields[4], 1, 12, c_months);
+  v_spec.weekdays := array(
+    select distinct d % 7 from unnest(pgqueue._cron_field('day of the week', v_fields[5], 0, 7, c_weekdays)) d order by 1);
+  -- As Debian's cron has both: what begins with a star, */2 too, restricts along with the other field, and does not follow the clock on the wall.
+  v_spec.both_days := v_fields[3] like '*%' or v_fields[5] like '*%';
+  v_spec.fixed := v_fields[1] not like '*%' and v_fields[2] not like '*%';
+  return v_spec;
+end $$;
+
+-- source: sql/functions/private/_cron_day.sql
+-- Whether an expression has ticks on a day.
+create function pgqueue._cron_day(spec pgqueue.cron_spec, day date) returns boolean
+language sql immutable
+return extract(month from day) = any(spec.months)
+  and case when spec.both_days
+    then extract(day from day) = any(spec.days) and extract(dow from day) = any(spec.weekdays)
+    else extract(day from day) = any(spec.days) or extract(dow from day) = any(spec.weekdays) end;
+
+-- source: sql/functions/private/_cron_elapsed.sql
+-- The next tick of an expression that follows the time that passes: every moment at which the clock on the wall shows what it names, so twice in an hour that comes
+-- twice and never in one that does not come. As long as the offset stays, the way on the wall is the way in time; so it goes from change to change, and over
+-- long stretches in which nothing is named in one step.
+create function pgqueue._cron_elapsed(spec pgqueue.cron_spec, zone text, after timestamptz) returns timestamptz
+language plpgsql
+as $$
+declare
+  v_here timestamptz := date_trunc('second', after) + interval '1 second';  -- may be a tick itself
+  v_change timestamptz;
+  v_local timestamp;
+  v_match timestamp;
+  v_tick timestamptz;
+  v_seen timestamptz;
+begin
+  loop
+    v_local := v_here at time zone zone;
+    v_match := pgqueue._cron_local(spec, v_local);
+    exit when v_match is null;
+    v_tick := v_here + (v_match - v_local);
+    v_seen := least(v_tick, v_here + interval '24 hours');
+    if pgqueue._zone_offset(v_seen, zone) <> pgqueue._zone_offset(v_here, zone) then
+      v_change := pgqueue._zone_change(v_here, v_seen, zone);
+      if v_tick < v_change then
+        return v_tick;
+      end if;
+      v_here := v_change;
+    elsif v_seen = v_tick then
+      return v_tick;
+    else
+      -- Nothing is named from here to v_match, and a clock set back within that shows nothing from before here: a day has passed.
+      v_here := greatest(v_seen, (v_match - interval '1 day') at time zone zone);
+    end if;
+  end loop;
+  return null;
+end $$;
+
+-- source: sql/functions/private/_cron_every.sql
+-- The interval of `every <interval>`, null when it is no such text. Months and years are refused: they have no length to multiply.
+create function pgqueue._cron_every(cron text) returns interval
+language plpgsql
+as $$
+declare
+  c_hint constant text := 'Give an interval from a second to 100 years, such as ''every 90 seconds'' or ''every hour''; for months and years @monthly, @yearly or five fields.';
+  v_text text := (regexp_match(cron, '^[ \t]*every[ \t]+(.*)$', 'i'))[1];
+  v_every interval;
+begin
+  if v_text is null then
+    return null;
+  end if;
+  begin
+    v_every := (case when v_text ~ '[0-9]' then v_text else '1 ' || v_text end)::interval;
+    perform pgqueue._check_interval('the interval of cron', v_every, true);
+  exception
+    when data_exception then null;
+  end;
+  if v_every is null or v_every < interval '1 second' or extract(year from v_every) <> 0 or extract(month from v_every) <> 0 then
+    perform pgqueue._refuse('PQ001', format('cron: %L is no interval to repeat', cron), c_hint);
+  end if;
+  return make_interval(secs => extract(epoch from v_every)::float8);
+end $$;
+
+-- source: sql/functions/private/_cron_field.sql
+-- One field of a cron expression as the sorted numbers it names. `lowest` and `highest` bound it, `names` are words for the numbers from `lowest` on.
+create function pgqueue._cron_field(field text, given text, lowest integer, highest integer, names text[]) returns integer[]
+language plpgsql
+as $$
+declare
+  c_hint constant text := format('Give %s as *, numbers from %s to %s%s, ranges (1-5) and steps (*/2), separated by commas.', field, lowest, highest,
+    case when names is not null then format(' or names (%s to %s)', names[1], names[cardinality(names)]) else '' end);
+  v_term text;
+  v_parts text[];
+  v_ends integer[];
+  v_step integer;
+  v_found integer[] := array[]::integer[];
+begin
+  foreach v_term in array string_to_array(upper(given collate "C"), ',') loop
+    v_parts := regexp_match(v_term, '^(?:(\*)|([0-9]{1,9}|[A-Z]+)(?:-([0-9]{1,9}|[A-Z]+))?)(?:/([0-9]{1,9}))?$');
+    if v_parts is null then
+      perform pgqueue._refuse('PQ001', format('cron: %s is %L, and %L cannot be read', field, given, v_term), c_hint);
+    end if;
+    v_step := coalesce(v_parts[4]::integer, 1);
+    if v_step = 0 then
+      perform pgqueue._refuse('PQ001', format('cron: the step of %s is 0 in %L', field, v_term), c_hint);
+    end if;
+    if v_parts[1] = '*' then
+      v_ends := array[lowest, highest];
+    else
+      -- A number alone ends where it begins, but where it has a step at the highest. Friday to Sunday is a range too: Sunday is 7 there.
+      v_ends := array(
+        select case
+          when e.word ~ '^[0-9]' then e.word::integer
+          when e.nth = 2 and highest = 7 and e.word = 'SUN' then 7
+          else array_position(names, e.word) - 1 + lowest end
+        from unnest(v_parts[2:3]) with ordinality e(word, nth) where e.word is not null order by e.nth);
+      if cardinality(v_ends) = 1 then
+        v_ends := v_ends || case when v_parts[4] is null then v_ends[1] else highest end;
+      end if;
+      if array_position(v_ends, null) is not null or v_ends[1] < lowest or v_ends[2] > highest or v_ends[1] > highest then
+        perform pgqueue._refuse('PQ001', format('cron: %s is %s in %L, not from %s to %s', field, concat_ws('-', v_parts[2], v_parts[3]), v_term, lowest, highest), c_hint);
+      elsif v_ends[1] > v_ends[2] then
+        perform pgqueue._refuse('PQ001', format('cron: the range %s of %s runs backwards', v_term, field), c_hint);
+      end if;
+    end if;
+    v_found := v_found || array(select n from generate_series(v_ends[1], v_ends[2], v_step) n);
+  end loop;
+  return array(select distinct n from unnest(v_found) n order by n);
+end $$;
+
+-- source: sql/functions/private/_cron_fixed.sql
+-- The next tick of an expression that names times of the clock on the wall: each comes once. One that the clock skips is right after the gap; of one that comes
+-- twice it is the first.
+create function pgqueue._cron_fixed(spec pgqueue.cron_spec, zone text, after timestamptz) returns timestamptz
+language plpgsql
+as $$
+declare
+  v_local timestamp := (after + interval '1 microsecond') at time zone zone;
+  v_guess timestamptz;
+  v_tick timestamptz;
+begin
+  loop
+    v_local := pgqueue._cron_local(spec, v_local);
+    exit when v_local is null;
+    -- The offset is that of the day before or that of the day after; no zone has changed twice in so short a time.
+    v_guess := v_local at time zone zone;
+    select min(c) into v_tick
+    from unnest(array[v_guess - interval '24 hours', v_guess, v_guess + interval '24 hours']) near(moment)
+    cross join lateral (select (v_local at time zone 'UTC') - pgqueue._zone_offset(near.moment, zone)) candidate(c)
+    where c at time zone zone = v_local;
+    v_tick := coalesce(v_tick, pgqueue._zone_change(v_guess - interval '24 hours', v_guess + interval '24 hours', zone));
+    if v_tick > after then
+      return v_tick;
+    end if;
+    -- `after` is in the second pass of an hour that comes twice, and this was in the first.
+    v_local := v_local + interval '1 minute';
+  end loop;
+  return null;
+end $$;
+
+-- source: sql/functions/private/_cron_local.sql
+-- The first minute at or after `since` that an expression names, on a clock that never changes. Null when there is none in the next fifty years, which is more
+-- than the longest pause of any expression: 40 years from one 29 February on a given day of the week to the next.
+create function pgqueue._cron_local(spec pgqueue.cron_spec, since timestamp) returns timestamp
+language plpgsql
+as $$
+declare
+  v_since timestamp := date_trunc('minute', since + interval '59.999999 seconds');
+  v_day date := v_since::date;
+  v_hour integer := extract(hour from v_since);
+  v_minute integer;
+  v_month date;
+begin
+  if pgqueue._cron_day(spec, v_day) then
+    if v_hour = any(spec.hours) then
+      select min(m) into v_minute from unnest(spec.minutes) m where m >= extract(minute from v_since);
+    end if;
+    if v_minute is null then
+      select min(h) into v_hour from unnest(spec.hours) h where h > extract(hour from v_since);
+      v_minute := spec.minutes[1];
+    end if;
+    if v_hour is not null then
+      return v_day + make_interval(hours => v_hour, mins => v_minute);
+    end if;
+  end if;
+
+  v_day := v_day + 1;
+  for v_month in
+    select m::date from generate_series(date_trunc('month', v_day::timestamp), v_day + interval '50 years', interval '1 month') m
+    where extract(month from m) = any(spec.months)
+  loop
+    select min(d)::date into v_day
+    from generate_series(greatest(v_month, v_since::date + 1)::timestamp, v_month + interval '1 month' - interval '1 day', interval '1 day') d
+    where pgqueue._cron_day(spec, d::date);
+    if v_day is not null then
+      return v_day + make_interval(hours => spec.hours[1], mins => spec.minutes[1]);
+    end if;
+  end loop;
+  return null;
+end $$;
+
 -- source: sql/functions/private/_cursor.sql
 -- Where a scan of a queue-like index starts. Rows that were claimed leave dead entries at the head of the index, and while any session holds
 -- an old snapshot nothing may remove them: a scan from the start walks them all. So each database session remembers, per lane, the lowest
@@ -1700,6 +2030,29 @@ return queue || E'\x1f' || priority::text || E'\x1f' || purpose || E'\x1f';
 create function pgqueue._cursor_text(purpose text, queue text, priority integer, seen bigint, expires float8) returns text
 language sql immutable
 return pgqueue._cursor_owner(purpose, queue, priority) || (greatest(seen - 100, 0))::text || E'\x1f' || expires::text;
+
+-- source: sql/functions/private/_declared_schedule.sql
+-- A schedule as a program declares it: an object whose keys are the parameters of the function schedule. Refuses unknown keys; what cannot be read as the parameter's
+-- type fails as a data exception.
+create function pgqueue._declared_schedule(declared jsonb) returns pgqueue.schedule
+language plpgsql
+as $$
+declare
+  c_keys constant text[] := array['name', 'cron', 'kind', 'args', 'time_zone', 'queue', 'missed', 'priority', 'unique_key', 'group_key', 'max_attempts', 'timeout',
+    'expires_in', 'heartbeat', 'backoff', 'headers', 'starts_at', 'ends_at'];
+  c_hint constant text := format('Give an object; its keys are %s; time spans are seconds or interval text.', array_to_string(c_keys, ', '));
+  v_given jsonb := jsonb '{"args": {}, "time_zone": "UTC", "queue": "default", "missed": "one", "priority": 0}';
+  v_key text;
+begin
+  if jsonb_typeof(declared) <> 'object' then
+    perform pgqueue._refuse('PQ001', format('the declaration is %s, not an object', jsonb_typeof(declared)), c_hint);
+  end if;
+  for v_key in select k from jsonb_object_keys(declared) k where not k = any(c_keys) order by k loop
+    perform pgqueue._refuse('PQ001', format('%L is no parameter of schedule', v_key), c_hint);
+  end loop;
+  v_given := v_given || coalesce((select jsonb_object_agg(e.key, e.value) from jsonb_each(declared) e where e.value <> 'null'), '{}');
+  return jsonb_populate_record(null::pgqueue.schedule, v_given);
+end $$;
 
 -- source: sql/functions/private/_drop_expired.sql
 -- Of jobs just leased: those whose queue timeout has passed before they ever started fail now instead of being handed out. Returns the leases that are left.
@@ -2097,6 +2450,41 @@ begin
   return v_done;
 end $$;
 
+-- source: sql/functions/private/_duty_schedules.sql
+-- Upkeep: schedules that are due. The row's lock and the move of its next tick make it one job a tick; a row that another pass, or an operator, has in hand is left
+-- to the next pass. A schedule that fails keeps its tick, shows its error and is looked at again a little later; the others go on. So does one whose
+-- unique key another transaction is just enqueueing: it is waited for only briefly.
+create function pgqueue._duty_schedules() returns bigint
+language plpgsql
+set lock_timeout = '200ms'
+as $$
+declare
+  c_again constant interval := interval '15 seconds';
+  v_now timestamptz := pgqueue._now();
+  v_cursor record;
+  v_first timestamptz;
+  v_schedule pgqueue.schedule;
+  v_error text;
+  v_done bigint := 0;
+begin
+  select * into v_cursor from pgqueue._due_cursor('schedules');
+  for v_schedule in
+    select s.* from pgqueue.schedule s
+    where s.due_at <= v_now and s.due_at >= v_cursor.floor order by s.due_at limit 500 for update skip locked
+  loop
+    v_first := coalesce(v_first, v_schedule.due_at);
+    begin
+      v_done := v_done + pgqueue._run_due(v_schedule);
+    exception
+      when others then
+        get stacked diagnostics v_error = message_text;
+        update pgqueue.schedule s set due_at = v_now + c_again, last_error = format('%s (%s)', v_error, sqlstate) where s.name = v_schedule.name;
+    end;
+  end loop;
+  perform pgqueue._set_due_cursor('schedules', v_first, v_now, v_cursor.sweep_started, v_cursor.expires);
+  return v_done;
+end $$;
+
 -- source: sql/functions/private/_duty_tidy.sql
 -- Upkeep: what nobody needs any more. Doubled lanes, waiters that gave up, progress and cancel requests of jobs that are not running. Each by a bounded number
 -- of rows a pass: waiters by their time, the others a slice after the one of the last pass (see _next_slice).
@@ -2149,6 +2537,30 @@ begin
       or (select j.id from pgqueue.job j where j.id = p.job_id) is null);
   get diagnostics v_rows = row_count;
   return v_done + v_rows;
+end $$;
+
+-- source: sql/functions/private/_enqueue_tick.sql
+-- Enqueues the job of one tick. Its headers say of which, in UTC whatever the session's time zone is.
+create function pgqueue._enqueue_tick(schedule pgqueue.schedule, tick timestamptz) returns bigint
+language plpgsql
+as $$
+begin
+  return (
+    select e.id
+    from pgqueue.enqueue(
+      kind => schedule.kind,
+      args => schedule.args,
+      queue => schedule.queue,
+      priority => schedule.priority,
+      unique_key => schedule.unique_key,
+      group_key => schedule.group_key,
+      max_attempts => schedule.max_attempts,
+      timeout => schedule.timeout,
+      expires_in => schedule.expires_in,
+      heartbeat => schedule.heartbeat,
+      backoff => schedule.backoff,
+      headers => coalesce(schedule.headers, '{}') || jsonb_build_object('schedule', schedule.name, 'tick',
+        (to_jsonb(tick at time zone 'UTC') #>> '{}') || '+00:00')) e);
 end $$;
 
 -- source: sql/functions/private/_enter.sql
@@ -2907,6 +3319,28 @@ begin
   perform set_config('pgqueue.slice_' || purpose, case when cardinality(jobs) < size then '0' else jobs[size]::text end, false);
 end $$;
 
+-- source: sql/functions/private/_next_tick.sql
+-- The first tick after a moment, null when there is none any more. Intervals are counted from `anchor`, so that whoever asks gets the same ticks.
+create function pgqueue._next_tick(cron text, time_zone text, after timestamptz, anchor timestamptz) returns timestamptz
+language plpgsql
+as $$
+declare
+  v_every interval := pgqueue._cron_every(cron);
+  v_anchor timestamptz := coalesce(anchor, timestamptz 'epoch');
+  v_length numeric;
+  v_spec pgqueue.cron_spec;
+begin
+  if v_every is not null then
+    v_length := extract(epoch from v_every) * 1000000;
+    return v_anchor + (floor((extract(epoch from after) - extract(epoch from v_anchor)) * 1000000 / v_length) + 1) * v_length * interval '1 microsecond';
+  end if;
+  v_spec := pgqueue._cron(cron);
+  if v_spec.fixed then
+    return pgqueue._cron_fixed(v_spec, time_zone, after);
+  end if;
+  return pgqueue._cron_elapsed(v_spec, time_zone, after);
+end $$;
+
 -- source: sql/functions/private/_nobody_sleeps.sql
 -- Whether no worker sleeps on a queue: the first probe of _wake, for those who go on without calling it. Inlined: keep it one expression.
 create function pgqueue._nobody_sleeps(queue text) returns boolean
@@ -3369,6 +3803,71 @@ return case
   when (settings).paused_at is not null or (settings).max_running is not null then -1
   else pgqueue._forget((settings).history) + case when (settings).timeout is null and (settings).max_attempts is null then 0 else 4 end end;
 
+-- source: sql/functions/private/_put_schedule.sql
+-- Creates a schedule or gives an existing one these settings. What it owes stays owed as long as its times stay: to change the arguments of a schedule must not lose
+-- the tick that is due. A pause stays. The row is locked before it is read; upkeep skips it meanwhile.
+create function pgqueue._put_schedule(schedule pgqueue.schedule, out change text, out next_run timestamptz)
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_new pgqueue.schedule := schedule;
+  v_old pgqueue.schedule;
+begin
+  v_new.created_at := v_now;
+  v_new.updated_at := v_now;
+  v_new.next_run := pgqueue._schedule_after(v_new, v_now);
+  v_new.due_at := v_new.next_run;
+  loop
+    insert into pgqueue.schedule select (v_new).* on conflict do nothing;
+    if found then
+      change := 'added';
+      next_run := v_new.next_run;
+      return;
+    end if;
+    select s.* into v_old from pgqueue.schedule s where s.name = v_new.name for update;
+    exit when found;
+    -- Removed between the two statements: the name is free again.
+  end loop;
+
+  if v_new.declared_by is not null and v_old.declared_by is distinct from v_new.declared_by then
+    perform pgqueue._refuse('PQ005', format('schedule %L is not declared by %L but %s', v_new.name, v_new.declared_by,
+      case when v_old.declared_by is null then 'was made by hand' else format('by %L', v_old.declared_by) end),
+      'Give it another name, or remove the other with unschedule.');
+  end if;
+
+  v_new.paused_at := v_old.paused_at;
+  v_new.created_at := v_old.created_at;
+  v_new.last_run := v_old.last_run;
+  v_new.last_job := v_old.last_job;
+  -- Whoever edits what a program has declared does not take it away from the program.
+  v_new.declared_by := coalesce(v_new.declared_by, v_old.declared_by);
+  v_new.declared := coalesce(v_new.declared, v_old.declared);
+  v_new.updated_at := v_old.updated_at;
+  if (v_new.cron, v_new.time_zone, v_new.starts_at, v_new.ends_at) is not distinct from (v_old.cron, v_old.time_zone, v_old.starts_at, v_old.ends_at)
+    and v_old.next_run is not null
+  then
+    v_new.next_run := v_old.next_run;
+    v_new.due_at := greatest(v_old.next_run, v_now);  -- upkeep's cursor may be past the tick
+  elsif v_new.paused_at is not null then
+    v_new.next_run := null;
+    v_new.due_at := null;
+  end if;
+  next_run := v_new.next_run;
+  if to_jsonb(v_new) - '{due_at,last_error}'::text[] = to_jsonb(v_old) - '{due_at,last_error}'::text[] then
+    change := 'unchanged';
+    return;
+  end if;
+  update pgqueue.schedule s set
+    cron = v_new.cron, time_zone = v_new.time_zone, kind = v_new.kind, args = v_new.args, queue = v_new.queue, missed = v_new.missed,
+    priority = v_new.priority, unique_key = v_new.unique_key, group_key = v_new.group_key, max_attempts = v_new.max_attempts,
+    timeout = v_new.timeout, expires_in = v_new.expires_in, heartbeat = v_new.heartbeat, backoff = v_new.backoff, headers = v_new.headers,
+    starts_at = v_new.starts_at, ends_at = v_new.ends_at, next_run = v_new.next_run, due_at = v_new.due_at, last_error = null,
+    declared_by = v_new.declared_by, declared = v_new.declared, updated_at = v_now
+  where s.name = v_new.name;
+  change := 'changed';
+end $$;
+
 -- source: sql/functions/private/_query_ended.sql
 -- The final transition of a query, for the audit trail, and for when its result and the trail itself expire. A query that failed or was cancelled has no result to keep.
 create function pgqueue._query_ended(job bigint, state text, reason text) returns void
@@ -3603,6 +4102,40 @@ create function pgqueue._rows_queue(app text, op text) returns text
 language sql immutable
 return replace(replace($1, '%', '%25'), '/', '%2F') || '/' || replace(replace($2, '%', '%25'), '/', '%2F');
 
+-- source: sql/functions/private/_run_due.sql
+-- Enqueues what a locked schedule owes by now and moves its next tick on, in one transaction: that is why there is one job a tick, whoever runs upkeep and how
+-- often. Ticks less than a minute late are on time and get a job each. What is later was missed, and goes by the schedule's policy. At most a hundred jobs; what is
+-- left is due at once, in the next pass.
+create function pgqueue._run_due(schedule pgqueue.schedule) returns bigint
+language plpgsql
+as $$
+declare
+  c_punctual constant interval := interval '1 minute';
+  v_now timestamptz := pgqueue._now();
+  v_tick timestamptz := schedule.next_run;
+  v_last_run timestamptz := schedule.last_run;
+  v_last_job bigint := schedule.last_job;
+  v_done bigint := 0;
+begin
+  if v_now - v_tick >= c_punctual and schedule.missed = 'one' then
+    v_last_job := pgqueue._enqueue_tick(schedule, v_tick);
+    v_last_run := v_tick;
+    v_done := 1;
+    v_tick := pgqueue._schedule_after(schedule, v_now);
+  elsif v_now - v_tick >= c_punctual and schedule.missed = 'skip' then
+    v_tick := pgqueue._schedule_after(schedule, v_now - c_punctual);
+  end if;
+  while v_tick <= v_now and v_done < 100 loop
+    v_last_job := pgqueue._enqueue_tick(schedule, v_tick);
+    v_last_run := v_tick;
+    v_done := v_done + 1;
+    v_tick := pgqueue._schedule_after(schedule, v_tick);
+  end loop;
+  update pgqueue.schedule s set next_run = v_tick, due_at = v_tick, last_run = v_last_run, last_job = v_last_job, last_error = null
+  where s.name = schedule.name;
+  return v_done;
+end $$;
+
 -- source: sql/functions/private/_schedule.sql
 -- Puts jobs aside until a time, or to where a claim finds them when that time has come. A job with a group that waits for a time holds no
 -- slot. The arrays are parallel.
@@ -3625,6 +4158,18 @@ begin
       perform pgqueue._interrupt_scripts(jobs);
     end if;
   end if;
+end $$;
+
+-- source: sql/functions/private/_schedule_after.sql
+-- The tick a schedule owes next after a moment, within its own time. Null: none.
+create function pgqueue._schedule_after(schedule pgqueue.schedule, after timestamptz) returns timestamptz
+language plpgsql
+as $$
+declare
+  v_tick timestamptz := pgqueue._next_tick(schedule.cron, schedule.time_zone,
+    greatest(after, schedule.starts_at - interval '1 microsecond'), schedule.starts_at);
+begin
+  return case when v_tick > schedule.ends_at then null else v_tick end;
 end $$;
 
 -- source: sql/functions/private/_script_document.sql
@@ -4556,6 +5101,15 @@ begin
     from pgqueue.batch b where b.id = job), hint));
 end $$;
 
+-- source: sql/functions/private/_unknown_schedule.sql
+create function pgqueue._unknown_schedule(name text) returns void
+language plpgsql
+as $$
+begin
+  perform pgqueue._check_name('name', name, 200);
+  perform pgqueue._refuse('PQ002', format('there is no schedule %L', name), 'pgqueue.schedules() lists them.');
+end $$;
+
 -- source: sql/functions/private/_unlease.sql
 -- Takes jobs out of a lease the caller has locked; the last one deletes it. A job named twice in one call would end twice: refused here, where
 -- counting costs nothing. `not in` a subquery is looked up in a hash, whatever joins the caller forbids; `<> all` compares each with each.
@@ -4776,6 +5330,34 @@ begin
     perform pgqueue._refuse('PQ005', format('job %s is held with its batch', job), 'batch_release lets the batch run; its own priority is given when it is submitted.');
   end if;
 end $$;
+
+-- source: sql/functions/private/_zone_change.sql
+-- When the clocks of a zone change between two moments that have different offsets: the first second of the new one. Halving finds it in seventeen steps for a day.
+create function pgqueue._zone_change(after timestamptz, until timestamptz, zone text) returns timestamptz
+language plpgsql
+as $$
+declare
+  v_before interval := pgqueue._zone_offset(after, zone);
+  v_low bigint := floor(extract(epoch from after));
+  v_high bigint := ceil(extract(epoch from until));
+  v_middle bigint;
+begin
+  while v_high - v_low > 1 loop
+    v_middle := (v_low + v_high) / 2;
+    if pgqueue._zone_offset(to_timestamp(v_middle), zone) = v_before then
+      v_low := v_middle;
+    else
+      v_high := v_middle;
+    end if;
+  end loop;
+  return to_timestamp(v_high);
+end $$;
+
+-- source: sql/functions/private/_zone_offset.sql
+-- How far the clocks of a zone are ahead of UTC at a moment.
+create function pgqueue._zone_offset(at timestamptz, zone text) returns interval
+language sql stable
+return (at at time zone zone) - (at at time zone 'UTC');
 
 -- source: sql/functions/core/cancel.sql
 -- A waiting job is taken from where it waits and is final at once. A running one is asked: its worker is told by a notification and by its next
@@ -5565,7 +6147,7 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-  v_all constant text[] := array['rescue', 'promote', 'expire', 'admit', 'tidy', 'results', 'retention', 'blocks'];
+  v_all constant text[] := array['rescue', 'promote', 'schedules', 'expire', 'admit', 'tidy', 'results', 'retention', 'blocks'];
 begin
   if not duties <@ v_all then
     perform pgqueue._refuse('PQ001', format('unknown duty in %s', duties), format('Duties are %s; null means all.', array_to_string(v_all, ', ')));
@@ -5579,6 +6161,7 @@ begin
       done := case duty
         when 'rescue' then pgqueue._duty_rescue() + pgqueue._duty_overdue()
         when 'promote' then pgqueue._duty_promote()
+        when 'schedules' then pgqueue._duty_schedules()
         when 'expire' then pgqueue._duty_expire()
         when 'admit' then pgqueue._duty_admit()
         when 'blocks' then pgqueue._duty_blocks()
@@ -5597,7 +6180,7 @@ end $$;
 
 comment on function pgqueue.maintain is
 'One pass of upkeep, what the leading worker runs every second or so; without such a worker call it from cron. duties: some of rescue (lost workers, overdue
-jobs), promote (due jobs), expire (queue timeouts), admit (groups), tidy (rows nobody needs), results (results of queries,
+jobs), promote (due jobs), schedules (due schedules), expire (queue timeouts), admit (groups), tidy (rows nobody needs), results (results of queries,
 scripts and audit rows that have expired), retention (history that is past), blocks (partitions ahead);
 null means all. Returns what each did, or its error. No row: another pass is under way. Errors: PQ001.';
 
@@ -5610,12 +6193,15 @@ set enable_seqscan = off
 set enable_bitmapscan = off
 set jit = off
 as $$
-  select s.run_at from pgqueue.scheduled s
-  where s.run_at >= (select d.floor from pgqueue._due_cursor('due') d) order by s.run_at limit 1;
+  select least(
+    (select s.run_at from pgqueue.scheduled s
+     where s.run_at >= (select d.floor from pgqueue._due_cursor('due') d) order by s.run_at limit 1),
+    (select s.due_at from pgqueue.schedule s
+     where s.due_at >= (select d.floor from pgqueue._due_cursor('schedules') d) order by s.due_at limit 1));
 $$;
 
 comment on function pgqueue.next_due is
-'When the next scheduled job is due, null when none is.';
+'When the next scheduled job or schedule is due, null when none is.';
 
 -- source: sql/functions/core/pause_queue.sql
 create function pgqueue.pause_queue(queue text)
@@ -7449,6 +8035,287 @@ end $$;
 comment on function pgqueue.slow_query_submit is
 'Hands one input over to the slow-query processor of this application''s operation; returns an id to ask after. op is lower-cased. Errors: PQ001.';
 
+-- source: sql/functions/flow/next_runs.sql
+create function pgqueue.next_runs(
+  cron text,
+  time_zone text default 'UTC',
+  n integer default 5,
+  after timestamptz default null)
+returns setof timestamptz
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_tick timestamptz := coalesce(after, pgqueue._now());
+begin
+  perform pgqueue._check_name('cron', translate(cron, E'\t', ' '), 1000);
+  perform pgqueue._check_zone(time_zone);
+  perform pgqueue._check_time('after', v_tick);
+  if n is null or n not between 1 and 1000 then
+    perform pgqueue._refuse('PQ001', format('n is %s', coalesce(n::text, 'null')), 'Give a whole number from 1 to 1000.');
+  end if;
+  for v_nth in 1 .. n loop
+    v_tick := pgqueue._next_tick(cron, time_zone, v_tick, null);
+    exit when v_tick is null;
+    return next v_tick;
+  end loop;
+end $$;
+
+comment on function pgqueue.next_runs is
+'The next n (1 to 1000) ticks of an expression after a time, null meaning now; nothing is stored. For the expressions see schedule. None: it never comes. Errors: PQ001.';
+
+-- source: sql/functions/flow/pause_schedule.sql
+create function pgqueue.pause_schedule(name text)
+returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update pgqueue.schedule s set paused_at = pgqueue._now(), next_run = null, due_at = null, updated_at = pgqueue._now()
+  where s.name = pause_schedule.name and s.paused_at is null;
+  if found then
+    return true;
+  end if;
+  if not exists (select from pgqueue.schedule s where s.name = pause_schedule.name) then
+    perform pgqueue._unknown_schedule(name);
+  end if;
+  return false;
+end $$;
+
+comment on function pgqueue.pause_schedule is
+'Stops a schedule until resume_schedule, through restarts and changes of its declaration. Returns whether that changed anything. Errors: PQ001, PQ002 unknown schedule.';
+
+-- source: sql/functions/flow/resume_schedule.sql
+create function pgqueue.resume_schedule(name text)
+returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_schedule pgqueue.schedule;
+  v_next timestamptz;
+begin
+  select s.* into v_schedule from pgqueue.schedule s where s.name = resume_schedule.name for update;
+  if not found then
+    perform pgqueue._unknown_schedule(name);
+  end if;
+  if v_schedule.paused_at is null then
+    return false;
+  end if;
+  v_next := pgqueue._schedule_after(v_schedule, pgqueue._now());
+  update pgqueue.schedule s set paused_at = null, next_run = v_next, due_at = v_next, updated_at = pgqueue._now()
+  where s.name = resume_schedule.name;
+  return true;
+end $$;
+
+comment on function pgqueue.resume_schedule is
+'Ends a pause; the next tick from now on is the first, those of the pause were not missed. Returns whether that changed anything. Errors: PQ001, PQ002 unknown schedule.';
+
+-- source: sql/functions/flow/run_schedule.sql
+create function pgqueue.run_schedule(name text)
+returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_schedule pgqueue.schedule;
+  v_job bigint;
+begin
+  select s.* into v_schedule from pgqueue.schedule s where s.name = run_schedule.name for update;
+  if not found then
+    perform pgqueue._unknown_schedule(name);
+  end if;
+  v_job := pgqueue._enqueue_tick(v_schedule, v_now);
+  update pgqueue.schedule s set last_run = v_now, last_job = v_job where s.name = run_schedule.name;
+  return v_job;
+end $$;
+
+comment on function pgqueue.run_schedule is
+'Enqueues the job of a schedule now, out of turn, paused or not, and returns its id; with a unique_key that is taken, the id of the job that has it. Its tick is now; the ticks to come
+stay as they are. Errors: PQ002 unknown schedule, PQ001.';
+
+-- source: sql/functions/flow/schedule.sql
+create function pgqueue.schedule(
+  name text,
+  cron text,
+  kind text,
+  args jsonb default '{}',
+  time_zone text default 'UTC',
+  queue text default 'default',
+  missed text default 'one',
+  priority integer default 0,
+  unique_key text default null,
+  group_key text default null,
+  max_attempts integer default null,
+  timeout interval default null,
+  expires_in interval default null,
+  heartbeat interval default null,
+  backoff jsonb default null,
+  headers jsonb default null,
+  starts_at timestamptz default null,
+  ends_at timestamptz default null)
+returns table (changed boolean, next_run timestamptz)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+  v_new pgqueue.schedule;
+begin
+  v_new.name := name;
+  v_new.cron := cron;
+  v_new.time_zone := time_zone;
+  v_new.kind := kind;
+  v_new.args := args;
+  v_new.queue := queue;
+  v_new.missed := missed;
+  v_new.priority := priority;
+  v_new.unique_key := unique_key;
+  v_new.group_key := group_key;
+  v_new.max_attempts := max_attempts;
+  v_new.timeout := timeout;
+  v_new.expires_in := expires_in;
+  v_new.heartbeat := heartbeat;
+  v_new.backoff := backoff;
+  v_new.headers := headers;
+  v_new.starts_at := starts_at;
+  v_new.ends_at := ends_at;
+  perform pgqueue._check_schedule(v_new);
+  return query select p.change <> 'unchanged', p.next_run from pgqueue._put_schedule(v_new) p;
+end $$;
+
+comment on function pgqueue.schedule is
+'Creates or replaces a schedule: at each of its ticks upkeep enqueues a job, exactly one however many workers lead or call maintain. Returns whether anything changed, and the next tick.
+cron: five fields (minute, hour, day of the month, month, day of the week) with lists, ranges, steps and names, in the time zone; when both days are restricted either matches.
+Or @hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually; or ''every <interval>'', counted from starts_at, else from 1970, whatever the zone.
+Where clocks change: fixed times come once, right after the gap or in the first pass; with a star at the start of the minute or hour, each real minute or hour that passes counts.
+missed: what becomes of ticks more than a minute late: skip leaves them out, one enqueues one job for all, all enqueues each. starts_at, ends_at: no tick before, none after.
+unique_key: no further job while one lives. The rest is as in enqueue. A job''s headers hold schedule (the name) and tick (the time it was due).
+A replaced schedule stays paused if it was, and keeps the tick it owes if its times stay. Errors: PQ001, also for an expression that never comes; nothing is stored then.';
+
+-- source: sql/functions/flow/schedules.sql
+create function pgqueue.schedules()
+returns table (
+  name text,
+  cron text,
+  time_zone text,
+  kind text,
+  queue text,
+  missed text,
+  paused boolean,
+  next_run timestamptz,
+  last_run timestamptz,
+  last_job bigint,
+  last_error text,
+  args jsonb,
+  priority integer,
+  unique_key text,
+  group_key text,
+  max_attempts integer,
+  timeout interval,
+  expires_in interval,
+  heartbeat interval,
+  backoff jsonb,
+  headers jsonb,
+  starts_at timestamptz,
+  ends_at timestamptz,
+  declared_by text,
+  created_at timestamptz,
+  updated_at timestamptz)
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select s.name, s.cron, s.time_zone, s.kind, s.queue, s.missed, s.paused_at is not null, s.next_run, s.last_run, s.last_job, s.last_error, s.args, s.priority,
+    s.unique_key, s.group_key, s.max_attempts, s.timeout, s.expires_in, s.heartbeat, s.backoff, s.headers, s.starts_at, s.ends_at, s.declared_by, s.created_at,
+    s.updated_at
+  from pgqueue.schedule s order by s.name;
+$$;
+
+comment on function pgqueue.schedules is
+'All schedules by name. next_run: the next tick, null while paused and when there is none any more. last_run: the tick of the last job, last_job its id. last_error: why the tick that
+is due could not be enqueued, null when all is well; it is tried again. declared_by: the program that declares it.';
+
+-- source: sql/functions/flow/sync_schedules.sql
+-- What a program declares becomes what is scheduled. What it declared the last time is kept beside each schedule: as long as that is what it declares now, nothing is
+-- touched, so what operators changed at run time stays. Each declaration has its own failure; one that is refused leaves what was there before.
+create function pgqueue.sync_schedules(app text, declared jsonb)
+returns table (name text, action text, error text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '2s'
+as $$
+#variable_conflict use_column
+declare
+  v_declared jsonb;
+  v_new pgqueue.schedule;
+  v_old pgqueue.schedule;
+  v_names text[] := array[]::text[];
+begin
+  perform pgqueue._check_name('app', app, 200);
+  if declared is null or jsonb_typeof(declared) <> 'array' then
+    perform pgqueue._refuse('PQ001', format('declared is %s, not an array', coalesce(jsonb_typeof(declared), 'null')),
+      'Give an array of objects, such as [{"name": "report", "cron": "@daily", "kind": "report"}].');
+  end if;
+  -- By name: two workers that start together take the rows in the same order.
+  for v_declared in
+    select d from jsonb_array_elements(sync_schedules.declared) with ordinality e(d, nth) order by d ->> 'name', nth
+  loop
+    name := v_declared ->> 'name';
+    error := null;
+    begin
+      if v_declared ? 'refused' then
+        perform pgqueue._refuse('PQ001', v_declared ->> 'refused', 'The program could not make this declaration.');
+      elsif name = any(v_names) then
+        perform pgqueue._refuse('PQ001', format('schedule %L is declared twice', name), 'Give each its own name.');
+      end if;
+      select s.* into v_old from pgqueue.schedule s where s.name = v_declared ->> 'name' for update;
+      if v_old.declared_by = app and v_old.declared = v_declared then
+        action := 'unchanged';
+      else
+        v_new := pgqueue._declared_schedule(v_declared);
+        v_new.declared_by := app;
+        v_new.declared := v_declared;
+        perform pgqueue._check_schedule(v_new);
+        action := (select p.change from pgqueue._put_schedule(v_new) p);
+      end if;
+    exception
+      when others then
+        action := 'refused';
+        get stacked diagnostics error = message_text;
+    end;
+    v_names := array_remove(v_names || name, null);  -- a null would be equal to no name and unequal to none
+    return next;
+  end loop;
+  for name in
+    delete from pgqueue.schedule s where s.declared_by = app and not s.name = any(v_names) returning s.name
+  loop
+    action := 'removed';
+    error := null;
+    return next;
+  end loop;
+end $$;
+
+comment on function pgqueue.sync_schedules is
+'For programs that declare schedules, called when they start: adds and changes what is declared, removes what this app declared before and does not any more, and says what it did
+with each: added, changed, unchanged, removed or refused, with the error. declared: an array of objects whose keys are the parameters of schedule. What is declared as it was the last
+time is left as operators have made it; a pause stays in any case. Schedules of others are never touched. Errors: PQ001 for a bad app, or no array.';
+
+-- source: sql/functions/flow/unschedule.sql
+create function pgqueue.unschedule(name text)
+returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform pgqueue._check_name('name', unschedule.name, 200);
+  delete from pgqueue.schedule s where s.name = unschedule.name;
+  return found;
+end $$;
+
+comment on function pgqueue.unschedule is
+'Removes a schedule; false when there was none. Jobs it has enqueued stay. One that a program declares comes back when a worker of that program starts: pause it instead. Errors: PQ001.';
+
 -- source: sql/functions/inspect/attempts.sql
 create function pgqueue.attempts(id bigint)
 returns table (attempt integer, failed_at timestamptz, worker_id bigint, reason text, error jsonb)
@@ -7510,6 +8377,11 @@ begin
   return query select 'promotion', coalesce(v_age < interval '1 minute', true),
     case when v_age is null then 'nothing overdue' else format('a job has been due for %s', date_trunc('second', v_age)) end,
     'Nobody runs upkeep: start a worker, or call pgqueue.maintain() from cron.';
+  return query select 'schedules', count(*) = 0,
+    case when count(*) = 0 then 'all in time' else format('%s late or failing, such as %s: %s', count(*), min(s.name),
+      coalesce((array_agg(s.last_error order by s.name))[1], 'not looked at')) end,
+    'See last_error in pgqueue.schedules(), and correct it with schedule(). Without one, nobody runs upkeep: start a worker, or call pgqueue.maintain() from cron.'
+  from pgqueue.schedule s where s.last_error is not null or s.due_at < v_now - interval '1 minute';
   select s.last_value into v_last from pgqueue.job_id s;
   select count(*) into v_count from pgqueue.block b where b.high > v_last;
   return query select 'blocks ahead', v_count > 0, format('%s partitions for ids from %s on', v_count, v_last),
@@ -7796,21 +8668,22 @@ declare
       "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
       "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file"],
     "worker": ["register_worker", "worker_heartbeat", "deregister_worker", "claim", "settle", "settle_and_claim", "job_heartbeat",
-      "worker_sleep", "worker_wake", "try_lead", "stop_leading", "maintain", "next_due", "version",
+      "worker_sleep", "worker_wake", "try_lead", "stop_leading", "maintain", "next_due", "version", "sync_schedules",
       "script_begin", "script_end", "query_begin", "query_describe", "query_put", "query_end",
       "batch_context", "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
       "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file",
       "submit_script", "script_report", "scripts", "cancel_script", "scripts_running",
       "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
       "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel"],
-    "operator": ["cancel", "retry", "reschedule", "set_priority", "pause_queue", "resume_queue", "configure_queue", "configure", "maintain",
+    "operator": ["schedule", "unschedule", "pause_schedule", "resume_schedule", "run_schedule", "schedules", "next_runs", "sync_schedules",
+      "cancel", "retry", "reschedule", "set_priority", "pause_queue", "resume_queue", "configure_queue", "configure", "maintain",
       "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "next_due",
       "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
       "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file", "batch_purge",
       "submit_script", "script_report", "scripts", "cancel_script", "scripts_running", "configure_owner",
       "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
       "job", "jobs", "attempts", "queues", "workers", "why", "health", "version"],
-    "reader": ["batch_status", "batch_rows", "batch_list", "slow_query_status", "output_file", "script_report", "scripts", "scripts_running", "query_status", "query_columns", "query_batch",
+    "reader": ["schedules", "next_runs", "batch_status", "batch_rows", "batch_list", "slow_query_status", "output_file", "script_report", "scripts", "scripts_running", "query_status", "query_columns", "query_batch",
       "job", "jobs", "attempts", "queues", "workers", "why", "health", "result", "version", "next_due"]}';
   v_routine regprocedure;
   v_role text;

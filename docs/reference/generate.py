@@ -56,6 +56,16 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "batch_purge",
     ),
     "Slow queries": ("slow_query_submit", "slow_query_status", "slow_query_abort"),
+    "Schedules": (
+        "schedule",
+        "unschedule",
+        "pause_schedule",
+        "resume_schedule",
+        "run_schedule",
+        "schedules",
+        "next_runs",
+        "sync_schedules",
+    ),
     "Queues and settings": ("pause_queue", "resume_queue", "configure_queue", "configure"),
     "Look": ("job", "jobs", "attempts", "queues", "workers", "why", "health", "next_due", "version"),
     "Workers": (

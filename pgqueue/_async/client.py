@@ -308,3 +308,12 @@ class AsyncClient:
     slow_query_status = _method(Calls.slow_query_status)
     slow_query_abort = _method(Calls.slow_query_abort)
     output_file = _method(Calls.output_file)
+
+    schedule = _method(Calls.schedule)
+    unschedule = _method(Calls.unschedule)
+    pause_schedule = _method(Calls.pause_schedule)
+    resume_schedule = _method(Calls.resume_schedule)
+    run_schedule = _method(Calls.run_schedule)
+    schedules = _method(Calls.schedules)
+    next_runs = _method(Calls.next_runs)
+    sync_schedules = _method(Calls.sync_schedules)

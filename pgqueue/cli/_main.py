@@ -36,6 +36,7 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "query": Lazy("query:query", "Run a query in the background, show or save its result."),
         "script": Lazy("script:script", "Run SQL texts in the background, one after the other."),
         "batch": Lazy("batch:batch", "Submit rows of a file, follow them, read what became of them."),
+        "schedule": Lazy("schedule:schedule", "Enqueue jobs at given times."),
         "queues": Lazy("queues:queues", "List queues: depth, age, rates."),
         "queue": Lazy("queues:queue", "Pause, resume or set a queue."),
     },

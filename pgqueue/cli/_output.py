@@ -12,6 +12,7 @@ import json
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
@@ -115,6 +116,18 @@ def ago(when: datetime | None) -> str:
         return ""
     past = datetime.now(UTC) - when
     return f"in {span(-past)}" if past < timedelta(0) else f"{span(past)} ago"
+
+
+def moment(when: datetime | None, zone: str | None = None) -> str:
+    """A time to the second with its offset, on the clocks of `zone` when this machine knows it."""
+    if when is None:
+        return ""
+    if zone is not None:
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+        with suppress(ZoneInfoNotFoundError, ValueError):
+            when = when.astimezone(ZoneInfo(zone))
+    return when.isoformat(sep=" ", timespec="seconds")
 
 
 def rich_for(stream: Any) -> Any:

@@ -14,7 +14,7 @@ from pgqueue.cli._session import session
 if TYPE_CHECKING:
     from pgqueue.models import Duty, WorkerInfo
 
-DUTIES = ("rescue", "promote", "expire", "admit", "blocks", "retention", "tidy")
+DUTIES = ("rescue", "promote", "schedules", "expire", "admit", "tidy", "results", "retention", "blocks")
 
 
 def _columns() -> list[Column[WorkerInfo]]:

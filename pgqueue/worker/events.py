@@ -24,6 +24,7 @@ class Event:
     stopped(why).
     Waking: listening, polling(why), asleep, awake, idle. Upkeep: leading, following. Connections: disconnected(link),
     connected(link).
+    Schedules: scheduled(added, changed, unchanged, removed, refused), each a list of names.
     Jobs: claimed(jobs), job_started(job_id, kind), cancelling(job_id, why), stuck(job_id, kind), unstuck(job_id),
     job_ended(job_id, kind, outcome), settled(jobs), refused(job_id, problem). Event loop: blocked(seconds),
     unblocked(seconds). Supervisor: child_started(number, pid), child_ended(number, pid, code).

@@ -30,6 +30,7 @@ logger = logging.getLogger("pgqueue.worker")
 
 INTERVALS = {
     "promote": 1.0,
+    "schedules": 1.0,
     "expire": 1.0,
     "admit": 2.0,
     "rescue": 3.0,
@@ -38,7 +39,7 @@ INTERVALS = {
     "blocks": 30.0,
     "retention": 60.0,
 }
-"""Seconds between two runs of a duty; promotion comes earlier when a job is due earlier."""
+"""Seconds between two runs of a duty; promotion and schedules come earlier when something is due earlier."""
 
 _CANDIDATE_EVERY = 3.0
 _ALONE_SLOWER = 3.0
@@ -162,12 +163,12 @@ class Upkeep:
             self._on_done(duty.duty)
 
     async def _pause(self) -> float:
-        """Until the next duty, or the next scheduled job, whichever is first."""
+        """Until the next duty, the next scheduled job or the next schedule, whichever is first."""
         pause = min(self._due.values()) - self._loop.time()
         due: datetime | None = await self._link.call(self._calls.next_due())
         if due is not None:
             until = (due - datetime.now(due.tzinfo)).total_seconds()
             if until < pause:
-                self._due["promote"] = 0.0
+                self._due["promote"] = self._due["schedules"] = 0.0
                 pause = until
         return max(pause, _SHORTEST)

@@ -44,6 +44,7 @@ from pgqueue.worker.plan import make_groups
 from pgqueue.worker.progress import Progress
 from pgqueue.worker.registration import Registration
 from pgqueue.worker.rows import Rows
+from pgqueue.worker.schedules import declare_schedules
 from pgqueue.worker.settings import QueueSpec, Settings, queue_limits
 from pgqueue.worker.signals import handled_signals
 from pgqueue.worker.sql import Engine, Sources
@@ -245,6 +246,7 @@ class Worker:
         if self._registration is not None:
             await self._registration.register()
         self._heart.start()
+        await declare_schedules(self.app, self._calls, self._link, self._tell)
         self._upkeep = Upkeep(
             self._calls, self._links.side("upkeep"), self._listener, self._tell, self._upkeep_done, self._give_up
         )
@@ -345,7 +347,7 @@ class Worker:
             self.stop("gave_up")
 
     def _upkeep_done(self, duty: str) -> None:
-        if duty in ("promote", "rescue", "admit"):
+        if duty in ("promote", "schedules", "rescue", "admit"):
             self._loop.look_again()
 
     # -- stopping -------------------------------------------------------------------------------------------------

@@ -174,7 +174,7 @@ def test_each_role_does_its_work_with_nothing_but_its_grant(pg: Database, q: Cal
         assert worker.one("job_heartbeat", lease=taken[0]["lease"], job=job, progress={"done": 1})["alive"]
         assert reader.one("job", id=job)["progress"] == {"done": 1}
         assert worker.settle(taken, result=7) == []
-        assert [row["error"] for row in worker("maintain")] == [None] * 8
+        assert [row["error"] for row in worker("maintain")] == [None] * 9
         assert producer.one("result", id=job)["result"] == 7
         assert producer.sql("call pgqueue.wait(%s)", job) == [("succeeded", None, 7)]
         assert operator("cancel", id=later) == [{"state": "cancelled", "changed": True}]
@@ -461,6 +461,22 @@ def batched(q: Caller, text: str) -> bool:
     ]
 
 
+def timed(q: Caller, text: str) -> bool:
+    """A schedule from its making to its job; and one that a program declares."""
+    given = {"kind": text, "queue": text, "unique_key": text, "group_key": text}
+    q("schedule", name=text, cron="@hourly", args={text: text}, headers={text: text}, **given)
+    q("pause_schedule", name=text), q("resume_schedule", name=text)
+    job = q.one("job", id=q.value("run_schedule", name=text))
+    assert (job["args"], job["headers"][text], job["headers"]["schedule"]) == ({text: text}, text, text)
+    assert {key: job[key] for key in given} == given
+    assert q.value("unschedule", name=text) is True
+    declared = {"name": text, "cron": "@hourly", **given}
+    for elements in ([declared, {"name": "bad", "cron": text}, {"name": "odd", text: text}], []):
+        actions = {row["name"]: row["action"] for row in q("sync_schedules", app=text, declared=Jsonb(elements))}
+        assert actions == {text: "added", "bad": "refused", "odd": "refused"} or actions == {text: "removed"}
+    return True
+
+
 def no(call: str) -> Kept:
     """Refused: the argument has a closed set of values."""
 
@@ -525,6 +541,14 @@ ARGUMENTS: dict[str, Kept] = {
     **dict.fromkeys(("output_file.name", "batch_purge.app"), batched),
     "batch_list.kind": no("batch_list(kind => %s)"),
     "batch_list.status": no("batch_list(status => %s)"),
+    **{f"schedule.{name}": timed for name in ("name", "kind", "args", "queue", "unique_key", "group_key", "headers")},
+    **{f"{name}.name": timed for name in ("unschedule", "pause_schedule", "resume_schedule", "run_schedule")},
+    **{f"sync_schedules.{name}": timed for name in ("app", "declared")},
+    **{f"schedule.{name}": no(f"schedule('s', '@daily', 'k', {name} => %s)") for name in ("time_zone", "missed")},
+    "schedule.cron": no("schedule('s', %s, 'k')"),
+    "schedule.backoff": no("schedule('s', '@daily', 'k', backoff => %s::jsonb)"),
+    "next_runs.cron": no("next_runs(%s)"),
+    "next_runs.time_zone": no("next_runs('@daily', %s)"),
 }
 
 

@@ -6,9 +6,12 @@ set enable_seqscan = off
 set enable_bitmapscan = off
 set jit = off
 as $$
-  select s.run_at from pgqueue.scheduled s
-  where s.run_at >= (select d.floor from pgqueue._due_cursor('due') d) order by s.run_at limit 1;
+  select least(
+    (select s.run_at from pgqueue.scheduled s
+     where s.run_at >= (select d.floor from pgqueue._due_cursor('due') d) order by s.run_at limit 1),
+    (select s.due_at from pgqueue.schedule s
+     where s.due_at >= (select d.floor from pgqueue._due_cursor('schedules') d) order by s.due_at limit 1));
 $$;
 
 comment on function pgqueue.next_due is
-'When the next scheduled job is due, null when none is.';
+'When the next scheduled job or schedule is due, null when none is.';

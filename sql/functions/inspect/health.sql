@@ -37,6 +37,11 @@ begin
   return query select 'promotion', coalesce(v_age < interval '1 minute', true),
     case when v_age is null then 'nothing overdue' else format('a job has been due for %s', date_trunc('second', v_age)) end,
     'Nobody runs upkeep: start a worker, or call pgqueue.maintain() from cron.';
+  return query select 'schedules', count(*) = 0,
+    case when count(*) = 0 then 'all in time' else format('%s late or failing, such as %s: %s', count(*), min(s.name),
+      coalesce((array_agg(s.last_error order by s.name))[1], 'not looked at')) end,
+    'See last_error in pgqueue.schedules(), and correct it with schedule(). Without one, nobody runs upkeep: start a worker, or call pgqueue.maintain() from cron.'
+  from pgqueue.schedule s where s.last_error is not null or s.due_at < v_now - interval '1 minute';
   select s.last_value into v_last from pgqueue.job_id s;
   select count(*) into v_count from pgqueue.block b where b.high > v_last;
   return query select 'blocks ahead', v_count > 0, format('%s partitions for ids from %s on', v_count, v_last),

@@ -1,0 +1,57 @@
+create function pgqueue.schedule(
+  name text,
+  cron text,
+  kind text,
+  args jsonb default '{}',
+  time_zone text default 'UTC',
+  queue text default 'default',
+  missed text default 'one',
+  priority integer default 0,
+  unique_key text default null,
+  group_key text default null,
+  max_attempts integer default null,
+  timeout interval default null,
+  expires_in interval default null,
+  heartbeat interval default null,
+  backoff jsonb default null,
+  headers jsonb default null,
+  starts_at timestamptz default null,
+  ends_at timestamptz default null)
+returns table (changed boolean, next_run timestamptz)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+  v_new pgqueue.schedule;
+begin
+  v_new.name := name;
+  v_new.cron := cron;
+  v_new.time_zone := time_zone;
+  v_new.kind := kind;
+  v_new.args := args;
+  v_new.queue := queue;
+  v_new.missed := missed;
+  v_new.priority := priority;
+  v_new.unique_key := unique_key;
+  v_new.group_key := group_key;
+  v_new.max_attempts := max_attempts;
+  v_new.timeout := timeout;
+  v_new.expires_in := expires_in;
+  v_new.heartbeat := heartbeat;
+  v_new.backoff := backoff;
+  v_new.headers := headers;
+  v_new.starts_at := starts_at;
+  v_new.ends_at := ends_at;
+  perform pgqueue._check_schedule(v_new);
+  return query select p.change <> 'unchanged', p.next_run from pgqueue._put_schedule(v_new) p;
+end $$;
+
+comment on function pgqueue.schedule is
+'Creates or replaces a schedule: at each of its ticks upkeep enqueues a job, exactly one however many workers lead or call maintain. Returns whether anything changed, and the next tick.
+cron: five fields (minute, hour, day of the month, month, day of the week) with lists, ranges, steps and names, in the time zone; when both days are restricted either matches.
+Or @hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually; or ''every <interval>'', counted from starts_at, else from 1970, whatever the zone.
+Where clocks change: fixed times come once, right after the gap or in the first pass; with a star at the start of the minute or hour, each real minute or hour that passes counts.
+missed: what becomes of ticks more than a minute late: skip leaves them out, one enqueues one job for all, all enqueues each. starts_at, ends_at: no tick before, none after.
+unique_key: no further job while one lives. The rest is as in enqueue. A job''s headers hold schedule (the name) and tick (the time it was due).
+A replaced schedule stays paused if it was, and keeps the tick it owes if its times stay. Errors: PQ001, also for an expression that never comes; nothing is stored then.';

@@ -1,0 +1,27 @@
+-- Everything about a schedule that can be known to be wrong when it is made, so that nothing is found out at three in the morning.
+create function pgqueue._check_schedule(schedule pgqueue.schedule) returns void
+language plpgsql
+as $$
+begin
+  perform pgqueue._check_name('name', schedule.name, 200);
+  perform pgqueue._check_name('cron', translate(schedule.cron, E'\t', ' '), 1000);
+  perform pgqueue._check_zone(schedule.time_zone);
+  perform pgqueue._check_job(schedule.kind, schedule.args, schedule.queue, schedule.priority, null, null, schedule.unique_key, schedule.group_key,
+    schedule.max_attempts, schedule.timeout, schedule.expires_in, schedule.heartbeat, schedule.backoff, schedule.headers);
+  if schedule.missed is null or schedule.missed not in ('skip', 'one', 'all') then
+    perform pgqueue._refuse('PQ001', format('missed is %L', schedule.missed),
+      'Give skip (what was missed is left out), one (one job for all that was missed) or all (a job for each).');
+  end if;
+  if schedule.starts_at is not null then
+    perform pgqueue._check_time('starts_at', schedule.starts_at);
+  end if;
+  if schedule.ends_at is not null then
+    perform pgqueue._check_time('ends_at', schedule.ends_at);
+    if schedule.ends_at <= schedule.starts_at then
+      perform pgqueue._refuse('PQ001', format('ends_at %s is not after starts_at %s', schedule.ends_at, schedule.starts_at), 'Give a later ends_at.');
+    end if;
+  end if;
+  if pgqueue._next_tick(schedule.cron, schedule.time_zone, greatest(pgqueue._now(), schedule.starts_at), schedule.starts_at) is null then
+    perform pgqueue._refuse('PQ001', format('cron %L never comes', schedule.cron), 'No such day: look at the day of the month and the month.');
+  end if;
+end $$;

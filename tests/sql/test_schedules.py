@@ -1,0 +1,517 @@
+"""Schedules in the database: what they enqueue, however many run upkeep, and what does not stop them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.sql.calls import Caller, Row
+from tests.sql.support import refused
+from tests.support.cluster import wait_for
+
+NOON = "2030-01-01 12:00:00+00"
+
+
+@pytest.fixture
+def q(q: Caller) -> Caller:
+    q.clock(NOON)
+    return q
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(f"2030-01-01 {text}").replace(tzinfo=UTC)
+
+
+def clock(q: Caller, text: str) -> None:
+    q.clock(f"2030-01-01 {text}+00")
+
+
+def upkeep(q: Caller) -> int:
+    """One pass; how many jobs schedules made."""
+    ((duty),) = q("maintain", duties=["schedules"])
+    assert duty["error"] is None
+    return int(duty["done"])
+
+
+def ticks(q: Caller, name: str = "s") -> list[str]:
+    """Those of the schedule's jobs, by id."""
+    rows = q.sql("select headers ->> 'tick' from pgqueue.job where headers ->> 'schedule' = %s order by id", name)
+    return [tick.removeprefix("2030-01-01T").removesuffix("+00:00") for (tick,) in rows]
+
+
+def put(q: Caller, cron: str = "*/5 * * * *", name: str = "s", kind: str = "k", **options: Any) -> Row:
+    return q.one("schedule", name=name, cron=cron, kind=kind, **options)
+
+
+def shown(q: Caller, name: str = "s") -> Row:
+    return {row["name"]: row for row in q("schedules")}[name]
+
+
+# Making and changing
+
+
+def test_a_job_is_made_with_all_it_was_given(q: Caller) -> None:
+    made = put(
+        q, args={"a": 1}, queue="mail", priority=3, unique_key="u", group_key="g", max_attempts=2, timeout="1 minute",
+        expires_in="1 hour", heartbeat="2 minutes", backoff={"base": 1}, headers={"h": 1, "tick": "mine"},
+    )  # fmt: skip
+    assert made == {"changed": True, "next_run": at("12:05")}
+    clock(q, "12:05:00")
+    assert upkeep(q) == 1
+    assert upkeep(q) == 0
+    row = shown(q)
+    job = q.one("job", id=row["last_job"])
+    assert (row["last_run"], row["next_run"], row["last_error"]) == (at("12:05"), at("12:10"), None)
+    assert job["headers"] == {"h": 1, "schedule": "s", "tick": "2030-01-01T12:05:00+00:00"}
+    assert job["created_at"] == at("12:05")
+    for column in (
+        "kind",
+        "args",
+        "queue",
+        "priority",
+        "unique_key",
+        "group_key",
+        "max_attempts",
+        "timeout",
+    ):
+        assert job[column] == row[column], column
+    assert job["expires_at"] == at("13:05")
+
+
+def test_the_tick_is_told_in_utc_by_any_session(q: Caller) -> None:
+    q.sql("set timezone = 'Asia/Kathmandu'")
+    put(q, "every 1.5 seconds", starts_at="2030-01-01 12:00:01+00")
+    clock(q, "12:00:02.6")
+    assert upkeep(q) == 2
+    assert ticks(q) == ["12:00:01", "12:00:02.5"]
+
+
+def test_the_same_again_changes_nothing_and_keeps_what_is_owed(q: Caller) -> None:
+    put(q)
+    clock(q, "12:06:00")
+    assert put(q) == {"changed": False, "next_run": at("12:05")}
+    assert put(q, args={"a": 1}) == {"changed": True, "next_run": at("12:05")}
+    assert upkeep(q) == 1
+    assert put(q, "*/7 * * * *") == {"changed": True, "next_run": at("12:07")}
+    assert shown(q)["created_at"] == at("12:00")
+    assert shown(q)["updated_at"] == at("12:06")
+
+
+def test_a_pause_lasts_and_its_ticks_are_not_missed(q: Caller) -> None:
+    put(q, missed="all")
+    assert q.value("pause_schedule", name="s") is True
+    assert q.value("pause_schedule", name="s") is False
+    assert put(q, "*/10 * * * *", missed="all") == {"changed": True, "next_run": None}
+    assert shown(q)["paused"] is True
+    clock(q, "13:01:00")
+    assert upkeep(q) == 0
+    assert q.value("next_due") is None
+    assert q.value("resume_schedule", name="s") is True
+    assert q.value("resume_schedule", name="s") is False
+    assert shown(q)["next_run"] == at("13:10")
+    assert ticks(q) == []
+
+
+def test_a_schedule_has_its_time(q: Caller) -> None:
+    put(q, "every 10 minutes", starts_at="2030-01-01 12:03+00", ends_at="2030-01-01 12:23+00", missed="all")
+    clock(q, "12:02:59")
+    assert upkeep(q) == 0
+    clock(q, "14:00:00")
+    assert upkeep(q) == 3
+    assert ticks(q) == ["12:03:00", "12:13:00", "12:23:00"]
+    assert shown(q)["next_run"] is None
+    assert put(q, "@hourly", ends_at="2030-01-01 12:00+00")["next_run"] is None
+    assert put(q, "0 12 * * *", starts_at="2030-01-01 12:00+00")["next_run"] == at("12:00").replace(day=2)
+
+
+def test_it_is_removed_and_run_out_of_turn(q: Caller) -> None:
+    put(q)
+    q("pause_schedule", name="s")
+    job = q.value("run_schedule", name="s")
+    assert (shown(q)["last_job"], shown(q)["last_run"]) == (job, at("12:00"))
+    assert ticks(q) == ["12:00:00"]
+    assert q.value("unschedule", name="s") is True
+    assert q.value("unschedule", name="s") is False
+    assert q.state(job) == "queued"
+
+
+# Ticks, missed and not
+
+
+@pytest.mark.parametrize(
+    ("missed", "wanted"),
+    [
+        ("skip", ["12:40:00"]),
+        ("one", ["12:05:00"]),
+        ("all", ["12:05:00", "12:10:00", "12:15:00", "12:20:00", "12:25:00", "12:30:00", "12:35:00", "12:40:00"]),
+    ],
+)
+def test_what_was_missed_goes_by_the_policy(q: Caller, missed: str, wanted: list[str]) -> None:
+    put(q, missed=missed)
+    clock(q, "12:40:20")
+    assert upkeep(q) == len(wanted)
+    assert ticks(q) == wanted
+    assert shown(q)["next_run"] == at("12:45")
+
+
+@pytest.mark.parametrize("missed", ["skip", "one", "all"])
+def test_less_than_a_minute_late_is_on_time(q: Caller, missed: str) -> None:
+    put(q, "every 20 seconds", missed=missed)
+    clock(q, "12:01:19.9")
+    assert upkeep(q) == 3
+    assert ticks(q) == ["12:00:20", "12:00:40", "12:01:00"]
+
+
+def test_nothing_current_is_nothing_when_missed_ticks_are_left_out(q: Caller) -> None:
+    put(q, missed="skip")
+    clock(q, "12:42:00")
+    assert upkeep(q) == 0
+    assert shown(q)["next_run"] == at("12:45")
+
+
+def test_a_pass_is_bounded_and_the_next_one_goes_on(q: Caller) -> None:
+    put(q, "every 10 seconds", missed="all")
+    clock(q, "12:30:00")
+    assert [upkeep(q), upkeep(q)] == [100, 80]
+    assert len(set(ticks(q))) == 180
+    assert upkeep(q) == 0
+
+
+def test_a_unique_key_keeps_runs_apart(q: Caller) -> None:
+    put(q, unique_key="one")
+    clock(q, "12:05:00")
+    upkeep(q)
+    clock(q, "12:10:00")
+    upkeep(q)
+    assert ticks(q) == ["12:05:00"]
+    assert shown(q)["next_run"] == at("12:15")
+
+
+def test_the_leader_knows_when_to_wake(q: Caller) -> None:
+    q.enqueue(run_at="2030-01-01 12:30+00")
+    assert q.value("next_due") == at("12:30")
+    put(q)
+    assert q.value("next_due") == at("12:05")
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize(
+    ("broken", "word"),
+    [
+        ("args = '[]'", "args"),
+        ("time_zone = 'Mars/Olympus'", "Mars/Olympus"),
+        ("cron = 'at dawn'", "at dawn"),
+        ("backoff = '{\"base\": -1}'", "backoff"),
+    ],
+)
+def test_a_bad_schedule_stops_no_other(q: Caller, broken: str, word: str) -> None:
+    for name in ("a", "b", "c"):
+        put(q, name=name)
+    q.sql(f"update pgqueue.schedule set {broken} where name = 'b'")
+    clock(q, "12:05:00")
+    assert upkeep(q) == 2
+    assert word in shown(q, "b")["last_error"]
+    assert shown(q, "b")["next_run"] == at("12:05")
+    (health,) = [row for row in q("health") if row["item"] == "schedules"]
+    assert health["ok"] is False and "b: " in health["detail"] and word in health["detail"]
+    # corrected, it gives what it owes; with other times it owes nothing yet
+    assert put(q, name="b")["changed"] is True
+    assert upkeep(q) == (0 if broken.startswith(("time_zone", "cron")) else 1)
+    clock(q, "12:10:00")
+    upkeep(q)
+    assert ticks(q, "b")[-1] == "12:10:00"
+    assert [row["ok"] for row in q("health") if row["item"] == "schedules"] == [True]
+
+
+def test_a_schedule_that_failed_is_tried_again(q: Caller) -> None:
+    put(q)
+    q.sql("update pgqueue.schedule set args = '[]'")
+    clock(q, "12:05:00")
+    assert upkeep(q) == 0
+    q.sql("update pgqueue.schedule set args = '{}'")
+    assert upkeep(q) == 0
+    clock(q, "12:05:15")
+    assert upkeep(q) == 1
+    assert shown(q)["last_error"] is None
+    assert ticks(q) == ["12:05:00"]
+
+
+def test_late_schedules_show_in_health(q: Caller) -> None:
+    put(q)
+    clock(q, "12:07:00")
+    (health,) = [row for row in q("health") if row["item"] == "schedules"]
+    assert health["ok"] is False and "not looked at" in health["detail"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"name": ""}, "name empty"),
+        ({"name": "n" * 201}, "name 201"),
+        ({"cron": "0 0 30 2 *"}, "never"),
+        ({"cron": "0 0 31 4,6,9,11 *"}, "never"),
+        ({"kind": ""}, "kind empty"),
+        ({"missed": "some"}, "missed some"),
+        ({"missed": None}, "missed"),
+        ({"time_zone": "Mars/Olympus"}, "time_zone Mars/Olympus"),
+        ({"priority": 40000}, "priority 40000"),
+        ({"priority": None}, "priority null"),
+        ({"max_attempts": 0}, "max_attempts"),
+        ({"timeout": "-1 s"}, "timeout"),
+        ({"heartbeat": "0"}, "heartbeat"),
+        ({"args": Jsonb([])}, "args array"),
+        ({"args": None}, "args null"),
+        ({"headers": Jsonb("x")}, "headers"),
+        ({"backoff": {"base": -1}}, "backoff"),
+        ({"starts_at": "infinity"}, "starts_at"),
+        ({"ends_at": "infinity"}, "ends_at"),
+        ({"starts_at": NOON, "ends_at": NOON}, "ends_at starts_at"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_once(q: Caller, options: dict[str, Any], words: str) -> None:
+    with refused(q, "PQ001", *words.split()):
+        q("schedule", **{"name": "s", "cron": "@daily", "kind": "k", **options})
+
+
+@pytest.mark.parametrize("function", ["pause_schedule", "resume_schedule", "run_schedule"])
+def test_an_unknown_schedule_is_refused(q: Caller, function: str) -> None:
+    with refused(q, "PQ002", "no schedule", "'nobody'"):
+        q(function, name="nobody")
+    with refused(q, "PQ001", "name"):
+        q(function, name=None)
+
+
+# Several sessions
+
+
+def beside(work: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def is_blocked(q: Caller, other: Caller) -> bool:
+    return bool(q.sql("select pg_blocking_pids(%s) <> '{}'", other.connection.info.backend_pid)[0][0])
+
+
+def test_two_leaders_at_once_make_one_job_a_tick(q: Caller, session: Callable[[], Caller]) -> None:
+    """Without the lock of maintain, which would let only one of them work: the rows are enough."""
+    for name in ("a", "b"):
+        put(q, name=name)
+    one, two = session(), session()
+    for caller in (q, one, two):
+        clock(caller, "12:05:00")
+    with one.connection.transaction():
+        assert one.sql("select pgqueue._duty_schedules()") == [(2,)]
+        assert two.sql("select pgqueue._duty_schedules()") == [(0,)]
+    assert two.sql("select pgqueue._duty_schedules()") == [(0,)]
+    assert ticks(q, "a") == ticks(q, "b") == ["12:05:00"]
+
+
+def test_many_leaders_make_one_job_a_tick(q: Caller, session: Callable[[], Caller]) -> None:
+    put(q, "every 1 second", missed="all")
+    leaders = [session() for _ in range(4)]
+    for leader in leaders:
+        clock(leader, "12:10:00")
+
+    def lead(leader: Caller) -> None:
+        for _ in range(8):
+            leader.sql("select pgqueue._duty_schedules()")
+
+    for thread in [beside(lambda leader=leader: lead(leader)) for leader in leaders]:  # type: ignore[misc]
+        thread.join()
+    clock(q, "12:10:00")
+    while upkeep(q):
+        pass
+    made = ticks(q)
+    assert len(made) == len(set(made)) == 600
+
+
+def test_a_pass_that_is_rolled_back_owes_its_ticks(q: Caller) -> None:
+    put(q)
+    clock(q, "12:05:00")
+    with pytest.raises(ZeroDivisionError), q.connection.transaction():
+        upkeep(q)
+        raise ZeroDivisionError
+    assert ticks(q) == []
+    assert upkeep(q) == 1
+
+
+def test_upkeep_passes_by_what_an_operator_has_in_hand(q: Caller, session: Callable[[], Caller]) -> None:
+    for name in ("a", "b"):
+        put(q, name=name)
+    operator = session()
+    for caller in (q, operator):
+        clock(caller, "12:05:00")
+    with operator.connection.transaction():
+        put(operator, name="a", args={"new": True})
+        put(operator, name="new")
+        assert upkeep(q) == 1
+    assert upkeep(q) == 1
+    assert q.one("job", id=shown(q, "a")["last_job"])["args"] == {"new": True}
+
+
+def test_a_schedule_removed_under_way_has_run_once_or_not_at_all(q: Caller, session: Callable[[], Caller]) -> None:
+    put(q)
+    operator = session()
+    clock(q, "12:05:00")
+    with q.connection.transaction():
+        assert upkeep(q) == 1
+        thread = beside(lambda: operator("unschedule", name="s"))
+        wait_for(lambda: is_blocked(q, operator), "the removal to wait for the pass")
+    thread.join()
+    assert q("schedules") == []
+    assert ticks(q) == ["12:05:00"]
+
+
+def test_two_who_make_the_same_schedule_meet(q: Caller, session: Callable[[], Caller]) -> None:
+    other, answers = session(), []
+    clock(other, "12:00:00")
+    with q.connection.transaction():
+        put(q)
+        thread = beside(lambda: answers.append(put(other, args={"n": 2})))
+        wait_for(lambda: is_blocked(q, other), "the second to wait for the first")
+    thread.join()
+    assert answers == [{"changed": True, "next_run": at("12:05")}]
+    assert shown(q)["args"] == {"n": 2}
+
+
+def test_a_key_that_is_just_being_taken_holds_up_nobody_for_long(q: Caller, session: Callable[[], Caller]) -> None:
+    put(q, name="a", unique_key="u")
+    put(q, name="b")
+    user = session()
+    clock(q, "12:05:00")
+    with user.connection.transaction():
+        user.enqueue(unique_key="u")
+        assert upkeep(q) == 1
+    assert "lock timeout" in shown(q, "a")["last_error"]
+    clock(q, "12:05:15")
+    upkeep(q)
+    assert (shown(q, "a")["last_error"], shown(q, "a")["next_run"]) == (None, at("12:10"))
+
+
+# What programs declare
+
+
+def sync(q: Caller, *declared: Any, app: str = "shop") -> dict[str | None, str]:
+    rows = q("sync_schedules", app=app, declared=Jsonb(list(declared)))
+    assert all((row["error"] is not None) == (row["action"] == "refused") for row in rows)
+    return {row["name"]: row["action"] for row in rows}
+
+
+def declared(name: str = "s", **options: Any) -> dict[str, Any]:
+    return {"name": name, "cron": "*/5 * * * *", "kind": "k", **options}
+
+
+def test_declarations_come_change_and_go(q: Caller) -> None:
+    assert sync(q, declared("a", timeout=90, args={"n": 1}), declared("b")) == {"a": "added", "b": "added"}
+    assert (shown(q, "a")["timeout"].total_seconds(), shown(q, "a")["declared_by"]) == (90, "shop")
+    assert sync(q, declared("b"), declared("a", timeout=90, args={"n": 1})) == {"a": "unchanged", "b": "unchanged"}
+    assert sync(q, declared("a", cron="@daily")) == {"a": "changed", "b": "removed"}
+    assert [row["name"] for row in q("schedules")] == ["a"]
+    assert sync(q, app="other") == {}
+    assert sync(q) == {"a": "removed"}
+
+
+def test_what_operators_do_survives_a_start(q: Caller) -> None:
+    sync(q, declared())
+    q("pause_schedule", name="s")
+    put(q, "@daily")
+    assert sync(q, declared()) == {"s": "unchanged"}
+    assert (shown(q)["cron"], shown(q)["paused"], shown(q)["declared_by"]) == ("@daily", True, "shop")
+    assert sync(q, declared(cron="@weekly")) == {"s": "changed"}
+    assert (shown(q)["cron"], shown(q)["paused"], shown(q)["next_run"]) == ("@weekly", True, None)
+
+
+def test_what_others_have_made_is_theirs(q: Caller) -> None:
+    put(q, name="by hand")
+    sync(q, declared("theirs"), app="other")
+    before = q("schedules")
+    assert sync(q, declared("by hand"), declared("theirs")) == {"by hand": "refused", "theirs": "refused"}
+    assert sync(q) == {}
+    assert q("schedules") == before
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        declared(cron="99 * * * *"),
+        declared(color="red"),
+        declared(timeout="soon"),
+        declared(priority="high"),
+        {"name": "s", "refused": "ValueError: no"},
+        {"name": "s"},
+    ],
+)
+def test_a_bad_declaration_leaves_what_was_there_and_stops_no_other(q: Caller, bad: dict[str, Any]) -> None:
+    sync(q, declared())
+    before = shown(q)
+    assert sync(q, declared("a"), bad, declared("z")) == {"a": "added", "s": "refused", "z": "added"}
+    assert shown(q) == before
+
+
+def test_a_declaration_without_a_name_or_of_a_name_that_is_taken_is_refused(q: Caller) -> None:
+    sync(q, declared("gone"))
+    rows = q("sync_schedules", app="shop", declared=Jsonb([7, {"cron": "@daily"}, declared(), declared(cron="@daily")]))
+    assert sorted((str(row["name"]), row["action"]) for row in rows) == [
+        ("None", "refused"),
+        ("None", "refused"),
+        ("gone", "removed"),
+        ("s", "added"),
+        ("s", "refused"),
+    ]
+    assert shown(q)["cron"] == "*/5 * * * *"
+
+
+@pytest.mark.parametrize(("app", "given"), [("", []), (None, []), ("a", {}), ("a", 1), ("a" * 201, [])])
+def test_a_bad_call_is_refused(q: Caller, app: str | None, given: Any) -> None:
+    with refused(q, "PQ001"):
+        q("sync_schedules", app=app, declared=Jsonb(given))
+
+
+def test_workers_that_start_together_declare_once(q: Caller, session: Callable[[], Caller]) -> None:
+    everything = [declared(name) for name in "abcdefgh"]
+    callers, answers = [session() for _ in range(4)], []
+    threads = [
+        beside(lambda caller=caller: answers.append(sync(caller, *everything)))  # type: ignore[misc]
+        for caller in callers
+    ]
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 4
+    for name in "abcdefgh":
+        assert sorted(answer[name] for answer in answers) == ["added", "unchanged", "unchanged", "unchanged"]
+
+
+# Rights
+
+
+def test_operators_schedule_readers_look_and_workers_declare(q: Caller) -> None:
+    def may(role: str, call: str) -> bool:
+        with q.connection.transaction(force_rollback=True):
+            q.sql(f"set local role pgqueue_{role}")
+            try:
+                q.sql(f"select * from pgqueue.{call}")
+            except psycopg.errors.InsufficientPrivilege:
+                return False
+            return True
+
+    put(q)
+    for call, roles in {
+        "schedule('t', '@daily', 'k')": {"operator"},
+        "pause_schedule('s')": {"operator"},
+        "run_schedule('s')": {"operator"},
+        "unschedule('s')": {"operator"},
+        "schedules()": {"operator", "reader"},
+        "next_runs('@daily')": {"operator", "reader"},
+        "sync_schedules('a', '[]')": {"operator", "worker"},
+    }.items():
+        assert {role for role in ("producer", "worker", "operator", "reader") if may(role, call)} == roles, call
