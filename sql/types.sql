@@ -130,3 +130,31 @@ create type pgqueue.batch_info as (
   released_at timestamptz,
   done_at timestamptz,
   files jsonb);
+
+-- What functions of keyed queues return whose arguments have some of the same names.
+create type pgqueue.keyed_item_info as (
+  id bigint,
+  payload text,
+  extra text,
+  status text);
+
+create type pgqueue.keyed_claim_info as (
+  id bigint,
+  payload text,
+  extra text,
+  pending integer,
+  active text[],
+  refused text);
+
+create type pgqueue.keyed_add_info as (
+  id bigint,
+  created boolean,
+  pending integer,
+  active text[],
+  payload text,
+  extra text);
+
+create type pgqueue.keyed_result_info as (
+  id bigint,
+  payload text,
+  state text);

@@ -188,6 +188,34 @@ create type pgqueue.batch_info as (
   done_at timestamptz,
   files jsonb);
 
+-- What functions of keyed queues return whose arguments have some of the same names.
+create type pgqueue.keyed_item_info as (
+  id bigint,
+  payload text,
+  extra text,
+  status text);
+
+create type pgqueue.keyed_claim_info as (
+  id bigint,
+  payload text,
+  extra text,
+  pending integer,
+  active text[],
+  refused text);
+
+create type pgqueue.keyed_add_info as (
+  id bigint,
+  created boolean,
+  pending integer,
+  active text[],
+  payload text,
+  extra text);
+
+create type pgqueue.keyed_result_info as (
+  id bigint,
+  payload text,
+  state text);
+
 -- source: sql/tables/batch.sql
 -- Batches of rows, and slow queries, which are batches of one row. The rows travel in the arguments of jobs, a slice of them in each, so that claiming a slice brings its rows;
 -- what became of a row is appended to `row_outcome`, in the transaction that settles its slice.
@@ -282,6 +310,7 @@ create table pgqueue.config (
   script_max_waiting integer not null default 64 check (script_max_waiting >= 0),
   sql_timeout interval not null default '12 hours' check (sql_timeout > interval '0'),
   result_ttl interval not null default '1 hour' check (result_ttl > interval '0'),
+  keyed_ttl interval not null default '5 minutes' check (keyed_ttl > interval '0'),
   result_max_bytes bigint not null default 1073741824 check (result_max_bytes >= 0),
   result_max_rows bigint check (result_max_rows >= 0),
   log_retention interval not null default '90 days' check (log_retention >= interval '0'));
@@ -387,6 +416,74 @@ comment on table pgqueue.job is 'What was asked: one row per job, written once.'
 comment on table pgqueue.outcome is 'How it ended: one row per final job, written once.';
 comment on table pgqueue.attempt_error is 'Every failed attempt of every job.';
 comment on table pgqueue.block is 'The ranges of job ids that have their own partitions of job, outcome and attempt_error.';
+
+-- source: sql/tables/keyed.sql
+-- Keyed queues. An item is a job of the core, unique by (queue, key), and stands where any job stands; these tables hold what is its own. An item goes when it ends,
+-- its result stays for a while.
+
+-- What changes while the item lives. `lease_id` says which lease holds it, null while it waits: claims and returns keep it true, so that the lists and the budget of one queue are
+-- read here and nowhere else. The two indexes have a half of the items each.
+create table pgqueue.keyed_item (
+  job_id bigint primary key,
+  lease_id bigint,
+  created_at timestamptz not null,
+  claimed_at timestamptz,
+  heartbeat_at timestamptz,
+  orphan_at timestamptz,
+  priority smallint not null,
+  exclusive boolean not null,
+  queue text collate "C" not null,
+  key text collate "C" not null,
+  process_id text collate "C",
+  stage_key text collate "C",
+  extra text)
+  with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+create index keyed_item_pending on pgqueue.keyed_item (queue, priority desc, job_id) where lease_id is null;
+create index keyed_item_active on pgqueue.keyed_item (queue, job_id) where lease_id is not null;
+
+-- What is to be done: text of any size, written once, apart so that no list touches it.
+create table pgqueue.keyed_payload (
+  job_id bigint primary key,
+  payload text not null);
+
+-- Requests for an item after the first, and everybody's external id. Appended, never updated: whoever joins inside a long transaction stands in nobody's way.
+create table pgqueue.keyed_request (
+  job_id bigint not null,
+  at timestamptz not null,
+  orphan_at timestamptz,
+  external_id text collate "C");
+create index on pgqueue.keyed_request (job_id);
+
+-- Results, under the ids of their items. `taken`: a read by key has had it, or a read by id has hidden it from those.
+create table pgqueue.keyed_result (
+  job_id bigint primary key,
+  expires_at timestamptz not null,
+  taken boolean not null,
+  state pgqueue.final_state not null,
+  queue text collate "C" not null,
+  key text collate "C" not null,
+  result text not null) with (fillfactor = 90);
+create index on pgqueue.keyed_result (queue, key, job_id desc);
+create index on pgqueue.keyed_result (expires_at);
+
+create table pgqueue.number (
+  name text collate "C" primary key,
+  value bigint not null) with (fillfactor = 50);
+
+do $$
+begin
+  -- As for the results of queries.
+  execute 'alter table pgqueue.keyed_payload alter column payload set compression lz4';
+  execute 'alter table pgqueue.keyed_result alter column result set compression lz4';
+exception
+  when feature_not_supported then null;
+end $$;
+
+comment on table pgqueue.keyed_item is 'Live items of keyed queues; the job of the same id is what waits and runs.';
+comment on table pgqueue.keyed_payload is 'What live items of keyed queues ask for.';
+comment on table pgqueue.keyed_request is 'Who asked again for an item, and under which external ids.';
+comment on table pgqueue.keyed_result is 'Results of keyed queues, until they expire.';
+comment on table pgqueue.number is 'Counters of next_number.';
 
 -- source: sql/tables/line.sql
 -- Jobs of owners who take turns: scripts and queries. An owner is the job's group_key. They come in through `arrival` like every job with a group; claims move them
@@ -560,7 +657,7 @@ comment on table pgqueue.queue is 'Settings of queues that differ from the defau
 --
 -- `traits` is a bit mask that travels from ready into the lease, so that settling a plain job touches nothing but lease and outcome:
 --   1 unique key · 2 group · 4 timeout · 8 heartbeat promise · 16 queue timeout, until it first starts · 32 came out of a crash · 64 priority was changed
---   128 its owner takes turns (tables/line.sql) · 256 one turn at a time · 512 carries rows of a batch
+--   128 its owner takes turns (tables/line.sql) · 256 one turn at a time · 512 carries rows of a batch · 1024 is an item of a keyed queue
 
 -- One row per queued job. `seq` is new each time a job becomes ready. `attempt` counts the attempts already spent.
 create table pgqueue.ready (
@@ -576,7 +673,7 @@ create unique index ready_turn on pgqueue.ready (queue, priority desc, seq);
 -- which most jobs never enter. See _in_ready.
 create unique index ready_job on pgqueue.ready (job_id) where seq <> job_id;
 
--- One row per claim call and queue. Running = in a lease. `traits` is null when no job of the lease has any.
+-- One row per claim call and queue. Running = in a lease. `traits` is null when no job of the lease has any. Worker 0 are the clients of keyed queues: each of their items has a heartbeat of its own.
 -- `forget`: 0 keep every outcome, 1 only unsuccessful ones, 2 none.
 create sequence pgqueue.lease_id;
 
@@ -1147,6 +1244,16 @@ begin
   end if;
 end $$;
 
+-- source: sql/functions/private/_check_concurrency.sql
+create function pgqueue._check_concurrency(concurrency integer) returns void
+language plpgsql
+as $$
+begin
+  if concurrency < 0 then
+    perform pgqueue._refuse('PQ001', format('concurrency is %s', concurrency), 'Give how many items of the queue may be active at once, or null for no end but the queue''s max_running.');
+  end if;
+end $$;
+
 -- source: sql/functions/private/_check_fallback.sql
 -- Checks one fallback of a query or script; one that is null is as good as none.
 create function pgqueue._check_fallback(given jsonb, fallback text, what text) returns jsonb
@@ -1249,6 +1356,71 @@ begin
   end if;
 end $$;
 
+-- source: sql/functions/private/_check_keyed.sql
+-- Queues and keys are matched exactly, whatever is in them; a queue's name may be longer than one of the core.
+create function pgqueue._check_keyed(queue text, key text) returns void
+language plpgsql
+as $$
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  perform pgqueue._check_name('key', key, 500);
+end $$;
+
+-- source: sql/functions/private/_check_keyed_item.sql
+-- What a new item may be. The plain case passes in one expression; the messages are made only when something is wrong.
+create function pgqueue._check_keyed_item(
+  queue text,
+  key text,
+  payload text,
+  priority integer,
+  orphan_ms bigint,
+  process_id text,
+  exclusive boolean,
+  external_id text,
+  stage_key text,
+  max_attempts integer) returns void
+language plpgsql
+as $$
+begin
+  if length(queue) between 1 and 450 and length(key) between 1 and 450 and (queue || key) !~ '[\x01-\x1f\x7f-\x9f]' and payload is not null
+    and priority between -32768 and 32767 and not exclusive and max_attempts between 1 and 32767
+    and num_nonnulls(orphan_ms, process_id, external_id, stage_key) = 0
+  then
+    return;
+  end if;
+  perform pgqueue._check_keyed(queue, key);
+  if payload is null then
+    perform pgqueue._refuse('PQ001', 'payload is null', 'Give it as text, which may be empty.');
+  end if;
+  perform pgqueue._check_priority(priority);
+  perform pgqueue._check_ms('orphan_ms', orphan_ms);
+  perform pgqueue._check_process(process_id);
+  if exclusive is null or exclusive and process_id is null then
+    perform pgqueue._refuse('PQ001', 'exclusive is ' || case when exclusive then 'true, but there is no process_id' else 'null' end,
+      'Say whose the item is to be: give process_id, or exclusive => false.');
+  end if;
+  if external_id is not null then
+    perform pgqueue._check_name('external_id', external_id, 48);
+  end if;
+  if stage_key is not null then
+    perform pgqueue._check_name('stage_key', stage_key, 1000);
+  end if;
+  if coalesce(max_attempts, 0) not between 1 and 32767 then
+    perform pgqueue._refuse('PQ001', format('max_attempts is %s', coalesce(max_attempts::text, 'null')), 'Give a whole number from 1 to 32767.');
+  end if;
+end $$;
+
+-- source: sql/functions/private/_check_ms.sql
+-- Milliseconds, as callers of keyed queues have them; a thousand years are enough.
+create function pgqueue._check_ms(what text, ms bigint) returns void
+language plpgsql
+as $$
+begin
+  if ms not between 0 and 31557600000000 then
+    perform pgqueue._refuse('PQ001', format('%s is %s', what, ms), format('Give %s as milliseconds, 0 or more, or null.', what));
+  end if;
+end $$;
+
 -- source: sql/functions/private/_check_name.sql
 -- Names of queues and kinds, unique and group keys: any text of a sane length. Control characters are refused in names because they hide
 -- in terminals and because the claim's cursor uses one as a separator.
@@ -1292,6 +1464,16 @@ begin
   if priority is null or priority not between -32768 and 32767 then
     perform pgqueue._refuse('PQ001', format('priority is %s', coalesce(priority::text, 'null')),
       'Give a whole number from -32768 to 32767; higher runs first, 0 is usual.');
+  end if;
+end $$;
+
+-- source: sql/functions/private/_check_process.sql
+create function pgqueue._check_process(process_id text) returns void
+language plpgsql
+as $$
+begin
+  if process_id is not null then
+    perform pgqueue._check_name('process_id', process_id, 96);
   end if;
 end $$;
 
@@ -1606,6 +1788,9 @@ begin
     values (pgqueue._lease_number(), _claim_suspect.worker, pgqueue._now(), pgqueue._forget(v_job.history), v_job.queue,
       array[v_job.job_id], array[v_job.attempt + 1]::smallint[], array[v_job.traits])
     returning id into v_lease;
+    if v_job.traits & 1024 <> 0 then
+      perform pgqueue._keyed_claimed(array[v_lease]);
+    end if;
     return v_lease;
   end loop;
   return null;
@@ -1914,7 +2099,7 @@ begin
   from (
     select array_agg(l.id) as leases, array_agg(j.id) as jobs
     from pgqueue.lease l cross join unnest(l.job_ids) j(id)
-    where l.traits is not null
+    where l.traits is not null and l.worker_id <> 0
       and not coalesce((select w.heartbeat_at from pgqueue.worker w where w.id = l.worker_id) >= pgqueue._now() - (select c.lost_after from pgqueue.config c), false)) h
   where h.leases is not null;
   for v_worker in
@@ -1926,7 +2111,7 @@ begin
   end loop;
   for v_worker in
     select distinct l.worker_id from pgqueue.lease l
-    where not exists (select from pgqueue.worker w where w.id = l.worker_id) order by 1 limit 100
+    where l.worker_id <> 0 and not exists (select from pgqueue.worker w where w.id = l.worker_id) order by 1 limit 100
   loop
     v_done := v_done + pgqueue._lose_worker(v_worker);
   end loop;
@@ -1979,7 +2164,7 @@ begin
     delete from pgqueue.query q where q.job_id = any(v_jobs);
     delete from pgqueue.query_run r where r.job_id = any(v_jobs);
   end if;
-  return v_done + cardinality(v_jobs);
+  return v_done + cardinality(v_jobs) + pgqueue._keyed_tidy(v_now);
 end $$;
 
 -- source: sql/functions/private/_duty_retention.sql
@@ -2146,6 +2331,10 @@ begin
     where e.traits & 2 <> 0 and e.traits & 160 <> 32;
   end if;
 
+  if 0 <> any(select t & 1024 from unnest(_enter.traits) t) then
+    perform pgqueue._keyed_waits(jobs, priorities);
+  end if;
+
   perform pgqueue._open_lane(l.queue, l.priority, l.grouped)
   from (
     select e.queue, e.priority, bool_or(e.traits & 2 <> 0) as grouped
@@ -2187,6 +2376,13 @@ begin
     -- Before the rows of jobs without history go; and what slices bring is kept by row, not twice.
     perform pgqueue._slices_ended(jobs, states, reasons, results, worker);
     results := array(select case when e.traits & 512 = 0 then e.result end from unnest(_finish.traits, _finish.results) e(traits, result));
+  end if;
+  if traits is not null and 0 <> any(select t & 1024 from unnest(traits) t) then
+    -- So is the result of a keyed item: text, with a life of its own.
+    perform pgqueue._keyed_ended(jobs, states, reasons, traits, results);
+    if results is not null then
+      results := array(select case when e.traits & 1024 = 0 then e.result end from unnest(_finish.traits, _finish.results) e(traits, result));
+    end if;
   end if;
   if states is null then
     if forget = 0 then
@@ -2473,6 +2669,538 @@ as $$
   where j.id = $1;
 $$;
 
+-- source: sql/functions/private/_json_object_or_refuse.sql
+-- The text of a JSON object, or null for JSON null; anything else is refused.
+create function pgqueue._json_object_or_refuse(what text, value text) returns text
+language plpgsql
+as $$
+declare
+  v_kind text;
+begin
+  begin
+    v_kind := json_typeof(value::json);
+  exception
+    when data_exception then
+      v_kind := 'not JSON';
+  end;
+  if coalesce(v_kind, '') not in ('object', 'null') then
+    perform pgqueue._refuse('PQ001', format('%s is %s', what, coalesce(v_kind, 'null')), format('Give %s as the text of a JSON object, or of null to clear it.', what));
+  end if;
+  return case v_kind when 'object' then value end;
+end $$;
+
+-- source: sql/functions/private/_keyed_at_hand.sql
+-- Locks an item that was found to be stalled, or orphaned, where it stands, if it still stands there and nobody else has it: claims, acks and other reapers are left to
+-- finish what they do.
+create function pgqueue._keyed_at_hand(item bigint, why text) returns boolean
+language plpgsql
+as $$
+begin
+  if why = 'stalled' then
+    perform from pgqueue.lease l
+    where l.id = (select i.lease_id from pgqueue.keyed_item i where i.job_id = item) and l.job_ids @> array[item] for update skip locked;
+  elsif exists (select from pgqueue._in_ready(item)) then
+    perform from pgqueue.ready r where r.ctid = (select p.place from pgqueue._in_ready(item) p) and r.job_id = item for update skip locked;
+  else
+    perform from pgqueue.keyed_item i where i.job_id = item and i.lease_id is null;
+  end if;
+  return found;
+end $$;
+
+-- source: sql/functions/private/_keyed_claimed.sql
+-- Items among the jobs of new leases are active from now on.
+create function pgqueue._keyed_claimed(leases bigint[]) returns void
+language plpgsql
+as $$
+begin
+  update pgqueue.keyed_item i
+  set lease_id = e.lease, claimed_at = pgqueue._now(), heartbeat_at = pgqueue._now()
+  from (
+    select l.id as lease, j.id from pgqueue.lease l cross join unnest(l.job_ids, l.traits) j(id, traits)
+    where l.id = any(leases) and j.traits & 1024 <> 0 offset 0) e
+  where i.job_id = e.id;
+end $$;
+
+-- source: sql/functions/private/_keyed_drop.sql
+-- Cancels an item and tells those concerned: who waits for it, by the final transition; who executes it; and who waits for the place it had.
+create function pgqueue._keyed_drop(item bigint, reason text) returns boolean
+language plpgsql
+as $$
+declare
+  v_end record;
+begin
+  select * into v_end from pgqueue._keyed_end(item, 'cancelled', reason);
+  if v_end.was_active then
+    if pg_notification_queue_usage() < 0.5 then
+      if v_end.worker is null then
+        perform pg_notify('pgqueue_keyed', item::text);
+      else
+        perform pg_notify('pgqueue_worker', v_end.worker::text);
+      end if;
+    end if;
+    perform pgqueue._wake(v_end.line);
+  end if;
+  return v_end.ended;
+end $$;
+
+-- source: sql/functions/private/_keyed_end.sql
+-- Ends one item, wherever it stands: takes it out of its lease or from where it waits. False when it is gone. The lease first and the item last, as settles do.
+create function pgqueue._keyed_end(in item bigint, in state text, in reason text, out ended boolean, out was_active boolean, out worker bigint, out line text)
+language plpgsql
+as $$
+declare
+  v_lease pgqueue.lease;
+  v_lease_id bigint;
+  v_was record;
+begin
+  for v_look in 1..100 loop
+    select i.lease_id into v_lease_id from pgqueue.keyed_item i where i.job_id = item;
+    ended := found;
+    if not ended then
+      return;
+    end if;
+    was_active := v_lease_id is not null;
+    if was_active then
+      -- Most leases of clients hold one item.
+      delete from pgqueue.lease l where l.id = v_lease_id and l.job_ids = array[item] returning l.* into v_lease;
+      if found then
+        worker := nullif(v_lease.worker_id, 0);
+        line := v_lease.queue;
+        perform pgqueue._finish(array[item], array[_keyed_end.state], array[_keyed_end.reason], v_lease.attempts, v_lease.traits, null, worker, v_lease.claimed_at, v_lease.forget);
+        return;
+      end if;
+      select l.* into v_lease from pgqueue.lease l where l.id = v_lease_id for update;
+      continue when not found or item <> all(v_lease.job_ids);
+      perform pgqueue._unlease(v_lease, array[item]);
+      worker := nullif(v_lease.worker_id, 0);
+      line := v_lease.queue;
+      perform pgqueue._finish(array[item], array[_keyed_end.state], array[_keyed_end.reason], array[e.attempt], array[e.traits], null, worker, v_lease.claimed_at, v_lease.forget)
+      from unnest(v_lease.job_ids, v_lease.attempts, v_lease.traits) e(id, attempt, traits) where e.id = item;
+      return;
+    end if;
+    select * into v_was from pgqueue._withdraw(item);
+    if v_was.place is not null then
+      line := v_was.queue;
+      perform pgqueue._finish(array[item], array[_keyed_end.state], array[_keyed_end.reason], array[v_was.attempt], array[v_was.traits], null, null, null,
+        pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_was.queue)));
+      return;
+    end if;
+  end loop;
+  perform pgqueue._refuse('PQ005', format('item %s keeps moving', item), 'Try again.');
+end $$;
+
+-- source: sql/functions/private/_keyed_ended.sql
+-- Items end. What a worker settled is their result: text, which came as a JSON string; a failure is a result too, of the form callers know from any queue. A client's result is stored
+-- before (keyed_ack).
+create function pgqueue._keyed_ended(jobs bigint[], states text[], reasons text[], traits integer[], results jsonb[]) returns void
+language plpgsql
+as $$
+declare
+  v_items bigint[] := array(select e.id from unnest(jobs, _keyed_ended.traits) e(id, traits) where e.traits & 1024 <> 0);
+begin
+  if results is not null or 'failed' = any(states) then
+    insert into pgqueue.keyed_result (job_id, expires_at, taken, state, queue, key, result)
+    select e.id, pgqueue._now() + (select c.keyed_ttl from pgqueue.config c), false, coalesce(e.state, 'succeeded')::pgqueue.final_state, i.queue, i.key,
+      case when e.state = 'failed' then jsonb_build_object('error', coalesce((
+          select coalesce(a.error ->> 'message', a.reason) from pgqueue.attempt_error a where a.job_id = e.id order by a.failed_at desc limit 1), e.reason))::text
+        when jsonb_typeof(e.result) = 'string' then e.result #>> '{}'
+        else e.result::text end
+    from unnest(jobs, states, reasons, results) e(id, state, reason, result)
+    cross join lateral (select i.queue, i.key from pgqueue.keyed_item i where i.job_id = e.id offset 0) i
+    where e.id = any(v_items) and (e.state = 'failed' or coalesce(e.state, 'succeeded') = 'succeeded' and e.result is not null)
+    on conflict do nothing;
+  end if;
+  with what as (delete from pgqueue.keyed_payload p where p.job_id = any(v_items)),
+  who as (delete from pgqueue.keyed_request r where r.job_id = any(v_items) and r.external_id is null)
+  delete from pgqueue.keyed_item i where i.job_id = any(v_items);
+end $$;
+
+-- source: sql/functions/private/_keyed_id.sql
+-- The live item a caller means: the id where one is given, whatever the key says by now, else what holds the key. Null when it is gone.
+create function pgqueue._keyed_id(queue text, key text, id bigint) returns bigint
+language plpgsql stable
+as $$
+declare
+  v_id bigint;
+begin
+  if id is null then
+    if queue is null or key is null then
+      perform pgqueue._refuse('PQ001', 'neither an id nor a key', 'Give id, or queue and key.');
+    end if;
+    -- The offset: as in _take_keys. An old snapshot may show an ended holder beside the live one.
+    select k.job_id into v_id
+    from (select k.job_id from pgqueue.job_key k where k.queue = pgqueue._keyed_line(_keyed_id.queue) and k.unique_key = _keyed_id.key offset 0) k
+    order by k.job_id desc limit 1;
+    return v_id;
+  end if;
+  return id;
+end $$;
+
+-- source: sql/functions/private/_keyed_items.sql
+-- Items of a queue in the order in which they are claimed, without those that belong to other processes. Inlined: keep it one plain query.
+create function pgqueue._keyed_items(queue text, process_id text) returns setof pgqueue.keyed_item
+language sql stable
+as $$
+  select i.* from pgqueue.keyed_item i
+  where i.queue = $1 and i.lease_id is null and (not i.exclusive or i.process_id = $2)
+  union all
+  select i.* from pgqueue.keyed_item i
+  where i.queue = $1 and i.lease_id is not null and (not i.exclusive or i.process_id = $2);
+$$;
+
+-- source: sql/functions/private/_keyed_join.sql
+-- One more request for an item: its deadline moves later, never earlier, and the external id is remembered. A poller leaves a row only for each twentieth of its deadline, or each second.
+create function pgqueue._keyed_join(id bigint, now_ timestamptz, orphan_ms bigint, external_id text) returns void
+language plpgsql
+as $$
+begin
+  insert into pgqueue.keyed_request (job_id, at, orphan_at, external_id)
+  select _keyed_join.id, now_, now_ + pgqueue._ms(orphan_ms), _keyed_join.external_id
+  where not exists (
+    select from pgqueue.keyed_request r
+    where r.job_id = _keyed_join.id and r.external_id is not distinct from _keyed_join.external_id
+      and r.at > now_ - least(interval '1 second', pgqueue._ms(orphan_ms / 20))
+      and case when orphan_ms is null then r.orphan_at is null else r.orphan_at >= now_ + pgqueue._ms(orphan_ms) - least(interval '1 second', pgqueue._ms(orphan_ms / 20)) end);
+end $$;
+
+-- source: sql/functions/private/_keyed_lapsed.sql
+-- Items of a queue that nobody executes any more or nobody asks for any more. A null leaves that half out. Requests count from the latest deadline any of them has,
+-- those without one from when they came. A worker's heartbeat is that of all it executes.
+create function pgqueue._keyed_lapsed(queue text, heartbeat_ms bigint, orphan_ms bigint)
+returns table (id bigint, key text, why text)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+begin
+  if heartbeat_ms is not null then
+    return query
+    select i.job_id, i.key, 'stalled'
+    from pgqueue.keyed_item i
+    where i.queue = _keyed_lapsed.queue and i.lease_id is not null
+      and greatest(i.heartbeat_at, (
+        select w.heartbeat_at from pgqueue.worker w where w.id = (select l.worker_id from pgqueue.lease l where l.id = i.lease_id))) < v_now - pgqueue._ms(heartbeat_ms)
+    order by i.job_id;
+  end if;
+  if orphan_ms is not null then
+    return query
+    select i.job_id, i.key, 'orphaned'
+    from pgqueue.keyed_item i
+    where i.queue = _keyed_lapsed.queue and i.lease_id is null
+      and coalesce(i.orphan_at, i.created_at + pgqueue._ms(orphan_ms)) < v_now
+      and coalesce((
+        select max(coalesce(r.orphan_at, r.at + pgqueue._ms(orphan_ms))) from pgqueue.keyed_request r where r.job_id = i.job_id) < v_now, true)
+    order by i.job_id;
+  end if;
+end $$;
+
+-- source: sql/functions/private/_keyed_lease.sql
+-- A lease of a client's: no worker has it, so nobody's heartbeat counts but the item's own. Always true.
+create function pgqueue._keyed_lease(item bigint, attempt smallint, traits integer, line text, forget smallint) returns boolean
+language plpgsql
+as $$
+begin
+  with held as (
+    insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
+    values (pgqueue._lease_number(), 0, pgqueue._now(), _keyed_lease.forget, line, array[item], array[_keyed_lease.attempt + 1]::smallint[], array[_keyed_lease.traits])
+    returning id, claimed_at)
+  update pgqueue.keyed_item i
+  set lease_id = (select h.id from held h), claimed_at = (select h.claimed_at from held h), heartbeat_at = (select h.claimed_at from held h)
+  where i.job_id = item;
+  return true;
+end $$;
+
+-- source: sql/functions/private/_keyed_line.sql
+-- The queue of the core in which items of a keyed queue stand: that of the same name; for exclusive items one of their process's own, where no other claim finds them.
+-- Inlined: keep it one expression.
+create function pgqueue._keyed_line(queue text, process_id text default null) returns text
+language sql immutable
+as $$
+  select case when $2 is null and length($1) <= 200 then $1 else pgqueue._keyed_long_line($1 || coalesce('@' || $2, '')) end;
+$$;
+
+-- source: sql/functions/private/_keyed_lock.sql
+-- Claims of one keyed queue go one after the other, so that its budget is exact; those of different queues never meet. The numbers of the locks are of 64 bits, so that two names
+-- do not share one. A budget is counted afterwards, in a statement of its own: for that its snapshot must be a new one.
+create function pgqueue._keyed_lock(queue text) returns void
+language plpgsql
+as $$
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    perform pgqueue._refuse('PQ005', format('a claim in a %s transaction', current_setting('transaction_isolation')),
+      'Claim in a read committed transaction, best in one of its own: in this one the items that run are not to be seen.');
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended(queue, pgqueue._lock_class('keyed')));
+end $$;
+
+-- source: sql/functions/private/_keyed_long_line.sql
+-- Names too long for the core are cut, and told apart by what they were.
+create function pgqueue._keyed_long_line(name text) returns text
+language plpgsql immutable
+as $$
+begin
+  return case
+    when length(name) <= 200 then name
+    else left(name, 130) || '~' || encode(sha256(convert_to(name, 'UTF8')), 'hex') end;
+end $$;
+
+-- source: sql/functions/private/_keyed_new.sql
+-- Makes an item, with the place where it waits unless the caller sees to that, or joins the one that holds the key. Locks: those of enqueue; whoever joins appends a row, and only one who
+-- asks for a higher priority moves the item.
+create function pgqueue._keyed_new(
+  in queue text,
+  in key text,
+  in payload text,
+  in priority integer,
+  in orphan_ms bigint,
+  in process_id text,
+  in exclusive boolean,
+  in external_id text,
+  in stage_key text,
+  in max_attempts integer,
+  in reuse boolean,
+  in waits boolean,
+  out id bigint,
+  out created boolean)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+  v_line text := pgqueue._keyed_line(queue);
+  v_priority smallint;
+  v_ours boolean;
+begin
+  if reuse then
+    select r.job_id into id
+    from (
+      select r.* from pgqueue.keyed_result r
+      where r.queue = _keyed_new.queue and r.key = _keyed_new.key and r.expires_at > v_now order by r.job_id desc limit 1) r
+    where not r.taken;
+    if found then
+      created := false;
+      return;
+    end if;
+  end if;
+  loop
+    id := nextval('pgqueue.job_id');
+    created := true;
+    insert into pgqueue.job_key (queue, unique_key, job_id) values (v_line, _keyed_new.key, id) on conflict do nothing;
+    exit when found;
+    id := pgqueue._keyed_id(queue, key, null);
+    continue when id is null;
+    select i.priority into v_priority from pgqueue.keyed_item i where i.job_id = id;
+    if found then
+      created := false;
+      perform pgqueue._keyed_join(id, v_now, orphan_ms, external_id);
+      if priority > v_priority then
+        perform pgqueue._keyed_raise(id, priority::smallint);
+      end if;
+      return;
+    end if;
+    -- Ended between the two looks, or a job that is no item.
+    select exists (select from pgqueue.job_key k where k.job_id = id) and not exists (select from pgqueue.keyed_item i where i.job_id = id) into v_ours;
+    if v_ours then
+      perform pgqueue._refuse('PQ005', format('key %s of queue %s belongs to job %s, which is no item', key, queue, id),
+        'Give keyed items a queue of their own, apart from jobs with unique keys.');
+    end if;
+  end loop;
+
+  if exclusive then
+    v_line := pgqueue._keyed_line(queue, process_id);
+  end if;
+  with job as (
+    insert into pgqueue.job (id, created_at, priority, max_attempts, queue, kind, unique_key, args)
+    values (_keyed_new.id, v_now, _keyed_new.priority, _keyed_new.max_attempts, v_line, 'keyed.item', _keyed_new.key, '{}')),
+  place as (
+    insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+    select _keyed_new.id, _keyed_new.id, 1025, _keyed_new.priority, 0, v_line where waits),
+  what as (
+    insert into pgqueue.keyed_payload (job_id, payload) values (_keyed_new.id, _keyed_new.payload)),
+  who as (
+    insert into pgqueue.keyed_request (job_id, at, orphan_at, external_id)
+    select _keyed_new.id, v_now, v_now + pgqueue._ms(orphan_ms), _keyed_new.external_id where external_id is not null)
+  insert into pgqueue.keyed_item (job_id, created_at, orphan_at, priority, exclusive, queue, key, process_id, stage_key)
+  values (_keyed_new.id, v_now, v_now + pgqueue._ms(orphan_ms), _keyed_new.priority, _keyed_new.exclusive, _keyed_new.queue, _keyed_new.key, _keyed_new.process_id,
+    _keyed_new.stage_key);
+  if waits then
+    perform pgqueue._keyed_stands(v_line, priority);
+  end if;
+end $$;
+
+-- source: sql/functions/private/_keyed_raise.sql
+-- A waiting item is wanted more urgently. Whoever has it just now, a claim or another join, is not waited for.
+create function pgqueue._keyed_raise(id bigint, priority smallint) returns void
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_row pgqueue.ready;
+begin
+  select r.* into v_row from pgqueue.ready r where r.ctid = (select w.place from pgqueue._in_ready(id) w) for update skip locked;
+  if not found or v_row.job_id <> id or v_row.priority >= priority then
+    return;
+  end if;
+  delete from pgqueue.ready r where r.queue = v_row.queue and r.priority = v_row.priority and r.seq = v_row.seq;
+  insert into pgqueue.changed_priority (job_id, priority) values (_keyed_raise.id, _keyed_raise.priority)
+  on conflict (job_id) do update set priority = excluded.priority;
+  perform pgqueue._enter(array[id], array[v_row.queue], array[priority], array[v_row.attempt], array[v_row.traits | 64], true);
+end $$;
+
+-- source: sql/functions/private/_keyed_release.sql
+-- A stalled item goes back to where it waits, as from a worker that was lost.
+create function pgqueue._keyed_release(item bigint) returns boolean
+language plpgsql
+as $$
+declare
+  v_lease pgqueue.lease;
+begin
+  select l.* into v_lease from pgqueue.lease l
+  where l.id = (select i.lease_id from pgqueue.keyed_item i where i.job_id = item) for update;
+  if not found or item <> all(v_lease.job_ids) then
+    return false;
+  end if;
+  perform pgqueue._unlease(v_lease, array[item]);
+  perform pgqueue._rescue_jobs(v_lease, array[e.id], array[e.attempt], array[e.traits], 0::smallint)
+  from unnest(v_lease.job_ids, v_lease.attempts, v_lease.traits) e(id, attempt, traits) where e.id = item;
+  return true;
+end $$;
+
+-- source: sql/functions/private/_keyed_room.sql
+-- What a claim of a keyed queue must know, once it has the queue's lock: what is active, what waits, the item it wants, and how many more may run by the caller's number and the
+-- queue's own max_running. In one statement, as each costs more than what it reads.
+create function pgqueue._keyed_room(
+  in queue text,
+  in concurrency integer,
+  in wanted bigint,
+  out pending integer,
+  out active text[],
+  out room integer,
+  out paused boolean,
+  out forget smallint,
+  out item pgqueue.keyed_item)
+language plpgsql
+as $$
+declare
+  v_line text := pgqueue._keyed_line(queue);
+  v_now record;
+begin
+  select (select count(*) from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is null) as pending,
+    array(select i.key from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is not null order by i.job_id) as active,
+    q.paused_at is not null as paused, pgqueue._forget(q.history) as forget, q.max_running, w.wanted
+  into v_now
+  from (select (select i from pgqueue.keyed_item i where i.job_id = _keyed_room.wanted) as wanted) w
+  left join pgqueue.queue q on q.name = v_line;
+  pending := v_now.pending;
+  active := v_now.active;
+  paused := v_now.paused;
+  forget := v_now.forget;
+  item := v_now.wanted;
+  room := coalesce(concurrency, 2147483647) - cardinality(active);
+  if v_now.max_running is not null then
+    -- Where workers' claims of this queue meet; what they did meanwhile is counted anew.
+    perform from pgqueue.limiter l where l.queue = v_line for no key update;
+    active := array(select i.key from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is not null order by i.job_id);
+    select i.* into item from pgqueue.keyed_item i where i.job_id = _keyed_room.wanted;
+    room := least(coalesce(concurrency, v_now.max_running) - cardinality(active), v_now.max_running - cardinality(active), pgqueue._room(v_line, v_now.max_running));
+  end if;
+end $$;
+
+-- source: sql/functions/private/_keyed_stands.sql
+-- A new item stands in this lane: claims know where to look, and workers who sleep are told.
+create function pgqueue._keyed_stands(line text, priority integer) returns void
+language plpgsql
+as $$
+begin
+  if not pgqueue._lane_known(line, priority) then
+    perform pgqueue._open_lane(line, priority::smallint, false);
+  end if;
+  if not pgqueue._nobody_sleeps(line) then
+    perform pgqueue._wake(line);
+  end if;
+end $$;
+
+-- source: sql/functions/private/_keyed_take.sql
+-- Claims one waiting item for a client. False when it is not where a claim finds it, or another session has it.
+create function pgqueue._keyed_take(item bigint, line text, forget smallint) returns boolean
+language plpgsql
+as $$
+declare
+  v_row record;
+begin
+  delete from pgqueue.ready r
+  where r.ctid = (
+    select w.ctid from pgqueue.ready w where w.ctid = (select p.place from pgqueue._in_ready(item) p) and w.job_id = item for update skip locked)
+  returning r.attempt, r.traits into v_row;
+  if not found then
+    delete from pgqueue.suspect s
+    where s.ctid = (select w.ctid from pgqueue.suspect w where w.job_id = item for update skip locked)
+    returning s.attempt, s.traits into v_row;
+    if not found then
+      return false;
+    end if;
+  end if;
+  return pgqueue._keyed_lease(item, v_row.attempt, v_row.traits, line, forget);
+end $$;
+
+-- source: sql/functions/private/_keyed_tidy.sql
+-- Upkeep of keyed queues: results that have expired; requests that came when their item had just ended; and, as the last net, items nobody has touched for hours: those that wait,
+-- two hours after their deadline or four after the last request, those of clients, four hours after the last heartbeat.
+create function pgqueue._keyed_tidy(now_ timestamptz) returns bigint
+language plpgsql
+as $$
+declare
+  v_jobs bigint[];
+  v_job bigint;
+  v_done bigint;
+begin
+  v_jobs := array(
+    select r.job_id from pgqueue.keyed_result r where r.expires_at <= now_ order by r.expires_at limit 1000 for update skip locked);
+  delete from pgqueue.keyed_request q where q.job_id = any(v_jobs);
+  delete from pgqueue.keyed_result r where r.job_id = any(v_jobs);
+  v_done := cardinality(v_jobs);
+
+  v_jobs := array(
+    select q.job_id from pgqueue.keyed_request q where q.job_id > pgqueue._slice('keyed_request') order by q.job_id limit 1000);
+  perform pgqueue._next_slice('keyed_request', v_jobs, 1000);
+  delete from pgqueue.keyed_request q
+  where q.job_id = any(v_jobs) and q.at < now_ - interval '1 minute'
+    and (select i.job_id from pgqueue.keyed_item i where i.job_id = q.job_id) is null
+    and (select r.job_id from pgqueue.keyed_result r where r.job_id = q.job_id) is null;
+
+  v_jobs := array(
+    select i.job_id from pgqueue.keyed_item i where i.job_id > pgqueue._slice('keyed_item') order by i.job_id limit 1000);
+  perform pgqueue._next_slice('keyed_item', v_jobs, 1000);
+  for v_job in
+    select i.job_id from pgqueue.keyed_item i
+    where i.job_id = any(v_jobs) and i.created_at < now_ - interval '2 hours'
+      and case
+        when i.lease_id is null then greatest(coalesce(i.orphan_at + interval '2 hours', i.created_at + interval '4 hours'), (
+          select max(coalesce(q.orphan_at + interval '2 hours', q.at + interval '4 hours')) from pgqueue.keyed_request q where q.job_id = i.job_id)) < now_
+        else i.heartbeat_at < now_ - interval '4 hours'
+          and (select l.worker_id from pgqueue.lease l where l.id = i.lease_id) = 0 end
+    order by i.job_id
+  loop
+    if pgqueue._keyed_drop(v_job, 'orphaned') then
+      v_done := v_done + 1;
+    end if;
+  end loop;
+  return v_done;
+end $$;
+
+-- source: sql/functions/private/_keyed_waits.sql
+-- Items go back to where they wait, or stand there under another priority.
+create function pgqueue._keyed_waits(jobs bigint[], priorities smallint[]) returns void
+language plpgsql
+as $$
+begin
+  update pgqueue.keyed_item i
+  set lease_id = null, claimed_at = null, heartbeat_at = null, priority = e.priority
+  from (select u.id, u.priority from unnest(jobs, priorities) u(id, priority) offset 0) e
+  where i.job_id = e.id;
+end $$;
+
 -- source: sql/functions/private/_lane.sql
 -- One lane, as _lanes gives it; nothing when its queue is paused. Inlined: keep it one plain query.
 create function pgqueue._lane(queue text, priority smallint) returns setof pgqueue.lane_in_view
@@ -2690,6 +3418,29 @@ begin
     perform pgqueue._wake((batch).queue);
   end if;
 end $$;
+
+-- source: sql/functions/private/_merge_json.sql
+-- Two texts of JSON objects as one: the second's members win. The type json keeps numbers and strings as they are written.
+create function pgqueue._merge_json(old text, new text) returns text
+language plpgsql immutable
+as $$
+begin
+  return (
+    select '{' || coalesce(string_agg(to_json(m.key)::text || ':' || m.value::text, ',' order by m.ord), '') || '}'
+    from (
+      select distinct on (e.key) e.key, e.value, min(e.ord) over (partition by e.key) as ord
+      from (
+        select o.key, o.value, o.ord, 1 as turn from json_each(old::json) with ordinality o(key, value, ord)
+        union all
+        select n.key, n.value, n.ord + 1000000000, 2 from json_each(new::json) with ordinality n(key, value, ord)) e
+      order by e.key, e.turn desc, e.ord desc) m);
+end $$;
+
+-- source: sql/functions/private/_ms.sql
+-- Inlined: keep it one expression.
+create function pgqueue._ms(ms bigint) returns interval
+language sql immutable
+return make_interval(secs => ms / 1000.0::float8);
 
 -- source: sql/functions/private/_new_batch.sql
 -- Checks what batches and slow queries have in common, and writes the batch without rows. Op is lower-cased everywhere.
@@ -3546,6 +4297,9 @@ begin
     if 0 <> any(select t & 128 from unnest(_schedule.traits) t) then
       perform pgqueue._interrupt_scripts(jobs);
     end if;
+  end if;
+  if 0 <> any(select t & 1024 from unnest(_schedule.traits) t) then
+    perform pgqueue._keyed_waits(jobs, priorities);
   end if;
 end $$;
 
@@ -4639,7 +5393,13 @@ begin
       on conflict (job_id) do nothing;
       changed := found;
       v_lease := pgqueue._lease_of(cancel.id);
-      if v_lease.id is not null then
+      if v_lease.worker_id = 0 then
+        -- A client has it, who can be told but not asked.
+        delete from pgqueue.cancel_request c where c.job_id = cancel.id;
+        continue when not pgqueue._keyed_drop(cancel.id, 'cancelled_by_user');
+        return query select 'cancelled', true;
+        return;
+      elsif v_lease.id is not null then
         perform pgqueue._sql_job_cancelled(cancel.id);
         if pg_notification_queue_usage() < 0.5 then
           perform pg_notify('pgqueue_worker', v_lease.worker_id::text);
@@ -4847,7 +5607,10 @@ begin
     select t.leases, t.jobs, t.of_lease, t.any_, t.low, t.high, t.spent, t.special into v_leases, v_jobs, v_of_lease, v_any, v_low, v_high, v_spent, v_special
     from pgqueue._take(worker, v_picked, queues) t;
   end if;
-  if v_spent > 0 or v_special or v_any & 112 <> 0 then
+  if v_spent > 0 or v_special or v_any & 1136 <> 0 then
+    if v_any & 1024 <> 0 then
+      perform pgqueue._keyed_claimed(v_leases);
+    end if;
     if v_any & 16 <> 0 then
       v_leases := pgqueue._drop_expired(v_leases);
     end if;
@@ -4895,7 +5658,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-  v_hint constant text := 'Keys: lost_after, retention, block_age, sql_timeout, result_ttl, log_retention (seconds or interval text), max_crashes, block_size, '
+  v_hint constant text := 'Keys: lost_after, retention, block_age, sql_timeout, result_ttl, keyed_ttl, log_retention (seconds or interval text), max_crashes, block_size, '
     'blocks_ahead, script_max_chars, script_max_waiting, result_max_bytes, result_max_rows (whole numbers).';
   v_key text;
   v_problem text;
@@ -4904,13 +5667,13 @@ begin
     perform pgqueue._refuse('PQ001', format('settings is %s, not an object', coalesce(jsonb_typeof(settings), 'null')), v_hint);
   end if;
   for v_key in select k from jsonb_object_keys(settings) k loop
-    if v_key not in ('lost_after', 'retention', 'block_age', 'max_crashes', 'block_size', 'blocks_ahead', 'script_max_chars', 'script_max_waiting', 'sql_timeout', 'result_ttl',
+    if v_key not in ('lost_after', 'retention', 'block_age', 'max_crashes', 'block_size', 'blocks_ahead', 'script_max_chars', 'script_max_waiting', 'sql_timeout', 'result_ttl', 'keyed_ttl',
       'result_max_bytes', 'result_max_rows', 'log_retention') then
       perform pgqueue._refuse('PQ001', format('%L is not a setting', v_key), v_hint);
     end if;
   end loop;
   begin
-    perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), true) from unnest(array['lost_after', 'block_age', 'sql_timeout', 'result_ttl']) k;
+    perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), true) from unnest(array['lost_after', 'block_age', 'sql_timeout', 'result_ttl', 'keyed_ttl']) k;
     perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), false) from unnest(array['retention', 'log_retention']) k;
     update pgqueue.config c set
       lost_after = case when settings ? 'lost_after' then pgqueue._interval(settings -> 'lost_after') else c.lost_after end,
@@ -4923,6 +5686,7 @@ begin
       script_max_waiting = case when settings ? 'script_max_waiting' then (settings ->> 'script_max_waiting')::integer else c.script_max_waiting end,
       sql_timeout = case when settings ? 'sql_timeout' then pgqueue._interval(settings -> 'sql_timeout') else c.sql_timeout end,
       result_ttl = case when settings ? 'result_ttl' then pgqueue._interval(settings -> 'result_ttl') else c.result_ttl end,
+      keyed_ttl = case when settings ? 'keyed_ttl' then pgqueue._interval(settings -> 'keyed_ttl') else c.keyed_ttl end,
       result_max_bytes = case when settings ? 'result_max_bytes' then (settings ->> 'result_max_bytes')::bigint else c.result_max_bytes end,
       result_max_rows = case when settings ? 'result_max_rows' then (settings ->> 'result_max_rows')::bigint else c.result_max_rows end,
       log_retention = case when settings ? 'log_retention' then pgqueue._interval(settings -> 'log_retention') else c.log_retention end
@@ -4941,6 +5705,7 @@ comment on function pgqueue.configure is
 say (7 days). block_size, blocks_ahead, block_age: ids per partition, partitions made ahead, and the age at which a partition is closed. script_max_chars,
 script_max_waiting: how large a script may be and how many an owner may have waiting (16,384 and 64). sql_timeout: how long one query of a script, or a query, may run (12
 hours). result_ttl, result_max_bytes, result_max_rows: how long results of queries are kept, and how large they may be (1 hour, 1 GiB, no limit).
+keyed_ttl: how long results of keyed queues are kept (5 minutes).
 log_retention: how long query_log remembers (90 days). Errors: PQ001.';
 
 -- source: sql/functions/core/configure_queue.sql
@@ -5601,6 +6366,9 @@ begin
   end if;
   if v_job.kind in ('rows.slice', 'rows.slow') then
     perform pgqueue._refuse('PQ005', format('job %s carried rows of a batch', id), 'What became of them is recorded: submit them again.');
+  end if;
+  if v_job.kind = 'keyed.item' then
+    perform pgqueue._refuse('PQ005', format('job %s was an item of a keyed queue', id), 'What it asked for is gone: add its key again.');
   end if;
   delete from pgqueue.cancel_request c where c.job_id = retry.id;
   if v_job.kind = 'sql.query' then
@@ -7255,6 +8023,765 @@ end $$;
 comment on function pgqueue.slow_query_submit is
 'Hands one input over to the slow-query processor of this application''s operation; returns an id to ask after. op is lower-cased. Errors: PQ001.';
 
+-- source: sql/functions/keyed/keyed_ack.sql
+-- The result comes last: whoever ends the item has it alone, and what is not committed nobody sees.
+create function pgqueue.keyed_ack(
+  queue text default null,
+  key text default null,
+  id bigint default null,
+  result text default null,
+  ttl interval default null)
+returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  v_item record;
+begin
+  perform pgqueue._check_interval('ttl', ttl, true);
+  select i.job_id, i.queue, i.key into v_item
+  from pgqueue.keyed_item i where i.job_id = case when keyed_ack.id is null then pgqueue._keyed_id(keyed_ack.queue, keyed_ack.key, null) else keyed_ack.id end;
+  if not found or not (pgqueue._keyed_end(v_item.job_id, 'succeeded', null)).ended then
+    return false;
+  end if;
+  if result is not null then
+    insert into pgqueue.keyed_result (job_id, expires_at, taken, state, queue, key, result)
+    values (v_item.job_id, pgqueue._now() + coalesce(ttl, (select c.keyed_ttl from pgqueue.config c)), false, 'succeeded', v_item.queue, v_item.key, keyed_ack.result);
+  end if;
+  return true;
+end $$;
+
+comment on function pgqueue.keyed_ack is
+'Ends an item and stores its result, text of any size; with null there is none, and who waits gets nothing. ttl: how long the result is kept (keyed_ttl, 5 minutes). False: the item is gone, nothing is changed. By id it never touches a
+newer item of that key. Also a waiting item can be ended so. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_active.sql
+create function pgqueue.keyed_active(queue text, process_id text default null)
+returns table (key text, id bigint, status text, priority integer, extra text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  return query
+  select i.key::text, i.job_id, case when i.lease_id is null then 'pending' else 'active' end, i.priority::integer, i.extra
+  from pgqueue._keyed_items(keyed_active.queue, keyed_active.process_id) i
+  where i.lease_id is not null
+  order by i.job_id;
+end $$;
+
+comment on function pgqueue.keyed_active is
+'Items of a queue that are being executed, by id. Exclusive items of other processes are left out. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_add.sql
+create function pgqueue.keyed_add(
+  queue text,
+  key text,
+  payload text,
+  priority integer default 0,
+  orphan_ms bigint default null,
+  process_id text default null,
+  exclusive boolean default false,
+  external_id text default null,
+  stage_key text default null,
+  reuse boolean default false,
+  max_attempts integer default 1)
+returns table (id bigint, created boolean, pending integer)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_keyed_item(queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts);
+  select n.id, n.created into id, created
+  from pgqueue._keyed_new(queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts, reuse, true) n;
+  select count(*) into pending from pgqueue.keyed_item i where i.queue = keyed_add.queue and i.lease_id is null;
+  return next;
+end $$;
+
+comment on function pgqueue.keyed_add is
+'Adds an item to a keyed queue, or joins the one that holds the key (created false): its payload stands, its deadline moves later, its priority higher, if this request asks for that. Never waits for a claim. pending: the
+items of the queue that wait.
+payload: text of any size. orphan_ms: milliseconds after which the item counts as orphaned unless it is asked for again; null: the reader says. process_id: who adds it, up to 96 characters;
+exclusive: only that process sees and claims it. external_id: up to 48 characters; whoever gave one reads the result any number of times. stage_key: for keyed_stage. reuse: a result of this key that nobody has read is
+as good: its id comes back, created false. max_attempts: how often workers try; a client''s ack is final.
+Errors: PQ001; PQ005 when a job that is no item holds the key. Nothing is stored then.';
+
+-- source: sql/functions/keyed/keyed_add_and_claim.sql
+-- The key before the lock: who waits for another's uncommitted key must hold nothing that a claim needs.
+create function pgqueue.keyed_add_and_claim(
+  queue text,
+  key text,
+  payload text,
+  priority integer default 0,
+  orphan_ms bigint default null,
+  process_id text default null,
+  exclusive boolean default false,
+  external_id text default null,
+  concurrency integer default null,
+  stage_key text default null,
+  reuse boolean default false,
+  max_attempts integer default 1)
+returns setof pgqueue.keyed_add_info
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  v_add pgqueue.keyed_add_info;
+  v_line text;
+  v_room record;
+  v_item pgqueue.keyed_item;
+begin
+  perform pgqueue._check_keyed_item(queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts);
+  perform pgqueue._check_concurrency(concurrency);
+  select n.id, n.created into v_add.id, v_add.created
+  from pgqueue._keyed_new(queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts, reuse, false) n;
+  perform pgqueue._keyed_lock(queue);
+  select * into v_room from pgqueue._keyed_room(queue, concurrency, v_add.id);
+  v_add.pending := v_room.pending;
+  v_add.active := v_room.active;
+  v_item := v_room.item;
+  v_line := pgqueue._keyed_line(queue, case when v_item.exclusive then v_item.process_id end);
+  -- The item itself is among those that wait; of the others, none is passed by.
+  if v_item.job_id is not null and v_item.lease_id is null and v_room.room >= v_room.pending and not v_room.paused
+    and (not v_item.exclusive or v_item.process_id = keyed_add_and_claim.process_id)
+    and (case when v_add.created then pgqueue._keyed_lease(v_add.id, 0::smallint, 1025, v_line, v_room.forget) else pgqueue._keyed_take(v_add.id, v_line, v_room.forget) end)
+  then
+    v_add.pending := v_add.pending - 1;
+    v_add.active := v_add.active || v_item.key;
+    v_add.extra := v_item.extra;
+    select p.payload into v_add.payload from pgqueue.keyed_payload p where p.job_id = v_add.id;
+  elsif v_add.created then
+    insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+    values (v_add.id, v_add.id, 1025, keyed_add_and_claim.priority, 0, v_line);
+    perform pgqueue._keyed_stands(v_line, priority);
+  end if;
+  return next v_add;
+end $$;
+
+comment on function pgqueue.keyed_add_and_claim is
+'keyed_add and keyed_claim in one step: adds or joins the item, and claims it at once if fewer than concurrency items of the queue are active or wait before it. payload: null when it was not claimed; then it waits, or runs already. active:
+the keys of active items, by id. pending: the items that wait now. Errors: PQ001, PQ005.';
+
+-- source: sql/functions/keyed/keyed_cancel.sql
+create function pgqueue.keyed_cancel(queue text default null, key text default null, id bigint default null)
+returns setof pgqueue.keyed_item_info
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  v_item pgqueue.keyed_item_info;
+begin
+  select i.job_id, p.payload, i.extra, case when i.lease_id is null then 'pending' else 'active' end into v_item
+  from pgqueue.keyed_item i join pgqueue.keyed_payload p on p.job_id = i.job_id
+  where i.job_id = case when keyed_cancel.id is null then pgqueue._keyed_id(keyed_cancel.queue, keyed_cancel.key, null) else keyed_cancel.id end;
+  if found and pgqueue._keyed_drop(v_item.id, 'cancelled_by_user') then
+    return next v_item;
+  end if;
+end $$;
+
+comment on function pgqueue.keyed_cancel is
+'Removes an item, waiting or active, and returns what it was to exactly one caller; no row when it is gone. Who waits for it is told and gets nothing; who executes it is told (a notification on the channel pgqueue_keyed with the id, or the
+worker''s own), and its ack is refused. Errors: PQ001 without id or key.';
+
+-- source: sql/functions/keyed/keyed_claim.sql
+create function pgqueue.keyed_claim(
+  queue text,
+  key text default null,
+  id bigint default null,
+  concurrency integer default 1,
+  process_id text default null)
+returns setof pgqueue.keyed_claim_info
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  v_claim pgqueue.keyed_claim_info;
+  v_room record;
+  v_item pgqueue.keyed_item;
+begin
+  if not coalesce(length(queue) between 1 and 450 and queue !~ '[\x01-\x1f\x7f-\x9f]' and coalesce(concurrency, 0) >= 0 and process_id is null, false) then
+    perform pgqueue._check_name('queue', queue, 1000);
+    perform pgqueue._check_concurrency(concurrency);
+    perform pgqueue._check_process(process_id);
+  end if;
+  perform pgqueue._keyed_lock(queue);
+  select * into v_room
+  from pgqueue._keyed_room(queue, concurrency, case when keyed_claim.id is null then pgqueue._keyed_id(queue, key, null) else keyed_claim.id end);
+  v_claim.pending := v_room.pending;
+  v_claim.active := v_room.active;
+  v_item := v_room.item;
+  v_claim.refused := case
+    when v_room.paused then 'paused'
+    when v_room.room <= 0 then 'budget'
+    when v_item.job_id is null or v_item.queue <> keyed_claim.queue or v_item.key <> keyed_claim.key then 'unknown'
+    when v_item.lease_id is not null then 'active'
+    when v_item.exclusive and v_item.process_id is distinct from keyed_claim.process_id then 'exclusive'
+    when not pgqueue._keyed_take(v_item.job_id, pgqueue._keyed_line(v_item.queue, case when v_item.exclusive then v_item.process_id end), v_room.forget) then 'busy' end;
+  if v_claim.refused is null then
+    v_claim.id := v_item.job_id;
+    v_claim.pending := v_claim.pending - 1;
+    v_claim.active := v_claim.active || v_item.key;
+    v_claim.extra := v_item.extra;
+    select p.payload into v_claim.payload from pgqueue.keyed_payload p where p.job_id = v_item.job_id;
+  end if;
+  return next v_claim;
+end $$;
+
+comment on function pgqueue.keyed_claim is
+'Claims one item by its key, or by its id, of at most concurrency active ones (null: the queue''s max_running alone, which holds in any case). One row always: refused is null when the claim is made, else paused, budget (no place is free),
+unknown (gone, or the id is not this key''s), active, exclusive (another process''s) or busy (another session is at it just now, or it waits for a retry), and nothing is changed. pending, active: what waits and the keys of what is
+active now, with it. Claims of one queue go one after the other: commit soon. Errors: PQ001, PQ005 outside read committed.';
+
+-- source: sql/functions/keyed/keyed_claim_next.sql
+create function pgqueue.keyed_claim_next(
+  queue text,
+  concurrency integer default null,
+  process_id text default null,
+  n integer default 1)
+returns table (id bigint, key text, payload text, extra text, pending integer, active text[])
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  v_lines text[];
+  v_room record;
+  v_take integer;
+  v_picked tid[];
+  v_leases bigint[];
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  perform pgqueue._check_concurrency(concurrency);
+  perform pgqueue._check_process(process_id);
+  if coalesce(n, 0) not between 1 and 1000 then
+    perform pgqueue._refuse('PQ001', format('n is %s', coalesce(n::text, 'null')), 'Give a whole number from 1 to 1000.');
+  end if;
+  perform pgqueue._keyed_lock(queue);
+  select * into v_room from pgqueue._keyed_room(queue, concurrency, null);
+  v_take := least(n, v_room.room, v_room.pending);
+  if v_take <= 0 or v_room.paused then
+    return;
+  end if;
+  v_lines := array[pgqueue._keyed_line(queue)] || case when process_id is not null then array[pgqueue._keyed_line(queue, process_id)] end;
+  v_picked := (pgqueue._pick(array(select l from pgqueue._lanes(v_lines) l), v_take, false)).picked;
+  v_picked := array(select r.ctid from pgqueue.ready r where r.ctid = any(v_picked) and r.traits & 1024 <> 0);
+  if cardinality(v_picked) = 0 then
+    return;
+  end if;
+  v_leases := (pgqueue._take(0, v_picked, v_lines)).leases;
+  perform pgqueue._keyed_claimed(v_leases);
+  return query
+  select i.job_id, i.key, p.payload, i.extra, v_room.pending - (count(*) over ())::integer, v_room.active || (array_agg(i.key) over (order by i.job_id rows between unbounded preceding and unbounded following))
+  from (select j.id from pgqueue.lease l cross join unnest(l.job_ids) j(id) where l.id = any(v_leases) offset 0) e
+  join pgqueue.keyed_item i on i.job_id = e.id
+  join pgqueue.keyed_payload p on p.job_id = e.id
+  order by i.priority desc, i.job_id;
+end $$;
+
+comment on function pgqueue.keyed_claim_next is
+'Claims the next items of a queue, up to n and to what concurrency (null: the queue''s max_running alone, which holds in any case) leaves free: higher priority first, then the oldest; none when there is none. Callers do not race for one head. Errors: PQ001, PQ005
+outside read committed.';
+
+-- source: sql/functions/keyed/keyed_extend.sql
+create function pgqueue.keyed_extend(id bigint, orphan_ms bigint)
+returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_ms('orphan_ms', orphan_ms);
+  if not exists (select from pgqueue.keyed_item i where i.job_id = keyed_extend.id) then
+    return false;
+  end if;
+  perform pgqueue._keyed_join(id, pgqueue._now(), orphan_ms, null);
+  return true;
+end $$;
+
+comment on function pgqueue.keyed_extend is
+'Asks for an item again, as one does who goes on waiting for it: its deadline moves later by the rules of keyed_add. False: it is gone. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_get.sql
+create function pgqueue.keyed_get(queue text default null, key text default null, id bigint default null)
+returns setof pgqueue.keyed_item_info
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  return query
+  select i.job_id, p.payload, i.extra, case when i.lease_id is null then 'pending' else 'active' end
+  from pgqueue.keyed_item i join pgqueue.keyed_payload p on p.job_id = i.job_id
+  where i.job_id = case when keyed_get.id is null then pgqueue._keyed_id(keyed_get.queue, keyed_get.key, null) else keyed_get.id end;
+end $$;
+
+comment on function pgqueue.keyed_get is
+'One item of a keyed queue, by its id where one is given, else by its key; no row when it is gone. Errors: PQ001 without either.';
+
+-- source: sql/functions/keyed/keyed_heartbeat.sql
+create function pgqueue.keyed_heartbeat(queue text default null, key text default null, id bigint default null)
+returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  update pgqueue.keyed_item i set heartbeat_at = pgqueue._now()
+  where i.job_id = case when keyed_heartbeat.id is null then pgqueue._keyed_id(keyed_heartbeat.queue, keyed_heartbeat.key, null) else keyed_heartbeat.id end;
+  return found;
+end $$;
+
+comment on function pgqueue.keyed_heartbeat is
+'Says that an item is still being executed. False: it is gone, stop. Errors: PQ001 without id or key.';
+
+-- source: sql/functions/keyed/keyed_keys.sql
+create function pgqueue.keyed_keys(queue text, process_id text default null)
+returns table (key text, id bigint, status text, priority integer, extra text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  return query
+  select i.key::text, i.job_id, case when i.lease_id is null then 'pending' else 'active' end, i.priority::integer, i.extra
+  from pgqueue._keyed_items(keyed_keys.queue, keyed_keys.process_id) i
+  order by i.priority desc, i.job_id;
+end $$;
+
+comment on function pgqueue.keyed_keys is
+'keyed_list without the payloads, which it does not read however large they are. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_list.sql
+create function pgqueue.keyed_list(queue text, process_id text default null)
+returns table (key text, id bigint, status text, priority integer, extra text, payload text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  return query
+  select i.key::text, i.job_id, case when i.lease_id is null then 'pending' else 'active' end, i.priority::integer, i.extra, p.payload
+  from pgqueue._keyed_items(keyed_list.queue, keyed_list.process_id) i
+  join pgqueue.keyed_payload p on p.job_id = i.job_id
+  order by i.priority desc, i.job_id;
+end $$;
+
+comment on function pgqueue.keyed_list is
+'Items of a queue with their payloads: higher priority first, then the oldest. Exclusive items of other processes are left out. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_merge_extra.sql
+create function pgqueue.keyed_merge_extra(queue text default null, key text default null, id bigint default null, extra text default null)
+returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_variable
+declare
+  v_new text := pgqueue._json_object_or_refuse('extra', extra);
+begin
+  update pgqueue.keyed_item i set extra = case when i.extra is null or v_new is null then v_new else pgqueue._merge_json(i.extra, v_new) end
+  where i.job_id = case when keyed_merge_extra.id is null then pgqueue._keyed_id(queue, key, null) else keyed_merge_extra.id end;
+  return found;
+end $$;
+
+comment on function pgqueue.keyed_merge_extra is
+'Adds the members of a JSON object to an item''s extra; those it has already are replaced. JSON null clears it. Numbers and strings come back as they were written. False: the item is gone. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_orphaned.sql
+create function pgqueue.keyed_orphaned(queue text, orphan_ms bigint)
+returns table (key text, id bigint)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  perform pgqueue._check_ms('orphan_ms', orphan_ms);
+  return query select l.key, l.id from pgqueue._keyed_lapsed(keyed_orphaned.queue, null, keyed_orphaned.orphan_ms) l;
+end $$;
+
+comment on function pgqueue.keyed_orphaned is
+'Waiting items whose deadline has passed: the latest of those their requests gave; a request that gave none counts orphan_ms milliseconds from when it came. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_pending.sql
+create function pgqueue.keyed_pending(queue text, process_id text default null)
+returns table (key text, id bigint, status text, priority integer, extra text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  return query
+  select i.key::text, i.job_id, case when i.lease_id is null then 'pending' else 'active' end, i.priority::integer, i.extra
+  from pgqueue._keyed_items(keyed_pending.queue, keyed_pending.process_id) i
+  where i.lease_id is null
+  order by i.priority desc, i.job_id;
+end $$;
+
+comment on function pgqueue.keyed_pending is
+'Items of a queue that wait, in the order in which they are to be claimed. Exclusive items of other processes are left out. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_reap.sql
+-- Items that another session has in hand are left to it.
+create function pgqueue.keyed_reap(
+  queue text,
+  heartbeat_ms bigint default null,
+  orphan_ms bigint default null,
+  max integer default 1000,
+  release boolean default false)
+returns table (id bigint, key text, payload text, extra text, why text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  perform pgqueue._check_ms('heartbeat_ms', heartbeat_ms);
+  perform pgqueue._check_ms('orphan_ms', orphan_ms);
+  if coalesce(max, 0) not between 1 and 10000 then
+    perform pgqueue._refuse('PQ001', format('max is %s', coalesce(max::text, 'null')), 'Give a whole number from 1 to 10000.');
+  end if;
+  for id, key, why in
+    select l.id, l.key, l.why from pgqueue._keyed_lapsed(keyed_reap.queue, keyed_reap.heartbeat_ms, keyed_reap.orphan_ms) l order by l.id limit keyed_reap.max
+  loop
+    continue when not pgqueue._keyed_at_hand(id, why);
+    select i.extra, p.payload into extra, payload from pgqueue.keyed_item i join pgqueue.keyed_payload p on p.job_id = i.job_id where i.job_id = id;
+    if why = 'stalled' and release then
+      continue when not pgqueue._keyed_release(id);
+    else
+      continue when not pgqueue._keyed_drop(id, case why when 'stalled' then 'worker_lost' else 'orphaned' end);
+    end if;
+    return next;
+  end loop;
+end $$;
+
+comment on function pgqueue.keyed_reap is
+'Removes items that are stalled or orphaned (see keyed_to_cancel; a null leaves that half out) and returns what they were, each to exactly one caller: up to max. why: stalled or orphaned. release: stalled items go back to where they wait
+instead, until they were in max_crashes of those. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_result.sql
+-- Who takes the newest result of a key has it alone: a second reader waits for the first and finds it taken.
+create function pgqueue.keyed_result(queue text, key text, external_id text default null)
+returns table (id bigint, payload text, state text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+begin
+  perform pgqueue._check_keyed(queue, key);
+  if external_id is not null then
+    return query
+    select r.job_id, r.result, r.state::text
+    from (
+      select r.* from pgqueue.keyed_result r where r.queue = keyed_result.queue and r.key = keyed_result.key order by r.job_id desc offset 0) r
+    where r.expires_at > v_now
+      and exists (select from pgqueue.keyed_request q where q.job_id = r.job_id and q.external_id = keyed_result.external_id)
+    order by r.job_id desc limit 1;
+    if found then
+      return;
+    end if;
+  end if;
+  return query
+  update pgqueue.keyed_result u set taken = true
+  where u.job_id = (
+      select r.job_id from pgqueue.keyed_result r
+      where r.queue = keyed_result.queue and r.key = keyed_result.key and r.expires_at > v_now order by r.job_id desc limit 1)
+    and not u.taken
+  returning u.job_id, u.result, u.state::text;
+end $$;
+
+comment on function pgqueue.keyed_result is
+'The newest result of a key, once: whoever reads first has it, the next gets no row. With the external_id under which the item was asked for, any number of times. state: succeeded, or failed with the payload {"error": message} when a
+worker gave up. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_result_by_id.sql
+create function pgqueue.keyed_result_by_id(id bigint, external_id text default null, hide boolean default true)
+returns setof pgqueue.keyed_result_info
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  if external_id is not null and exists (select from pgqueue.keyed_result r where r.job_id = keyed_result_by_id.id)
+    and not exists (select from pgqueue.keyed_request q where q.job_id = keyed_result_by_id.id and q.external_id = keyed_result_by_id.external_id)
+  then
+    perform pgqueue._refuse('PQ001', format('item %s was not asked for as %L', id, external_id), 'Give the external_id of keyed_add, or none.');
+  end if;
+  if hide then
+    -- The first reader's work; nobody waits for a reader.
+    update pgqueue.keyed_result r set taken = true
+    where r.ctid = (
+      select r.ctid from pgqueue.keyed_result r where r.job_id = keyed_result_by_id.id and not r.taken for no key update skip locked);
+  end if;
+  return query
+  select r.job_id, r.result, r.state::text from pgqueue.keyed_result r where r.job_id = keyed_result_by_id.id and r.expires_at > pgqueue._now();
+end $$;
+
+comment on function pgqueue.keyed_result_by_id is
+'The result of one item, any number of times until it expires; no row when there is none: not yet, no more, or never. hide: reads by key do not get it any more, so that who asks for the key next does not have an old run''s. To wait: listen to
+pgqueue_done, call watch(array[id]), read; a notification says the id; then read again. Errors: PQ001 when external_id is not one of this item''s.';
+
+-- source: sql/functions/keyed/keyed_stage.sql
+create function pgqueue.keyed_stage(queue text, stage_key text, priority integer default null)
+returns table (id bigint, stage text, "position" integer, elapsed_ms bigint)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  perform pgqueue._check_name('stage_key', stage_key, 1000);
+  select i.job_id, case when i.lease_id is null then 'pending' else 'active' end, i.priority,
+    (extract(epoch from pgqueue._now() - coalesce(i.claimed_at, i.created_at)) * 1000)::bigint
+  into id, stage, "position", elapsed_ms
+  from pgqueue._keyed_items(keyed_stage.queue, null) i
+  where i.stage_key = keyed_stage.stage_key and (keyed_stage.priority is null or i.priority = keyed_stage.priority)
+  order by i.lease_id is null, i.priority desc, i.job_id limit 1;
+  if not found then
+    return;
+  end if;
+  "position" := case when stage = 'pending' then (
+    select count(*) from pgqueue.keyed_item i, (select k.priority, k.job_id from pgqueue.keyed_item k where k.job_id = keyed_stage.id) k
+    where i.queue = keyed_stage.queue and i.lease_id is null and (keyed_stage.priority is null or i.priority = keyed_stage.priority)
+      and (i.priority > k.priority or i.priority = k.priority and i.job_id <= k.job_id)) end;
+  return next;
+end $$;
+
+comment on function pgqueue.keyed_stage is
+'How far the first item with this stage_key (and priority) is: stage active, or pending with its position among those that wait (of that priority, if one is given), counted from 1. elapsed_ms: since it was claimed, or added. No row when
+there is none. Reads no payload. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_stalled.sql
+create function pgqueue.keyed_stalled(queue text, heartbeat_ms bigint)
+returns table (key text, id bigint)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  perform pgqueue._check_ms('heartbeat_ms', heartbeat_ms);
+  return query select l.key, l.id from pgqueue._keyed_lapsed(keyed_stalled.queue, keyed_stalled.heartbeat_ms, null) l;
+end $$;
+
+comment on function pgqueue.keyed_stalled is
+'Active items whose last heartbeat, or claim, is more than heartbeat_ms milliseconds ago; whosever they are. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_state.sql
+create function pgqueue.keyed_state(id bigint)
+returns table (state text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  return query
+  select coalesce(
+    (select case when i.lease_id is null then 'pending' else 'active' end from pgqueue.keyed_item i where i.job_id = keyed_state.id),
+    (select r.state::text from pgqueue.keyed_result r where r.job_id = keyed_state.id),
+    (select o.state::text from pgqueue.outcome o where o.job_id = keyed_state.id),
+    'gone');
+end $$;
+
+comment on function pgqueue.keyed_state is
+'Where an item stands: pending, active, succeeded, failed, cancelled, or gone when nothing of it is left. Errors: none.';
+
+-- source: sql/functions/keyed/keyed_to_cancel.sql
+create function pgqueue.keyed_to_cancel(queue text, heartbeat_ms bigint default null, orphan_ms bigint default null)
+returns table (key text, id bigint)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  perform pgqueue._check_ms('heartbeat_ms', heartbeat_ms);
+  perform pgqueue._check_ms('orphan_ms', orphan_ms);
+  return query select l.key, l.id from pgqueue._keyed_lapsed(keyed_to_cancel.queue, keyed_to_cancel.heartbeat_ms, keyed_to_cancel.orphan_ms) l;
+end $$;
+
+comment on function pgqueue.keyed_to_cancel is
+'keyed_stalled and keyed_orphaned together; a null leaves that half out. keyed_reap does the rest as well. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_truncate.sql
+create function pgqueue.keyed_truncate(queue text)
+returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  v_item bigint;
+  v_done bigint := 0;
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  for v_item in select i.job_id from pgqueue.keyed_item i where i.queue = keyed_truncate.queue order by i.job_id loop
+    v_done := v_done + case when pgqueue._keyed_drop(v_item, 'cancelled_by_user') then 1 else 0 end;
+  end loop;
+  delete from pgqueue.keyed_request q
+  where q.job_id = any(array(select r.job_id from pgqueue.keyed_result r where r.queue = keyed_truncate.queue));
+  delete from pgqueue.keyed_result r where r.queue = keyed_truncate.queue;
+  return v_done;
+end $$;
+
+comment on function pgqueue.keyed_truncate is
+'Empties one keyed queue: cancels its items, waiting and active, and forgets its results. Returns how many items there were. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_wait.sql
+-- As wait: a procedure, because waiting inside a function would pin one snapshot for as long.
+create procedure pgqueue.keyed_wait(
+  id bigint,
+  timeout interval default '1 minute',
+  inout payload text default null,
+  inout state text default null)
+language plpgsql
+as $$
+#variable_conflict use_variable
+declare
+  -- Its caller's search_path may put other operators first; these are named in full.
+  v_until float8 := extract(epoch from pg_catalog.clock_timestamp())::float8 operator(pg_catalog.+)
+    extract(epoch from coalesce(timeout, '1 minute'::interval))::float8;
+  v_left float8;
+  v_pause float8 := 0.005;
+begin
+  loop
+    select r.state into state from pgqueue.keyed_state(id) r;
+    commit;
+    v_left := v_until operator(pg_catalog.-) extract(epoch from pg_catalog.clock_timestamp())::float8;
+    exit when state operator(pg_catalog.<>) all (array['pending', 'active']::text[]) or v_left operator(pg_catalog.<=) 0::float8;
+    perform pg_catalog.pg_sleep(least(v_pause, v_left));
+    v_pause := least(v_pause operator(pg_catalog.*) 1.5::float8, 0.5::float8);
+  end loop;
+  select r.payload into payload from pgqueue.keyed_result_by_id(id) r;
+  commit;
+end $$;
+
+comment on procedure pgqueue.keyed_wait is
+'Waits until an item has ended, for at most timeout, and gives its result, null when there is none: call pgqueue.keyed_wait(42). state: succeeded, failed, cancelled; pending or active on a timeout; gone when the item and its
+result are past. For clients that cannot listen; it polls. Call it outside a transaction block. Errors: none of its own.';
+
+-- source: sql/functions/keyed/next_number.sql
+create function pgqueue.next_number(name text)
+returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_value bigint;
+begin
+  perform pgqueue._check_name('name', name, 500);
+  insert into pgqueue.number as n (name, value) values (next_number.name, 1)
+  on conflict on constraint number_pkey do update set value = n.value + 1
+  returning n.value into v_value;
+  return v_value;
+end $$;
+
+comment on function pgqueue.next_number is
+'The next of the whole numbers 1, 2, 3, … under this name; no two callers get the same. Callers of one name wait for each other''s transactions, so that none is left out. Errors: PQ001.';
+
 -- source: sql/functions/inspect/attempts.sql
 create function pgqueue.attempts(id bigint)
 returns table (attempt integer, failed_at timestamptz, worker_id bigint, reason text, error jsonb)
@@ -7512,6 +9039,11 @@ begin
     return format('Job %s is final: it %s%s at %s.', id,
       case v_job.state when 'cancelled' then 'was cancelled' else v_job.state end, coalesce(' (' || v_job.reason || ')', ''),
       to_char(v_job.finished_at, 'YYYY-MM-DD HH24:MI:SS OF'));
+  elsif v_job.state = 'running' and v_job.worker_id = 0 then
+    return (
+      select format('Item %s is active: a client claimed it %s ago, and last said %s ago that it executes it.', id, date_trunc('milliseconds', v_now - i.claimed_at),
+        date_trunc('milliseconds', v_now - i.heartbeat_at))
+      from pgqueue.keyed_item i where i.job_id = why.id);
   elsif v_job.state = 'running' then
     return format('Job %s is running: worker %s claimed it %s ago%s.', id, v_job.worker_id, date_trunc('milliseconds', v_now - v_job.claimed_at),
       case when v_job.cancel_requested then ', and was asked to cancel it' else '' end);
@@ -7529,7 +9061,7 @@ begin
     return format('Job %s waits for the release of batch %s.', id, (select h.batch_id from pgqueue.held h where h.job_id = why.id));
   elsif v_job.state = 'held' then
     return format('Job %s waits for its turn: group %s of queue %s runs at most %s at a time.', id, v_job.group_key, v_job.queue, v_queue.group_limit);
-  elsif v_workers = 0 then
+  elsif v_workers = 0 and v_job.kind <> 'keyed.item' then
     return format('No live worker serves queue %s: start one.', v_job.queue);
   elsif v_queue.max_running <= v_running then
     return format('Queue %s runs %s jobs already, its max_running is %s.', v_job.queue, v_running, v_queue.max_running);
@@ -7546,6 +9078,12 @@ begin
   select * into v_place from pgqueue._in_ready(why.id);
   v_ahead := (select count(*) from pgqueue.ready o where o.queue = v_place.queue and o.priority > v_place.priority)
     + (select count(*) from pgqueue.ready o where o.queue = v_place.queue and o.priority = v_place.priority and o.seq < v_place.seq);
+  if v_job.kind = 'keyed.item' then
+    return (
+      select format('Item %s is pending: %s before it in keyed queue %s, of which %s active.', id, case v_ahead when 0 then 'nothing waits' when 1 then 'one waits' else v_ahead || ' wait' end, i.queue,
+        case v_running when 0 then 'nothing is' when 1 then 'one is' else v_running || ' are' end)
+      from pgqueue.keyed_item i where i.job_id = why.id);
+  end if;
   return format('Job %s is queued: %s ahead of it in queue %s, which %s.', id,
     case v_ahead when 0 then 'nothing is' when 1 then 'one job is' else v_ahead || ' jobs are' end, v_job.queue,
     case v_workers when 1 then 'one worker serves' else v_workers || ' workers serve' end);
@@ -7590,7 +9128,8 @@ declare
       "submit_script", "script_report", "scripts", "cancel_script",
       "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
       "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
-      "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file"],
+      "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file",
+      "keyed_add", "keyed_get", "keyed_cancel", "keyed_extend", "keyed_result", "keyed_result_by_id", "keyed_state", "keyed_wait", "keyed_list", "keyed_keys", "keyed_pending", "keyed_active", "keyed_stage", "next_number"],
     "worker": ["register_worker", "worker_heartbeat", "deregister_worker", "claim", "settle", "settle_and_claim", "job_heartbeat",
       "worker_sleep", "worker_wake", "try_lead", "stop_leading", "maintain", "next_due", "version",
       "script_begin", "script_end", "query_begin", "query_describe", "query_put", "query_end",
@@ -7598,16 +9137,21 @@ declare
       "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file",
       "submit_script", "script_report", "scripts", "cancel_script", "scripts_running",
       "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
-      "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel"],
+      "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel",
+      "keyed_add", "keyed_get", "keyed_cancel", "keyed_extend", "keyed_result", "keyed_result_by_id", "keyed_state", "keyed_wait", "keyed_list", "keyed_keys", "keyed_pending", "keyed_active", "keyed_stage", "next_number",
+      "keyed_add_and_claim", "keyed_claim", "keyed_claim_next", "keyed_heartbeat", "keyed_merge_extra", "keyed_ack", "keyed_stalled", "keyed_orphaned", "keyed_to_cancel", "keyed_reap"],
     "operator": ["cancel", "retry", "reschedule", "set_priority", "pause_queue", "resume_queue", "configure_queue", "configure", "maintain",
       "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "next_due",
       "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
       "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file", "batch_purge",
+      "keyed_add", "keyed_get", "keyed_cancel", "keyed_extend", "keyed_result", "keyed_result_by_id", "keyed_state", "keyed_wait", "keyed_list", "keyed_keys", "keyed_pending", "keyed_active", "keyed_stage", "next_number",
+      "keyed_add_and_claim", "keyed_claim", "keyed_claim_next", "keyed_heartbeat", "keyed_merge_extra", "keyed_ack", "keyed_stalled", "keyed_orphaned", "keyed_to_cancel", "keyed_reap", "keyed_truncate",
       "submit_script", "script_report", "scripts", "cancel_script", "scripts_running", "configure_owner",
       "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
       "job", "jobs", "attempts", "queues", "workers", "why", "health", "version"],
     "reader": ["batch_status", "batch_rows", "batch_list", "slow_query_status", "output_file", "script_report", "scripts", "scripts_running", "query_status", "query_columns", "query_batch",
-      "job", "jobs", "attempts", "queues", "workers", "why", "health", "result", "version", "next_due"]}';
+      "job", "jobs", "attempts", "queues", "workers", "why", "health", "result", "version", "next_due",
+      "keyed_keys", "keyed_pending", "keyed_active", "keyed_stalled", "keyed_orphaned", "keyed_to_cancel", "keyed_stage", "keyed_state"]}';
   v_routine regprocedure;
   v_role text;
   v_name text;

@@ -10,7 +10,7 @@ begin
   from (
     select array_agg(l.id) as leases, array_agg(j.id) as jobs
     from pgqueue.lease l cross join unnest(l.job_ids) j(id)
-    where l.traits is not null
+    where l.traits is not null and l.worker_id <> 0
       and not coalesce((select w.heartbeat_at from pgqueue.worker w where w.id = l.worker_id) >= pgqueue._now() - (select c.lost_after from pgqueue.config c), false)) h
   where h.leases is not null;
   for v_worker in
@@ -22,7 +22,7 @@ begin
   end loop;
   for v_worker in
     select distinct l.worker_id from pgqueue.lease l
-    where not exists (select from pgqueue.worker w where w.id = l.worker_id) order by 1 limit 100
+    where l.worker_id <> 0 and not exists (select from pgqueue.worker w where w.id = l.worker_id) order by 1 limit 100
   loop
     v_done := v_done + pgqueue._lose_worker(v_worker);
   end loop;
