@@ -12,6 +12,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, cast
 
+from pgqueue._models_keyed import (
+    KeyedAdded,
+    KeyedAddedClaim,
+    KeyedClaim,
+    KeyedItemInfo,
+    KeyedLine,
+    KeyedListed,
+    KeyedNext,
+    KeyedReaped,
+    KeyedRef,
+    KeyedResult,
+    KeyedStage,
+)
 from pgqueue._models_rows import (
     BatchAborted,
     BatchInfo,
@@ -51,6 +64,17 @@ __all__ = [
     "Heartbeat",
     "Job",
     "JobSummary",
+    "KeyedAdded",
+    "KeyedAddedClaim",
+    "KeyedClaim",
+    "KeyedItemInfo",
+    "KeyedLine",
+    "KeyedListed",
+    "KeyedNext",
+    "KeyedReaped",
+    "KeyedRef",
+    "KeyedResult",
+    "KeyedStage",
     "OwnerScripts",
     "Problem",
     "QueryBatch",

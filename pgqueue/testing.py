@@ -56,13 +56,13 @@ def drain(
     run.
 
     `where`: a connection (in whatever transaction it is), a DSN, or None for the App's own. `queues`: None means all
-    that the App's tasks name. `until_empty`: go on with what the jobs enqueue and with retries that are due at once;
-    False: only what is queued now. `due`: promote scheduled jobs whose time has come, by the clock or the fake one,
-    first and between. `reraise`: raise what a handler raises, after it was recorded. Jobs of queues that keep no
-    history are run but not returned. Raises PgQueueError after `at_most` runs. SQL functions: register_worker, claim,
-    settle, deregister_worker, maintain, job.
+    that the App's tasks and keyed executors name. `until_empty`: go on with what the jobs enqueue and with retries that
+    are due at once; False: only what is queued now. `due`: promote scheduled jobs whose time has come, by the clock or
+    the fake one, first and between. `reraise`: raise what a handler raises, after it was recorded. Jobs of queues that
+    keep no history are run but not returned. Raises PgQueueError after `at_most` runs. SQL functions: register_worker,
+    claim, settle, deregister_worker, maintain, job.
     """
-    if _in_event_loop() and any(task.is_async for task in app.tasks.values()):
+    if _in_event_loop() and any(each.is_async for each in (*app.tasks.values(), *app.keyed_executors)):
         raise InvalidArgument("drain cannot run async tasks inside a running event loop", "use: await adrain(...)")
     return inline.drain(app, where, queues, until_empty=until_empty, due=due, reraise=reraise, at_most=at_most)
 

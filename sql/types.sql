@@ -136,7 +136,8 @@ create type pgqueue.keyed_item_info as (
   id bigint,
   payload text,
   extra text,
-  status text);
+  status text,
+  key text);
 
 create type pgqueue.keyed_claim_info as (
   id bigint,

@@ -193,7 +193,8 @@ create type pgqueue.keyed_item_info as (
   id bigint,
   payload text,
   extra text,
-  status text);
+  status text,
+  key text);
 
 create type pgqueue.keyed_claim_info as (
   id bigint,
@@ -463,7 +464,9 @@ create table pgqueue.keyed_result (
   queue text collate "C" not null,
   key text collate "C" not null,
   result text not null) with (fillfactor = 90);
-create index on pgqueue.keyed_result (queue, key, job_id desc);
+-- An expression, which a condition on job_id alone does not fit: with the statistics of an empty table it would be looked up here, in the whole of the index. By the same token, a queue's items are sorted
+-- by `job_id + 0`, which the primary key does not give.
+create index keyed_result_key on pgqueue.keyed_result (queue, key, (job_id + 0) desc);
 create index on pgqueue.keyed_result (expires_at);
 
 create table pgqueue.number (
@@ -1364,6 +1367,9 @@ as $$
 begin
   perform pgqueue._check_name('queue', queue, 1000);
   perform pgqueue._check_name('key', key, 500);
+  if octet_length(queue) + octet_length(key) > 2500 then
+    perform pgqueue._refuse('PQ001', format('queue and key take %s bytes', octet_length(queue) + octet_length(key)), 'Together they may take 2500 bytes in UTF-8: an index has to hold them.');
+  end if;
 end $$;
 
 -- source: sql/functions/private/_check_keyed_item.sql
@@ -1382,7 +1388,7 @@ create function pgqueue._check_keyed_item(
 language plpgsql
 as $$
 begin
-  if length(queue) between 1 and 450 and length(key) between 1 and 450 and (queue || key) !~ '[\x01-\x1f\x7f-\x9f]' and payload is not null
+  if octet_length(queue) between 1 and 450 and octet_length(key) between 1 and 450 and (queue || key) !~ '[\x01-\x1f\x7f-\x9f]' and payload is not null
     and priority between -32768 and 32767 and not exclusive and max_attempts between 1 and 32767
     and num_nonnulls(orphan_ms, process_id, external_id, stage_key) = 0
   then
@@ -2690,35 +2696,77 @@ begin
 end $$;
 
 -- source: sql/functions/private/_keyed_at_hand.sql
--- Locks an item that was found to be stalled, or orphaned, where it stands, if it still stands there and nobody else has it: claims, acks and other reapers are left to
--- finish what they do.
-create function pgqueue._keyed_at_hand(item bigint, why text) returns boolean
+-- Locks an item that was found to be stalled, or orphaned, where it stands, if it still stands there, is so still, and nobody else has it: claims, acks and other reapers are left to
+-- finish what they do. (The lease in a form that no partial index answers to: the item is found by its id.) The last look is the one that counts: by its lock a heartbeat has come before, and is seen, or finds the item gone.
+create function pgqueue._keyed_at_hand(item bigint, why text, heartbeat_ms bigint, orphan_ms bigint) returns boolean
 language plpgsql
 as $$
+declare
+  v_now timestamptz := pgqueue._now();
 begin
   if why = 'stalled' then
     perform from pgqueue.lease l
     where l.id = (select i.lease_id from pgqueue.keyed_item i where i.job_id = item) and l.job_ids @> array[item] for update skip locked;
-  elsif exists (select from pgqueue._in_ready(item)) then
-    perform from pgqueue.ready r where r.ctid = (select p.place from pgqueue._in_ready(item) p) and r.job_id = item for update skip locked;
-  else
-    perform from pgqueue.keyed_item i where i.job_id = item and i.lease_id is null;
+    if found then
+      perform from pgqueue.keyed_item i
+      where i.job_id = item and coalesce(i.lease_id, 0) <> 0
+        and greatest(i.heartbeat_at, (
+          select w.heartbeat_at from pgqueue.worker w where w.id = (select l.worker_id from pgqueue.lease l where l.id = i.lease_id))) < v_now - pgqueue._ms(heartbeat_ms)
+      for update of i skip locked;
+    end if;
+    return found;
+  end if;
+  perform from pgqueue.ready r where r.ctid = (select p.place from pgqueue._in_ready(item) p) and r.job_id = item for update skip locked;
+  if not found then
+    perform from pgqueue.suspect s where s.job_id = item for update skip locked;
+  end if;
+  if not found then
+    perform from pgqueue.scheduled s where s.job_id = item for update skip locked;
+  end if;
+  if found then
+    perform from pgqueue.keyed_item i
+    where i.job_id = item and coalesce(i.lease_id, 0) = 0
+      and coalesce(i.orphan_at, i.created_at + pgqueue._ms(orphan_ms)) < v_now
+      and coalesce((
+        select max(coalesce(r.orphan_at, r.at + pgqueue._ms(orphan_ms))) from pgqueue.keyed_request r where r.job_id = i.job_id) < v_now, true)
+    for update of i skip locked;
   end if;
   return found;
 end $$;
 
 -- source: sql/functions/private/_keyed_claimed.sql
--- Items among the jobs of new leases are active from now on.
-create function pgqueue._keyed_claimed(leases bigint[]) returns void
+-- Items among the jobs of new leases are active from now on, each in a lease of its own: so that whoever executes one can lose it alone. Returns the leases as they are then.
+create function pgqueue._keyed_claimed(leases bigint[]) returns bigint[]
 language plpgsql
 as $$
+declare
+  v_apart bigint[];
+  v_items bigint[];
+  v_of bigint[];
 begin
+  if exists (select from pgqueue.lease l where l.id = any(leases) and cardinality(l.job_ids) > 1) then
+    with was as (
+      delete from pgqueue.lease l where l.id = any(leases) and 0 <> any(select t & 1024 from unnest(l.traits) t)
+      returning l.id, l.worker_id, l.claimed_at, l.forget, l.queue, l.job_ids, l.attempts, l.traits),
+    apart as (
+      insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
+      select pgqueue._lease_number(), a.worker_id, a.claimed_at, a.forget, a.queue, a.jobs, a.attempts, a.traits
+      from (
+        select w.id, w.worker_id, w.claimed_at, w.forget, w.queue, array_agg(e.id order by e.ord) as jobs, array_agg(e.attempt order by e.ord) as attempts,
+          array_agg(e.traits order by e.ord) as traits
+        from was w cross join lateral unnest(w.job_ids, w.attempts, w.traits) with ordinality e(id, attempt, traits, ord)
+        group by w.id, w.worker_id, w.claimed_at, w.forget, w.queue, case when e.traits & 1024 <> 0 then e.ord end
+        order by w.id, min(e.ord)) a
+      returning id)
+    select array_agg(a.id) into v_apart from apart a;
+    leases := array(select l.id from pgqueue.lease l where l.id = any(leases || v_apart) order by l.id);
+  end if;
+  -- By arrays, as in _keyed_waits.
+  select array_agg(l.job_ids[1]), array_agg(l.id) into v_items, v_of from pgqueue.lease l where l.id = any(leases) and l.traits[1] & 1024 <> 0;
   update pgqueue.keyed_item i
-  set lease_id = e.lease, claimed_at = pgqueue._now(), heartbeat_at = pgqueue._now()
-  from (
-    select l.id as lease, j.id from pgqueue.lease l cross join unnest(l.job_ids, l.traits) j(id, traits)
-    where l.id = any(leases) and j.traits & 1024 <> 0 offset 0) e
-  where i.job_id = e.id;
+  set lease_id = v_of[array_position(v_items, i.job_id)], claimed_at = pgqueue._now(), heartbeat_at = pgqueue._now()
+  where i.job_id = any(v_items);
+  return leases;
 end $$;
 
 -- source: sql/functions/private/_keyed_drop.sql
@@ -2730,7 +2778,7 @@ declare
   v_end record;
 begin
   select * into v_end from pgqueue._keyed_end(item, 'cancelled', reason);
-  if v_end.was_active then
+  if v_end.ended and v_end.was_active then
     if pg_notification_queue_usage() < 0.5 then
       if v_end.worker is null then
         perform pg_notify('pgqueue_keyed', item::text);
@@ -2744,7 +2792,8 @@ begin
 end $$;
 
 -- source: sql/functions/private/_keyed_end.sql
--- Ends one item, wherever it stands: takes it out of its lease or from where it waits. False when it is gone. The lease first and the item last, as settles do.
+-- Ends one item, wherever it stands: takes it out of its lease or from where it waits. False when it is gone. The lease first and the item last, as settles do. `line`: where workers wait for
+-- the place it had; an exclusive item, too, has a place of its queue.
 create function pgqueue._keyed_end(in item bigint, in state text, in reason text, out ended boolean, out was_active boolean, out worker bigint, out line text)
 language plpgsql
 as $$
@@ -2754,7 +2803,7 @@ declare
   v_was record;
 begin
   for v_look in 1..100 loop
-    select i.lease_id into v_lease_id from pgqueue.keyed_item i where i.job_id = item;
+    select i.lease_id, pgqueue._keyed_line(i.queue) into v_lease_id, line from pgqueue.keyed_item i where i.job_id = item;
     ended := found;
     if not ended then
       return;
@@ -2765,7 +2814,6 @@ begin
       delete from pgqueue.lease l where l.id = v_lease_id and l.job_ids = array[item] returning l.* into v_lease;
       if found then
         worker := nullif(v_lease.worker_id, 0);
-        line := v_lease.queue;
         perform pgqueue._finish(array[item], array[_keyed_end.state], array[_keyed_end.reason], v_lease.attempts, v_lease.traits, null, worker, v_lease.claimed_at, v_lease.forget);
         return;
       end if;
@@ -2773,14 +2821,12 @@ begin
       continue when not found or item <> all(v_lease.job_ids);
       perform pgqueue._unlease(v_lease, array[item]);
       worker := nullif(v_lease.worker_id, 0);
-      line := v_lease.queue;
       perform pgqueue._finish(array[item], array[_keyed_end.state], array[_keyed_end.reason], array[e.attempt], array[e.traits], null, worker, v_lease.claimed_at, v_lease.forget)
       from unnest(v_lease.job_ids, v_lease.attempts, v_lease.traits) e(id, attempt, traits) where e.id = item;
       return;
     end if;
     select * into v_was from pgqueue._withdraw(item);
     if v_was.place is not null then
-      line := v_was.queue;
       perform pgqueue._finish(array[item], array[_keyed_end.state], array[_keyed_end.reason], array[v_was.attempt], array[v_was.traits], null, null, null,
         pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_was.queue)));
       return;
@@ -2798,6 +2844,8 @@ as $$
 declare
   v_items bigint[] := array(select e.id from unnest(jobs, _keyed_ended.traits) e(id, traits) where e.traits & 1024 <> 0);
 begin
+  -- For _keyed_settled.
+  perform pg_advisory_xact_lock_shared(pgqueue._lock_class('keyed end'), n.number) from (select distinct (i & 255)::integer as number from unnest(v_items) i) n;
   if results is not null or 'failed' = any(states) then
     insert into pgqueue.keyed_result (job_id, expires_at, taken, state, queue, key, result)
     select e.id, pgqueue._now() + (select c.keyed_ttl from pgqueue.config c), false, coalesce(e.state, 'succeeded')::pgqueue.final_state, i.queue, i.key,
@@ -2813,6 +2861,20 @@ begin
   with what as (delete from pgqueue.keyed_payload p where p.job_id = any(v_items)),
   who as (delete from pgqueue.keyed_request r where r.job_id = any(v_items) and r.external_id is null)
   delete from pgqueue.keyed_item i where i.job_id = any(v_items);
+end $$;
+
+-- source: sql/functions/private/_keyed_fresh.sql
+-- The newest result of a key, if nobody has read it yet.
+create function pgqueue._keyed_fresh(queue text, key text, now_ timestamptz) returns bigint
+language plpgsql stable
+as $$
+begin
+  return (
+    select r.job_id
+    from (
+      select r.job_id, r.taken, r.expires_at from pgqueue.keyed_result r
+      where r.queue = _keyed_fresh.queue and r.key = _keyed_fresh.key order by r.job_id + 0 desc limit 1) r
+    where not r.taken and r.expires_at > now_);
 end $$;
 
 -- source: sql/functions/private/_keyed_id.sql
@@ -2837,15 +2899,18 @@ begin
 end $$;
 
 -- source: sql/functions/private/_keyed_items.sql
--- Items of a queue in the order in which they are claimed, without those that belong to other processes. Inlined: keep it one plain query.
+-- Items of a queue in the order in which they are claimed, without those that belong to other processes. Each half in that order, as the index has the first: two halves are merged faster than
+-- all of them are sorted. Inlined: keep it one plain query.
 create function pgqueue._keyed_items(queue text, process_id text) returns setof pgqueue.keyed_item
 language sql stable
 as $$
-  select i.* from pgqueue.keyed_item i
-  where i.queue = $1 and i.lease_id is null and (not i.exclusive or i.process_id = $2)
+  (select i.* from pgqueue.keyed_item i
+   where i.queue = $1 and i.lease_id is null and (not i.exclusive or i.process_id = $2)
+   order by i.priority desc, i.job_id)
   union all
-  select i.* from pgqueue.keyed_item i
-  where i.queue = $1 and i.lease_id is not null and (not i.exclusive or i.process_id = $2);
+  (select i.* from pgqueue.keyed_item i
+   where i.queue = $1 and i.lease_id is not null and (not i.exclusive or i.process_id = $2)
+   order by i.priority desc, i.job_id);
 $$;
 
 -- source: sql/functions/private/_keyed_join.sql
@@ -2881,7 +2946,7 @@ begin
     where i.queue = _keyed_lapsed.queue and i.lease_id is not null
       and greatest(i.heartbeat_at, (
         select w.heartbeat_at from pgqueue.worker w where w.id = (select l.worker_id from pgqueue.lease l where l.id = i.lease_id))) < v_now - pgqueue._ms(heartbeat_ms)
-    order by i.job_id;
+    order by i.job_id + 0;
   end if;
   if orphan_ms is not null then
     return query
@@ -2891,12 +2956,13 @@ begin
       and coalesce(i.orphan_at, i.created_at + pgqueue._ms(orphan_ms)) < v_now
       and coalesce((
         select max(coalesce(r.orphan_at, r.at + pgqueue._ms(orphan_ms))) from pgqueue.keyed_request r where r.job_id = i.job_id) < v_now, true)
-    order by i.job_id;
+    order by i.job_id + 0;
   end if;
 end $$;
 
 -- source: sql/functions/private/_keyed_lease.sql
--- A lease of a client's: no worker has it, so nobody's heartbeat counts but the item's own. Always true.
+-- A lease of a client's: no worker has it, so nobody's heartbeat counts but the item's own. `line` is that of the keyed queue, also for an exclusive item: its place is one of that queue's, where
+-- workers' claims count it. Always true.
 create function pgqueue._keyed_lease(item bigint, attempt smallint, traits integer, line text, forget smallint) returns boolean
 language plpgsql
 as $$
@@ -2971,14 +3037,11 @@ declare
   v_line text := pgqueue._keyed_line(queue);
   v_priority smallint;
   v_ours boolean;
+  v_left bigint;
 begin
   if reuse then
-    select r.job_id into id
-    from (
-      select r.* from pgqueue.keyed_result r
-      where r.queue = _keyed_new.queue and r.key = _keyed_new.key and r.expires_at > v_now order by r.job_id desc limit 1) r
-    where not r.taken;
-    if found then
+    id := pgqueue._keyed_fresh(queue, key, v_now);
+    if id is not null then
       created := false;
       return;
     end if;
@@ -2987,7 +3050,16 @@ begin
     id := nextval('pgqueue.job_id');
     created := true;
     insert into pgqueue.job_key (queue, unique_key, job_id) values (v_line, _keyed_new.key, id) on conflict do nothing;
-    exit when found;
+    if found then
+      exit when not reuse;
+      -- Who waited for the key's last holder finds what it left.
+      v_left := pgqueue._keyed_fresh(queue, key, v_now);
+      exit when v_left is null;
+      delete from pgqueue.job_key k where k.job_id = id;
+      id := v_left;
+      created := false;
+      return;
+    end if;
     id := pgqueue._keyed_id(queue, key, null);
     continue when id is null;
     select i.priority into v_priority from pgqueue.keyed_item i where i.job_id = id;
@@ -3079,15 +3151,22 @@ create function pgqueue._keyed_room(
   out room integer,
   out paused boolean,
   out forget smallint,
-  out item pgqueue.keyed_item)
+  out item bigint,
+  out item_lease bigint,
+  out item_queue text,
+  out item_key text,
+  out item_exclusive boolean,
+  out item_process text,
+  out item_extra text)
 language plpgsql
 as $$
 declare
   v_line text := pgqueue._keyed_line(queue);
   v_now record;
+  v_item pgqueue.keyed_item;
 begin
   select (select count(*) from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is null) as pending,
-    array(select i.key from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is not null order by i.job_id) as active,
+    array(select i.key from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is not null order by i.job_id + 0) as active,
     q.paused_at is not null as paused, pgqueue._forget(q.history) as forget, q.max_running, w.wanted
   into v_now
   from (select (select i from pgqueue.keyed_item i where i.job_id = _keyed_room.wanted) as wanted) w
@@ -3096,15 +3175,45 @@ begin
   active := v_now.active;
   paused := v_now.paused;
   forget := v_now.forget;
-  item := v_now.wanted;
+  v_item := v_now.wanted;
   room := coalesce(concurrency, 2147483647) - cardinality(active);
   if v_now.max_running is not null then
     -- Where workers' claims of this queue meet; what they did meanwhile is counted anew.
     perform from pgqueue.limiter l where l.queue = v_line for no key update;
-    active := array(select i.key from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is not null order by i.job_id);
-    select i.* into item from pgqueue.keyed_item i where i.job_id = _keyed_room.wanted;
+    pending := (select count(*) from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is null);
+    active := array(select i.key from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is not null order by i.job_id + 0);
+    select i.* into v_item from pgqueue.keyed_item i where i.job_id = _keyed_room.wanted;
     room := least(coalesce(concurrency, v_now.max_running) - cardinality(active), v_now.max_running - cardinality(active), pgqueue._room(v_line, v_now.max_running));
   end if;
+  item := v_item.job_id;
+  item_lease := v_item.lease_id;
+  item_queue := v_item.queue;
+  item_key := v_item.key;
+  item_exclusive := v_item.exclusive;
+  item_process := v_item.process_id;
+  item_extra := v_item.extra;
+end $$;
+
+-- source: sql/functions/private/_keyed_settled.sql
+-- Lets an end of this item that is in progress come to its commit, for a second at most. Whoever ends items looks for waiters before it commits; who begins to wait in between would miss both the notification
+-- and the result. Ends hold a shared lock from before that look to their commit (_keyed_ended), of few numbers, lest a large one fill the table of locks. Here nobody queues for it, or others would behind.
+create function pgqueue._keyed_settled(id bigint) returns void
+language plpgsql
+as $$
+declare
+  v_class integer := pgqueue._lock_class('keyed end');
+  v_number integer := (id & 255)::integer;
+begin
+  if id is null then
+    return;
+  end if;
+  for v_try in 1..250 loop
+    if pg_try_advisory_lock(v_class, v_number) then
+      perform pg_advisory_unlock(v_class, v_number);
+      return;
+    end if;
+    perform pg_sleep(0.004);
+  end loop;
 end $$;
 
 -- source: sql/functions/private/_keyed_stands.sql
@@ -3190,15 +3299,14 @@ begin
 end $$;
 
 -- source: sql/functions/private/_keyed_waits.sql
--- Items go back to where they wait, or stand there under another priority.
+-- Items go back to where they wait, or stand there under another priority. By array: a join with one would be planned as one with the whole table.
 create function pgqueue._keyed_waits(jobs bigint[], priorities smallint[]) returns void
 language plpgsql
 as $$
 begin
   update pgqueue.keyed_item i
-  set lease_id = null, claimed_at = null, heartbeat_at = null, priority = e.priority
-  from (select u.id, u.priority from unnest(jobs, priorities) u(id, priority) offset 0) e
-  where i.job_id = e.id;
+  set lease_id = null, claimed_at = null, heartbeat_at = null, priority = priorities[array_position(jobs, i.job_id)]
+  where i.job_id = any(jobs);
 end $$;
 
 -- source: sql/functions/private/_lane.sql
@@ -3420,20 +3528,40 @@ begin
 end $$;
 
 -- source: sql/functions/private/_merge_json.sql
--- Two texts of JSON objects as one: the second's members win. The type json keeps numbers and strings as they are written.
+-- Two texts of JSON objects as one: the second's members win. The type json keeps numbers and strings as they are written. Escapes that no text can stand for, NUL and half
+-- surrogates, are legal in it all the same, yet not to its functions: they are hidden meanwhile. What hides `\u` is right after a backslash, too.
 create function pgqueue._merge_json(old text, new text) returns text
 language plpgsql immutable
 as $$
+declare
+  v_hide boolean := old || new ~ '\\u(0000|[dD][89a-fA-F])';
+  v_hidden constant text := '\/~u~';
+  v_merged text;
+  v_names boolean;
 begin
-  return (
-    select '{' || coalesce(string_agg(to_json(m.key)::text || ':' || m.value::text, ',' order by m.ord), '') || '}'
+  if v_hide then
+    if position('~u~' in old || new) > 0 then
+      perform pgqueue._refuse('PQ001', 'extra has ~u~ beside an escaped NUL or surrogate', 'Give it without one of them.');
+    end if;
+    old := replace(old, '\u', v_hidden);
+    new := replace(new, '\u', v_hidden);
+  end if;
+  select '{' || coalesce(string_agg(to_json(m.key)::text || ':' || m.value::text, ',' order by m.ord), '') || '}', coalesce(bool_or(position('~u~' in m.key) > 0), false)
+  into v_merged, v_names
+  from (
+    select distinct on (e.key) e.key, e.value, min(e.ord) over (partition by e.key) as ord
     from (
-      select distinct on (e.key) e.key, e.value, min(e.ord) over (partition by e.key) as ord
-      from (
-        select o.key, o.value, o.ord, 1 as turn from json_each(old::json) with ordinality o(key, value, ord)
-        union all
-        select n.key, n.value, n.ord + 1000000000, 2 from json_each(new::json) with ordinality n(key, value, ord)) e
-      order by e.key, e.turn desc, e.ord desc) m);
+      select o.key, o.value, o.ord, 1 as turn from json_each(old::json) with ordinality o(key, value, ord)
+      union all
+      select n.key, n.value, n.ord + 1000000000, 2 from json_each(new::json) with ordinality n(key, value, ord)) e
+    order by e.key, e.turn desc, e.ord desc) m;
+  if v_hide then
+    if v_names then
+      perform pgqueue._refuse('PQ001', 'extra has an escape in the name of a member beside an escaped NUL or surrogate', 'Give names of members as they are.');
+    end if;
+    v_merged := replace(v_merged, v_hidden, '\u');
+  end if;
+  return v_merged;
 end $$;
 
 -- source: sql/functions/private/_ms.sql
@@ -5609,7 +5737,7 @@ begin
   end if;
   if v_spent > 0 or v_special or v_any & 1136 <> 0 then
     if v_any & 1024 <> 0 then
-      perform pgqueue._keyed_claimed(v_leases);
+      v_leases := pgqueue._keyed_claimed(v_leases);
     end if;
     if v_any & 16 <> 0 then
       v_leases := pgqueue._drop_expired(v_leases);
@@ -8042,16 +8170,25 @@ as $$
 #variable_conflict use_column
 declare
   v_item record;
+  v_end record;
 begin
   perform pgqueue._check_interval('ttl', ttl, true);
   select i.job_id, i.queue, i.key into v_item
   from pgqueue.keyed_item i where i.job_id = case when keyed_ack.id is null then pgqueue._keyed_id(keyed_ack.queue, keyed_ack.key, null) else keyed_ack.id end;
-  if not found or not (pgqueue._keyed_end(v_item.job_id, 'succeeded', null)).ended then
+  if not found then
+    return false;
+  end if;
+  select * into v_end from pgqueue._keyed_end(v_item.job_id, 'succeeded', null);
+  if not v_end.ended then
     return false;
   end if;
   if result is not null then
     insert into pgqueue.keyed_result (job_id, expires_at, taken, state, queue, key, result)
     values (v_item.job_id, pgqueue._now() + coalesce(ttl, (select c.keyed_ttl from pgqueue.config c)), false, 'succeeded', v_item.queue, v_item.key, keyed_ack.result);
+  end if;
+  if v_end.was_active and exists (select from pgqueue.queue q where q.name = v_end.line and q.max_running is not null) then
+    -- Workers that found no place.
+    perform pgqueue._wake(v_end.line);
   end if;
   return true;
 end $$;
@@ -8074,10 +8211,10 @@ as $$
 begin
   perform pgqueue._check_name('queue', queue, 1000);
   return query
-  select i.key::text, i.job_id, case when i.lease_id is null then 'pending' else 'active' end, i.priority::integer, i.extra
-  from pgqueue._keyed_items(keyed_active.queue, keyed_active.process_id) i
-  where i.lease_id is not null
-  order by i.job_id;
+  select i.key::text, i.job_id, 'active', i.priority::integer, i.extra
+  from pgqueue.keyed_item i
+  where i.queue = keyed_active.queue and i.lease_id is not null and (not i.exclusive or i.process_id = keyed_active.process_id)
+  order by i.job_id + 0;
 end $$;
 
 comment on function pgqueue.keyed_active is
@@ -8149,7 +8286,6 @@ declare
   v_add pgqueue.keyed_add_info;
   v_line text;
   v_room record;
-  v_item pgqueue.keyed_item;
 begin
   perform pgqueue._check_keyed_item(queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts);
   perform pgqueue._check_concurrency(concurrency);
@@ -8159,16 +8295,16 @@ begin
   select * into v_room from pgqueue._keyed_room(queue, concurrency, v_add.id);
   v_add.pending := v_room.pending;
   v_add.active := v_room.active;
-  v_item := v_room.item;
-  v_line := pgqueue._keyed_line(queue, case when v_item.exclusive then v_item.process_id end);
+  v_line := pgqueue._keyed_line(queue, case when v_room.item_exclusive then v_room.item_process end);
   -- The item itself is among those that wait; of the others, none is passed by.
-  if v_item.job_id is not null and v_item.lease_id is null and v_room.room >= v_room.pending and not v_room.paused
-    and (not v_item.exclusive or v_item.process_id = keyed_add_and_claim.process_id)
-    and (case when v_add.created then pgqueue._keyed_lease(v_add.id, 0::smallint, 1025, v_line, v_room.forget) else pgqueue._keyed_take(v_add.id, v_line, v_room.forget) end)
+  if v_room.item is not null and v_room.item_lease is null and v_room.room >= v_room.pending and not v_room.paused
+    and (not v_room.item_exclusive or v_room.item_process is not distinct from keyed_add_and_claim.process_id)
+    and (case when v_add.created then pgqueue._keyed_lease(v_add.id, 0::smallint, 1025, pgqueue._keyed_line(queue), v_room.forget)
+      else pgqueue._keyed_take(v_add.id, pgqueue._keyed_line(queue), v_room.forget) end)
   then
     v_add.pending := v_add.pending - 1;
-    v_add.active := v_add.active || v_item.key;
-    v_add.extra := v_item.extra;
+    v_add.active := v_add.active || v_room.item_key;
+    v_add.extra := v_room.item_extra;
     select p.payload into v_add.payload from pgqueue.keyed_payload p where p.job_id = v_add.id;
   elsif v_add.created then
     insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
@@ -8196,7 +8332,7 @@ as $$
 declare
   v_item pgqueue.keyed_item_info;
 begin
-  select i.job_id, p.payload, i.extra, case when i.lease_id is null then 'pending' else 'active' end into v_item
+  select i.job_id, p.payload, i.extra, case when i.lease_id is null then 'pending' else 'active' end, i.key into v_item
   from pgqueue.keyed_item i join pgqueue.keyed_payload p on p.job_id = i.job_id
   where i.job_id = case when keyed_cancel.id is null then pgqueue._keyed_id(keyed_cancel.queue, keyed_cancel.key, null) else keyed_cancel.id end;
   if found and pgqueue._keyed_drop(v_item.id, 'cancelled_by_user') then
@@ -8227,9 +8363,8 @@ as $$
 declare
   v_claim pgqueue.keyed_claim_info;
   v_room record;
-  v_item pgqueue.keyed_item;
 begin
-  if not coalesce(length(queue) between 1 and 450 and queue !~ '[\x01-\x1f\x7f-\x9f]' and coalesce(concurrency, 0) >= 0 and process_id is null, false) then
+  if not coalesce(octet_length(queue) between 1 and 450 and queue !~ '[\x01-\x1f\x7f-\x9f]' and coalesce(concurrency, 0) >= 0 and process_id is null, false) then
     perform pgqueue._check_name('queue', queue, 1000);
     perform pgqueue._check_concurrency(concurrency);
     perform pgqueue._check_process(process_id);
@@ -8239,20 +8374,19 @@ begin
   from pgqueue._keyed_room(queue, concurrency, case when keyed_claim.id is null then pgqueue._keyed_id(queue, key, null) else keyed_claim.id end);
   v_claim.pending := v_room.pending;
   v_claim.active := v_room.active;
-  v_item := v_room.item;
   v_claim.refused := case
     when v_room.paused then 'paused'
     when v_room.room <= 0 then 'budget'
-    when v_item.job_id is null or v_item.queue <> keyed_claim.queue or v_item.key <> keyed_claim.key then 'unknown'
-    when v_item.lease_id is not null then 'active'
-    when v_item.exclusive and v_item.process_id is distinct from keyed_claim.process_id then 'exclusive'
-    when not pgqueue._keyed_take(v_item.job_id, pgqueue._keyed_line(v_item.queue, case when v_item.exclusive then v_item.process_id end), v_room.forget) then 'busy' end;
+    when v_room.item is null or v_room.item_queue <> keyed_claim.queue or v_room.item_key <> keyed_claim.key then 'unknown'
+    when v_room.item_lease is not null then 'active'
+    when v_room.item_exclusive and v_room.item_process is distinct from keyed_claim.process_id then 'exclusive'
+    when not pgqueue._keyed_take(v_room.item, pgqueue._keyed_line(v_room.item_queue), v_room.forget) then 'busy' end;
   if v_claim.refused is null then
-    v_claim.id := v_item.job_id;
+    v_claim.id := v_room.item;
     v_claim.pending := v_claim.pending - 1;
-    v_claim.active := v_claim.active || v_item.key;
-    v_claim.extra := v_item.extra;
-    select p.payload into v_claim.payload from pgqueue.keyed_payload p where p.job_id = v_item.job_id;
+    v_claim.active := v_claim.active || v_room.item_key;
+    v_claim.extra := v_room.item_extra;
+    select p.payload into v_claim.payload from pgqueue.keyed_payload p where p.job_id = v_room.item;
   end if;
   return next v_claim;
 end $$;
@@ -8263,6 +8397,8 @@ unknown (gone, or the id is not this key''s), active, exclusive (another process
 active now, with it. Claims of one queue go one after the other: commit soon. Errors: PQ001, PQ005 outside read committed.';
 
 -- source: sql/functions/keyed/keyed_claim_next.sql
+-- From the list itself, not by the claim's lanes: in its order, with those that came back from a crash, and wherever they stand. Who has the queue's lock meets nobody else here
+-- but workers' claims, whose items it skips.
 create function pgqueue.keyed_claim_next(
   queue text,
   concurrency integer default null,
@@ -8278,11 +8414,11 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-  v_lines text[];
+  v_line text := pgqueue._keyed_line(queue);
   v_room record;
-  v_take integer;
-  v_picked tid[];
-  v_leases bigint[];
+  v_left integer;
+  v_item bigint;
+  v_items bigint[] := array[]::bigint[];
 begin
   perform pgqueue._check_name('queue', queue, 1000);
   perform pgqueue._check_concurrency(concurrency);
@@ -8292,24 +8428,27 @@ begin
   end if;
   perform pgqueue._keyed_lock(queue);
   select * into v_room from pgqueue._keyed_room(queue, concurrency, null);
-  v_take := least(n, v_room.room, v_room.pending);
-  if v_take <= 0 or v_room.paused then
+  v_left := least(n, v_room.room, v_room.pending);
+  if v_left <= 0 or v_room.paused then
     return;
   end if;
-  v_lines := array[pgqueue._keyed_line(queue)] || case when process_id is not null then array[pgqueue._keyed_line(queue, process_id)] end;
-  v_picked := (pgqueue._pick(array(select l from pgqueue._lanes(v_lines) l), v_take, false)).picked;
-  v_picked := array(select r.ctid from pgqueue.ready r where r.ctid = any(v_picked) and r.traits & 1024 <> 0);
-  if cardinality(v_picked) = 0 then
-    return;
-  end if;
-  v_leases := (pgqueue._take(0, v_picked, v_lines)).leases;
-  perform pgqueue._keyed_claimed(v_leases);
+  for v_item in
+    select i.job_id from pgqueue.keyed_item i
+    where i.queue = keyed_claim_next.queue and i.lease_id is null and (not i.exclusive or i.process_id = keyed_claim_next.process_id)
+    order by i.priority desc, i.job_id
+  loop
+    continue when not pgqueue._keyed_take(v_item, v_line, v_room.forget);
+    v_items := v_items || v_item;
+    v_left := v_left - 1;
+    exit when v_left = 0;
+  end loop;
   return query
-  select i.job_id, i.key, p.payload, i.extra, v_room.pending - (count(*) over ())::integer, v_room.active || (array_agg(i.key) over (order by i.job_id rows between unbounded preceding and unbounded following))
-  from (select j.id from pgqueue.lease l cross join unnest(l.job_ids) j(id) where l.id = any(v_leases) offset 0) e
-  join pgqueue.keyed_item i on i.job_id = e.id
-  join pgqueue.keyed_payload p on p.job_id = e.id
-  order by i.priority desc, i.job_id;
+  select i.job_id, i.key::text, p.payload, i.extra, v_room.pending - cardinality(v_items),
+    v_room.active || array(select k.key from unnest(v_items) o(id) cross join lateral (select k.key from pgqueue.keyed_item k where k.job_id = o.id offset 0) k)
+  from unnest(v_items) with ordinality e(id, ord)
+  cross join lateral (select i.* from pgqueue.keyed_item i where i.job_id = e.id offset 0) i
+  cross join lateral (select p.payload from pgqueue.keyed_payload p where p.job_id = e.id offset 0) p
+  order by e.ord;
 end $$;
 
 comment on function pgqueue.keyed_claim_next is
@@ -8352,7 +8491,7 @@ as $$
 #variable_conflict use_column
 begin
   return query
-  select i.job_id, p.payload, i.extra, case when i.lease_id is null then 'pending' else 'active' end
+  select i.job_id, p.payload, i.extra, case when i.lease_id is null then 'pending' else 'active' end, i.key::text
   from pgqueue.keyed_item i join pgqueue.keyed_payload p on p.job_id = i.job_id
   where i.job_id = case when keyed_get.id is null then pgqueue._keyed_id(keyed_get.queue, keyed_get.key, null) else keyed_get.id end;
 end $$;
@@ -8418,7 +8557,7 @@ begin
   return query
   select i.key::text, i.job_id, case when i.lease_id is null then 'pending' else 'active' end, i.priority::integer, i.extra, p.payload
   from pgqueue._keyed_items(keyed_list.queue, keyed_list.process_id) i
-  join pgqueue.keyed_payload p on p.job_id = i.job_id
+  cross join lateral (select p.payload from pgqueue.keyed_payload p where p.job_id = i.job_id offset 0) p
   order by i.priority desc, i.job_id;
 end $$;
 
@@ -8481,9 +8620,9 @@ as $$
 begin
   perform pgqueue._check_name('queue', queue, 1000);
   return query
-  select i.key::text, i.job_id, case when i.lease_id is null then 'pending' else 'active' end, i.priority::integer, i.extra
-  from pgqueue._keyed_items(keyed_pending.queue, keyed_pending.process_id) i
-  where i.lease_id is null
+  select i.key::text, i.job_id, 'pending', i.priority::integer, i.extra
+  from pgqueue.keyed_item i
+  where i.queue = keyed_pending.queue and i.lease_id is null and (not i.exclusive or i.process_id = keyed_pending.process_id)
   order by i.priority desc, i.job_id;
 end $$;
 
@@ -8517,7 +8656,7 @@ begin
   for id, key, why in
     select l.id, l.key, l.why from pgqueue._keyed_lapsed(keyed_reap.queue, keyed_reap.heartbeat_ms, keyed_reap.orphan_ms) l order by l.id limit keyed_reap.max
   loop
-    continue when not pgqueue._keyed_at_hand(id, why);
+    continue when not pgqueue._keyed_at_hand(id, why, heartbeat_ms, orphan_ms);
     select i.extra, p.payload into extra, payload from pgqueue.keyed_item i join pgqueue.keyed_payload p on p.job_id = i.job_id where i.job_id = id;
     if why = 'stalled' and release then
       continue when not pgqueue._keyed_release(id);
@@ -8552,9 +8691,9 @@ begin
     return query
     select r.job_id, r.result, r.state::text
     from (
-      select r.* from pgqueue.keyed_result r where r.queue = keyed_result.queue and r.key = keyed_result.key order by r.job_id desc offset 0) r
+      select r.* from pgqueue.keyed_result r where r.queue = keyed_result.queue and r.key = keyed_result.key order by r.job_id + 0 desc offset 0) r
     where r.expires_at > v_now
-      and exists (select from pgqueue.keyed_request q where q.job_id = r.job_id and q.external_id = keyed_result.external_id)
+      and (select q.job_id from pgqueue.keyed_request q where q.job_id = r.job_id and q.external_id = keyed_result.external_id limit 1) is not null
     order by r.job_id desc limit 1;
     if found then
       return;
@@ -8563,8 +8702,11 @@ begin
   return query
   update pgqueue.keyed_result u set taken = true
   where u.job_id = (
-      select r.job_id from pgqueue.keyed_result r
-      where r.queue = keyed_result.queue and r.key = keyed_result.key and r.expires_at > v_now order by r.job_id desc limit 1)
+      select r.job_id
+      from (
+        select r.job_id, r.expires_at from pgqueue.keyed_result r
+        where r.queue = keyed_result.queue and r.key = keyed_result.key order by r.job_id + 0 desc limit 1) r
+      where r.expires_at > v_now)
     and not u.taken
   returning u.job_id, u.result, u.state::text;
 end $$;
@@ -8590,6 +8732,9 @@ begin
   then
     perform pgqueue._refuse('PQ001', format('item %s was not asked for as %L', id, external_id), 'Give the external_id of keyed_add, or none.');
   end if;
+  if not exists (select from pgqueue.keyed_result r where r.job_id = keyed_result_by_id.id) then
+    perform pgqueue._keyed_settled(id);
+  end if;
   if hide then
     -- The first reader's work; nobody waits for a reader.
     update pgqueue.keyed_result r set taken = true
@@ -8602,7 +8747,7 @@ end $$;
 
 comment on function pgqueue.keyed_result_by_id is
 'The result of one item, any number of times until it expires; no row when there is none: not yet, no more, or never. hide: reads by key do not get it any more, so that who asks for the key next does not have an old run''s. To wait: listen to
-pgqueue_done, call watch(array[id]), read; a notification says the id; then read again. Errors: PQ001 when external_id is not one of this item''s.';
+pgqueue_done, call watch(array[id]), then keyed_state(id); while that is pending or active, a notification with the id as its payload will come; then read. Errors: PQ001 when external_id is not one of this item''s.';
 
 -- source: sql/functions/keyed/keyed_stage.sql
 create function pgqueue.keyed_stage(queue text, stage_key text, priority integer default null)
@@ -8670,6 +8815,7 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 begin
+  perform pgqueue._keyed_settled(id);
   return query
   select coalesce(
     (select case when i.lease_id is null then 'pending' else 'active' end from pgqueue.keyed_item i where i.job_id = keyed_state.id),
@@ -8679,7 +8825,8 @@ begin
 end $$;
 
 comment on function pgqueue.keyed_state is
-'Where an item stands: pending, active, succeeded, failed, cancelled, or gone when nothing of it is left. Errors: none.';
+'Where an item stands: pending, active, succeeded, failed, cancelled, or gone when nothing of it is left. An end that is in progress is let finish first: who has called watch and is told pending or active here gets a notification when
+the item ends. Errors: none.';
 
 -- source: sql/functions/keyed/keyed_to_cancel.sql
 create function pgqueue.keyed_to_cancel(queue text, heartbeat_ms bigint default null, orphan_ms bigint default null)
@@ -8718,7 +8865,14 @@ declare
   v_done bigint := 0;
 begin
   perform pgqueue._check_name('queue', queue, 1000);
-  for v_item in select i.job_id from pgqueue.keyed_item i where i.queue = keyed_truncate.queue order by i.job_id loop
+  for v_item in
+    select u.job_id
+    from (
+      select i.job_id from pgqueue.keyed_item i where i.queue = keyed_truncate.queue and i.lease_id is null
+      union all
+      select i.job_id from pgqueue.keyed_item i where i.queue = keyed_truncate.queue and i.lease_id is not null) u
+    order by u.job_id + 0
+  loop
     v_done := v_done + case when pgqueue._keyed_drop(v_item, 'cancelled_by_user') then 1 else 0 end;
   end loop;
   delete from pgqueue.keyed_request q
@@ -8838,7 +8992,13 @@ begin
   return query select 'lost workers', v_count = 0, format('%s without a heartbeat for %s', v_count, v_lost_after),
     'Run upkeep: start a worker or call pgqueue.maintain().';
   select count(*) into v_count from pgqueue.worker w where w.heartbeat_at >= v_now - v_lost_after;
-  return query select 'workers', v_count > 0 or not exists (select from pgqueue.ready), format('%s live', v_count), 'Jobs are queued: start a worker.';
+  -- Items of keyed queues may have clients that execute them. The first of a lane stands for all.
+  return query select 'workers',
+    v_count > 0 or not exists (select from pgqueue.ready) or not exists (
+      select from pgqueue.lane l
+      cross join lateral (select r.traits from pgqueue.ready r where r.queue = l.queue and r.priority = l.priority order by r.seq limit 1) r
+      where r.traits & 1024 = 0),
+    format('%s live', v_count), 'Jobs are queued: start a worker.';
   select max(v_now - s.run_at) into v_age from pgqueue.scheduled s where s.run_at < v_now;
   return query select 'promotion', coalesce(v_age < interval '1 minute', true),
     case when v_age is null then 'nothing overdue' else format('a job has been due for %s', date_trunc('second', v_age)) end,

@@ -30,6 +30,8 @@ _NAMES = {
     "AsyncHooks": "Hooks",
     "AsyncIterable": "Iterable",
     "AsyncIterator": "Iterator",
+    "AsyncKeyedQueue": "KeyedQueue",
+    "AsyncMerging": "Merging",
     "AsyncQueryHandle": "QueryHandle",
     "AsyncScriptHandle": "ScriptHandle",
     "ResultListener": "ResultWaiter",

@@ -12,7 +12,9 @@ from pgqueue import _running
 from pgqueue._async.client import AsyncClient
 from pgqueue._running import arun_handler
 from pgqueue.errors import PgQueueError, UnknownJob
+from pgqueue.keyed import KIND
 from pgqueue.models import ClaimedJob, Job
+from pgqueue.outcomes import Settlement
 
 if TYPE_CHECKING:
     from pgqueue.registry import App
@@ -44,7 +46,9 @@ async def drain(
 ) -> list[Job]:
     """See `pgqueue.testing.drain`."""
     chosen = (
-        list(queues) if queues is not None else sorted({app.queue, *(t.settings.queue for t in app.tasks.values())})
+        list(queues)
+        if queues is not None
+        else sorted({app.queue, *(t.settings.queue for t in app.tasks.values()), *app.keyed_executors.lines()})
     )
     seen: dict[int, None] = {}
     async with client_for(app, where) as client:
@@ -75,8 +79,13 @@ async def drain(
 async def _run(app: App, client: AsyncClient, job: ClaimedJob, hooks: _running.AsyncHooks, reraise: bool) -> None:
     failure: Exception | None = None
     try:
-        task, call = _running.prepare(app, job, hooks)
-        settlement = _running.settlement_of_value(task, await arun_handler(task, call))
+        if job.kind == KIND:
+            found = await client.keyed_get(id=job.id)
+            executor, call = _running.prepare_item(app, job, found, _running.AsyncMerging(client))
+            settlement = Settlement("succeeded", executor.result(await arun_handler(executor, call)))
+        else:
+            task, call = _running.prepare(app, job, hooks)
+            settlement = _running.settlement_of_value(task, await arun_handler(task, call))
     except Exception as error:
         failure = error
         settlement = _running.settlement_of_exception(error)

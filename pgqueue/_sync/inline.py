@@ -13,7 +13,9 @@ from pgqueue import _running
 from pgqueue._running import run_handler
 from pgqueue._sync.client import Client
 from pgqueue.errors import PgQueueError, UnknownJob
+from pgqueue.keyed import KIND
 from pgqueue.models import ClaimedJob, Job
+from pgqueue.outcomes import Settlement
 
 if TYPE_CHECKING:
     from pgqueue.registry import App
@@ -47,7 +49,13 @@ def drain(
     chosen = (
         list(queues)
         if queues is not None
-        else sorted({app.queue, *(t.settings.queue for t in app.tasks.values())})
+        else sorted(
+            {
+                app.queue,
+                *(t.settings.queue for t in app.tasks.values()),
+                *app.keyed_executors.lines(),
+            }
+        )
     )
     seen: dict[int, None] = {}
     with client_for(app, where) as client:
@@ -80,8 +88,17 @@ def _run(
 ) -> None:
     failure: Exception | None = None
     try:
-        task, call = _running.prepare(app, job, hooks)
-        settlement = _running.settlement_of_value(task, run_handler(task, call))
+        if job.kind == KIND:
+            found = client.keyed_get(id=job.id)
+            executor, call = _running.prepare_item(
+                app, job, found, _running.Merging(client)
+            )
+            settlement = Settlement(
+                "succeeded", executor.result(run_handler(executor, call))
+            )
+        else:
+            task, call = _running.prepare(app, job, hooks)
+            settlement = _running.settlement_of_value(task, run_handler(task, call))
     except Exception as error:
         failure = error
         settlement = _running.settlement_of_exception(error)

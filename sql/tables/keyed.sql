@@ -43,7 +43,9 @@ create table pgqueue.keyed_result (
   queue text collate "C" not null,
   key text collate "C" not null,
   result text not null) with (fillfactor = 90);
-create index on pgqueue.keyed_result (queue, key, job_id desc);
+-- An expression, which a condition on job_id alone does not fit: with the statistics of an empty table it would be looked up here, in the whole of the index. By the same token, a queue's items are sorted
+-- by `job_id + 0`, which the primary key does not give.
+create index keyed_result_key on pgqueue.keyed_result (queue, key, (job_id + 0) desc);
 create index on pgqueue.keyed_result (expires_at);
 
 create table pgqueue.number (

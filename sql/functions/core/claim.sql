@@ -185,7 +185,7 @@ begin
   end if;
   if v_spent > 0 or v_special or v_any & 1136 <> 0 then
     if v_any & 1024 <> 0 then
-      perform pgqueue._keyed_claimed(v_leases);
+      v_leases := pgqueue._keyed_claimed(v_leases);
     end if;
     if v_any & 16 <> 0 then
       v_leases := pgqueue._drop_expired(v_leases);

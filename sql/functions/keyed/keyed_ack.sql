@@ -16,16 +16,25 @@ as $$
 #variable_conflict use_column
 declare
   v_item record;
+  v_end record;
 begin
   perform pgqueue._check_interval('ttl', ttl, true);
   select i.job_id, i.queue, i.key into v_item
   from pgqueue.keyed_item i where i.job_id = case when keyed_ack.id is null then pgqueue._keyed_id(keyed_ack.queue, keyed_ack.key, null) else keyed_ack.id end;
-  if not found or not (pgqueue._keyed_end(v_item.job_id, 'succeeded', null)).ended then
+  if not found then
+    return false;
+  end if;
+  select * into v_end from pgqueue._keyed_end(v_item.job_id, 'succeeded', null);
+  if not v_end.ended then
     return false;
   end if;
   if result is not null then
     insert into pgqueue.keyed_result (job_id, expires_at, taken, state, queue, key, result)
     values (v_item.job_id, pgqueue._now() + coalesce(ttl, (select c.keyed_ttl from pgqueue.config c)), false, 'succeeded', v_item.queue, v_item.key, keyed_ack.result);
+  end if;
+  if v_end.was_active and exists (select from pgqueue.queue q where q.name = v_end.line and q.max_running is not null) then
+    -- Workers that found no place.
+    perform pgqueue._wake(v_end.line);
   end if;
   return true;
 end $$;

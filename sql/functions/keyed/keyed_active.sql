@@ -11,10 +11,10 @@ as $$
 begin
   perform pgqueue._check_name('queue', queue, 1000);
   return query
-  select i.key::text, i.job_id, case when i.lease_id is null then 'pending' else 'active' end, i.priority::integer, i.extra
-  from pgqueue._keyed_items(keyed_active.queue, keyed_active.process_id) i
-  where i.lease_id is not null
-  order by i.job_id;
+  select i.key::text, i.job_id, 'active', i.priority::integer, i.extra
+  from pgqueue.keyed_item i
+  where i.queue = keyed_active.queue and i.lease_id is not null and (not i.exclusive or i.process_id = keyed_active.process_id)
+  order by i.job_id + 0;
 end $$;
 
 comment on function pgqueue.keyed_active is

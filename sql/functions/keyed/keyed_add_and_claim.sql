@@ -25,7 +25,6 @@ declare
   v_add pgqueue.keyed_add_info;
   v_line text;
   v_room record;
-  v_item pgqueue.keyed_item;
 begin
   perform pgqueue._check_keyed_item(queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts);
   perform pgqueue._check_concurrency(concurrency);
@@ -35,16 +34,16 @@ begin
   select * into v_room from pgqueue._keyed_room(queue, concurrency, v_add.id);
   v_add.pending := v_room.pending;
   v_add.active := v_room.active;
-  v_item := v_room.item;
-  v_line := pgqueue._keyed_line(queue, case when v_item.exclusive then v_item.process_id end);
+  v_line := pgqueue._keyed_line(queue, case when v_room.item_exclusive then v_room.item_process end);
   -- The item itself is among those that wait; of the others, none is passed by.
-  if v_item.job_id is not null and v_item.lease_id is null and v_room.room >= v_room.pending and not v_room.paused
-    and (not v_item.exclusive or v_item.process_id = keyed_add_and_claim.process_id)
-    and (case when v_add.created then pgqueue._keyed_lease(v_add.id, 0::smallint, 1025, v_line, v_room.forget) else pgqueue._keyed_take(v_add.id, v_line, v_room.forget) end)
+  if v_room.item is not null and v_room.item_lease is null and v_room.room >= v_room.pending and not v_room.paused
+    and (not v_room.item_exclusive or v_room.item_process is not distinct from keyed_add_and_claim.process_id)
+    and (case when v_add.created then pgqueue._keyed_lease(v_add.id, 0::smallint, 1025, pgqueue._keyed_line(queue), v_room.forget)
+      else pgqueue._keyed_take(v_add.id, pgqueue._keyed_line(queue), v_room.forget) end)
   then
     v_add.pending := v_add.pending - 1;
-    v_add.active := v_add.active || v_item.key;
-    v_add.extra := v_item.extra;
+    v_add.active := v_add.active || v_room.item_key;
+    v_add.extra := v_room.item_extra;
     select p.payload into v_add.payload from pgqueue.keyed_payload p where p.job_id = v_add.id;
   elsif v_add.created then
     insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)

@@ -11,7 +11,7 @@ as $$
 declare
   v_item pgqueue.keyed_item_info;
 begin
-  select i.job_id, p.payload, i.extra, case when i.lease_id is null then 'pending' else 'active' end into v_item
+  select i.job_id, p.payload, i.extra, case when i.lease_id is null then 'pending' else 'active' end, i.key into v_item
   from pgqueue.keyed_item i join pgqueue.keyed_payload p on p.job_id = i.job_id
   where i.job_id = case when keyed_cancel.id is null then pgqueue._keyed_id(keyed_cancel.queue, keyed_cancel.key, null) else keyed_cancel.id end;
   if found and pgqueue._keyed_drop(v_item.id, 'cancelled_by_user') then

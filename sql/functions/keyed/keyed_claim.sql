@@ -16,9 +16,8 @@ as $$
 declare
   v_claim pgqueue.keyed_claim_info;
   v_room record;
-  v_item pgqueue.keyed_item;
 begin
-  if not coalesce(length(queue) between 1 and 450 and queue !~ '[\x01-\x1f\x7f-\x9f]' and coalesce(concurrency, 0) >= 0 and process_id is null, false) then
+  if not coalesce(octet_length(queue) between 1 and 450 and queue !~ '[\x01-\x1f\x7f-\x9f]' and coalesce(concurrency, 0) >= 0 and process_id is null, false) then
     perform pgqueue._check_name('queue', queue, 1000);
     perform pgqueue._check_concurrency(concurrency);
     perform pgqueue._check_process(process_id);
@@ -28,20 +27,19 @@ begin
   from pgqueue._keyed_room(queue, concurrency, case when keyed_claim.id is null then pgqueue._keyed_id(queue, key, null) else keyed_claim.id end);
   v_claim.pending := v_room.pending;
   v_claim.active := v_room.active;
-  v_item := v_room.item;
   v_claim.refused := case
     when v_room.paused then 'paused'
     when v_room.room <= 0 then 'budget'
-    when v_item.job_id is null or v_item.queue <> keyed_claim.queue or v_item.key <> keyed_claim.key then 'unknown'
-    when v_item.lease_id is not null then 'active'
-    when v_item.exclusive and v_item.process_id is distinct from keyed_claim.process_id then 'exclusive'
-    when not pgqueue._keyed_take(v_item.job_id, pgqueue._keyed_line(v_item.queue, case when v_item.exclusive then v_item.process_id end), v_room.forget) then 'busy' end;
+    when v_room.item is null or v_room.item_queue <> keyed_claim.queue or v_room.item_key <> keyed_claim.key then 'unknown'
+    when v_room.item_lease is not null then 'active'
+    when v_room.item_exclusive and v_room.item_process is distinct from keyed_claim.process_id then 'exclusive'
+    when not pgqueue._keyed_take(v_room.item, pgqueue._keyed_line(v_room.item_queue), v_room.forget) then 'busy' end;
   if v_claim.refused is null then
-    v_claim.id := v_item.job_id;
+    v_claim.id := v_room.item;
     v_claim.pending := v_claim.pending - 1;
-    v_claim.active := v_claim.active || v_item.key;
-    v_claim.extra := v_item.extra;
-    select p.payload into v_claim.payload from pgqueue.keyed_payload p where p.job_id = v_item.job_id;
+    v_claim.active := v_claim.active || v_room.item_key;
+    v_claim.extra := v_room.item_extra;
+    select p.payload into v_claim.payload from pgqueue.keyed_payload p where p.job_id = v_room.item;
   end if;
   return next v_claim;
 end $$;

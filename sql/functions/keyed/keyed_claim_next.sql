@@ -1,3 +1,5 @@
+-- From the list itself, not by the claim's lanes: in its order, with those that came back from a crash, and wherever they stand. Who has the queue's lock meets nobody else here
+-- but workers' claims, whose items it skips.
 create function pgqueue.keyed_claim_next(
   queue text,
   concurrency integer default null,
@@ -13,11 +15,11 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-  v_lines text[];
+  v_line text := pgqueue._keyed_line(queue);
   v_room record;
-  v_take integer;
-  v_picked tid[];
-  v_leases bigint[];
+  v_left integer;
+  v_item bigint;
+  v_items bigint[] := array[]::bigint[];
 begin
   perform pgqueue._check_name('queue', queue, 1000);
   perform pgqueue._check_concurrency(concurrency);
@@ -27,24 +29,27 @@ begin
   end if;
   perform pgqueue._keyed_lock(queue);
   select * into v_room from pgqueue._keyed_room(queue, concurrency, null);
-  v_take := least(n, v_room.room, v_room.pending);
-  if v_take <= 0 or v_room.paused then
+  v_left := least(n, v_room.room, v_room.pending);
+  if v_left <= 0 or v_room.paused then
     return;
   end if;
-  v_lines := array[pgqueue._keyed_line(queue)] || case when process_id is not null then array[pgqueue._keyed_line(queue, process_id)] end;
-  v_picked := (pgqueue._pick(array(select l from pgqueue._lanes(v_lines) l), v_take, false)).picked;
-  v_picked := array(select r.ctid from pgqueue.ready r where r.ctid = any(v_picked) and r.traits & 1024 <> 0);
-  if cardinality(v_picked) = 0 then
-    return;
-  end if;
-  v_leases := (pgqueue._take(0, v_picked, v_lines)).leases;
-  perform pgqueue._keyed_claimed(v_leases);
+  for v_item in
+    select i.job_id from pgqueue.keyed_item i
+    where i.queue = keyed_claim_next.queue and i.lease_id is null and (not i.exclusive or i.process_id = keyed_claim_next.process_id)
+    order by i.priority desc, i.job_id
+  loop
+    continue when not pgqueue._keyed_take(v_item, v_line, v_room.forget);
+    v_items := v_items || v_item;
+    v_left := v_left - 1;
+    exit when v_left = 0;
+  end loop;
   return query
-  select i.job_id, i.key, p.payload, i.extra, v_room.pending - (count(*) over ())::integer, v_room.active || (array_agg(i.key) over (order by i.job_id rows between unbounded preceding and unbounded following))
-  from (select j.id from pgqueue.lease l cross join unnest(l.job_ids) j(id) where l.id = any(v_leases) offset 0) e
-  join pgqueue.keyed_item i on i.job_id = e.id
-  join pgqueue.keyed_payload p on p.job_id = e.id
-  order by i.priority desc, i.job_id;
+  select i.job_id, i.key::text, p.payload, i.extra, v_room.pending - cardinality(v_items),
+    v_room.active || array(select k.key from unnest(v_items) o(id) cross join lateral (select k.key from pgqueue.keyed_item k where k.job_id = o.id offset 0) k)
+  from unnest(v_items) with ordinality e(id, ord)
+  cross join lateral (select i.* from pgqueue.keyed_item i where i.job_id = e.id offset 0) i
+  cross join lateral (select p.payload from pgqueue.keyed_payload p where p.job_id = e.id offset 0) p
+  order by e.ord;
 end $$;
 
 comment on function pgqueue.keyed_claim_next is

@@ -10,7 +10,7 @@ as $$
 #variable_conflict use_column
 begin
   return query
-  select i.job_id, p.payload, i.extra, case when i.lease_id is null then 'pending' else 'active' end
+  select i.job_id, p.payload, i.extra, case when i.lease_id is null then 'pending' else 'active' end, i.key::text
   from pgqueue.keyed_item i join pgqueue.keyed_payload p on p.job_id = i.job_id
   where i.job_id = case when keyed_get.id is null then pgqueue._keyed_id(keyed_get.queue, keyed_get.key, null) else keyed_get.id end;
 end $$;

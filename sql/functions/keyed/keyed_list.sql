@@ -13,7 +13,7 @@ begin
   return query
   select i.key::text, i.job_id, case when i.lease_id is null then 'pending' else 'active' end, i.priority::integer, i.extra, p.payload
   from pgqueue._keyed_items(keyed_list.queue, keyed_list.process_id) i
-  join pgqueue.keyed_payload p on p.job_id = i.job_id
+  cross join lateral (select p.payload from pgqueue.keyed_payload p where p.job_id = i.job_id offset 0) p
   order by i.priority desc, i.job_id;
 end $$;
 

@@ -11,9 +11,9 @@ as $$
 begin
   perform pgqueue._check_name('queue', queue, 1000);
   return query
-  select i.key::text, i.job_id, case when i.lease_id is null then 'pending' else 'active' end, i.priority::integer, i.extra
-  from pgqueue._keyed_items(keyed_pending.queue, keyed_pending.process_id) i
-  where i.lease_id is null
+  select i.key::text, i.job_id, 'pending', i.priority::integer, i.extra
+  from pgqueue.keyed_item i
+  where i.queue = keyed_pending.queue and i.lease_id is null and (not i.exclusive or i.process_id = keyed_pending.process_id)
   order by i.priority desc, i.job_id;
 end $$;
 

@@ -24,7 +24,7 @@ begin
   for id, key, why in
     select l.id, l.key, l.why from pgqueue._keyed_lapsed(keyed_reap.queue, keyed_reap.heartbeat_ms, keyed_reap.orphan_ms) l order by l.id limit keyed_reap.max
   loop
-    continue when not pgqueue._keyed_at_hand(id, why);
+    continue when not pgqueue._keyed_at_hand(id, why, heartbeat_ms, orphan_ms);
     select i.extra, p.payload into extra, payload from pgqueue.keyed_item i join pgqueue.keyed_payload p on p.job_id = i.job_id where i.job_id = id;
     if why = 'stalled' and release then
       continue when not pgqueue._keyed_release(id);

@@ -17,9 +17,9 @@ begin
     return query
     select r.job_id, r.result, r.state::text
     from (
-      select r.* from pgqueue.keyed_result r where r.queue = keyed_result.queue and r.key = keyed_result.key order by r.job_id desc offset 0) r
+      select r.* from pgqueue.keyed_result r where r.queue = keyed_result.queue and r.key = keyed_result.key order by r.job_id + 0 desc offset 0) r
     where r.expires_at > v_now
-      and exists (select from pgqueue.keyed_request q where q.job_id = r.job_id and q.external_id = keyed_result.external_id)
+      and (select q.job_id from pgqueue.keyed_request q where q.job_id = r.job_id and q.external_id = keyed_result.external_id limit 1) is not null
     order by r.job_id desc limit 1;
     if found then
       return;
@@ -28,8 +28,11 @@ begin
   return query
   update pgqueue.keyed_result u set taken = true
   where u.job_id = (
-      select r.job_id from pgqueue.keyed_result r
-      where r.queue = keyed_result.queue and r.key = keyed_result.key and r.expires_at > v_now order by r.job_id desc limit 1)
+      select r.job_id
+      from (
+        select r.job_id, r.expires_at from pgqueue.keyed_result r
+        where r.queue = keyed_result.queue and r.key = keyed_result.key order by r.job_id + 0 desc limit 1) r
+      where r.expires_at > v_now)
     and not u.taken
   returning u.job_id, u.result, u.state::text;
 end $$;

@@ -14,6 +14,9 @@ begin
   then
     perform pgqueue._refuse('PQ001', format('item %s was not asked for as %L', id, external_id), 'Give the external_id of keyed_add, or none.');
   end if;
+  if not exists (select from pgqueue.keyed_result r where r.job_id = keyed_result_by_id.id) then
+    perform pgqueue._keyed_settled(id);
+  end if;
   if hide then
     -- The first reader's work; nobody waits for a reader.
     update pgqueue.keyed_result r set taken = true
@@ -26,4 +29,4 @@ end $$;
 
 comment on function pgqueue.keyed_result_by_id is
 'The result of one item, any number of times until it expires; no row when there is none: not yet, no more, or never. hide: reads by key do not get it any more, so that who asks for the key next does not have an old run''s. To wait: listen to
-pgqueue_done, call watch(array[id]), read; a notification says the id; then read again. Errors: PQ001 when external_id is not one of this item''s.';
+pgqueue_done, call watch(array[id]), then keyed_state(id); while that is pending or active, a notification with the id as its payload will come; then read. Errors: PQ001 when external_id is not one of this item''s.';

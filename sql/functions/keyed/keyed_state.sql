@@ -9,6 +9,7 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 begin
+  perform pgqueue._keyed_settled(id);
   return query
   select coalesce(
     (select case when i.lease_id is null then 'pending' else 'active' end from pgqueue.keyed_item i where i.job_id = keyed_state.id),
@@ -18,4 +19,5 @@ begin
 end $$;
 
 comment on function pgqueue.keyed_state is
-'Where an item stands: pending, active, succeeded, failed, cancelled, or gone when nothing of it is left. Errors: none.';
+'Where an item stands: pending, active, succeeded, failed, cancelled, or gone when nothing of it is left. An end that is in progress is let finish first: who has called watch and is told pending or active here gets a notification when
+the item ends. Errors: none.';

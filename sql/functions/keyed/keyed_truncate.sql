@@ -13,7 +13,14 @@ declare
   v_done bigint := 0;
 begin
   perform pgqueue._check_name('queue', queue, 1000);
-  for v_item in select i.job_id from pgqueue.keyed_item i where i.queue = keyed_truncate.queue order by i.job_id loop
+  for v_item in
+    select u.job_id
+    from (
+      select i.job_id from pgqueue.keyed_item i where i.queue = keyed_truncate.queue and i.lease_id is null
+      union all
+      select i.job_id from pgqueue.keyed_item i where i.queue = keyed_truncate.queue and i.lease_id is not null) u
+    order by u.job_id + 0
+  loop
     v_done := v_done + case when pgqueue._keyed_drop(v_item, 'cancelled_by_user') then 1 else 0 end;
   end loop;
   delete from pgqueue.keyed_request q

@@ -5,4 +5,7 @@ as $$
 begin
   perform pgqueue._check_name('queue', queue, 1000);
   perform pgqueue._check_name('key', key, 500);
+  if octet_length(queue) + octet_length(key) > 2500 then
+    perform pgqueue._refuse('PQ001', format('queue and key take %s bytes', octet_length(queue) + octet_length(key)), 'Together they may take 2500 bytes in UTF-8: an index has to hold them.');
+  end if;
 end $$;

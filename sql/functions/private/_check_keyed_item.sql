@@ -13,7 +13,7 @@ create function pgqueue._check_keyed_item(
 language plpgsql
 as $$
 begin
-  if length(queue) between 1 and 450 and length(key) between 1 and 450 and (queue || key) !~ '[\x01-\x1f\x7f-\x9f]' and payload is not null
+  if octet_length(queue) between 1 and 450 and octet_length(key) between 1 and 450 and (queue || key) !~ '[\x01-\x1f\x7f-\x9f]' and payload is not null
     and priority between -32768 and 32767 and not exclusive and max_attempts between 1 and 32767
     and num_nonnulls(orphan_ms, process_id, external_id, stage_key) = 0
   then

@@ -6,7 +6,7 @@ declare
   v_end record;
 begin
   select * into v_end from pgqueue._keyed_end(item, 'cancelled', reason);
-  if v_end.was_active then
+  if v_end.ended and v_end.was_active then
     if pg_notification_queue_usage() < 0.5 then
       if v_end.worker is null then
         perform pg_notify('pgqueue_keyed', item::text);

@@ -6,6 +6,8 @@ as $$
 declare
   v_items bigint[] := array(select e.id from unnest(jobs, _keyed_ended.traits) e(id, traits) where e.traits & 1024 <> 0);
 begin
+  -- For _keyed_settled.
+  perform pg_advisory_xact_lock_shared(pgqueue._lock_class('keyed end'), n.number) from (select distinct (i & 255)::integer as number from unnest(v_items) i) n;
   if results is not null or 'failed' = any(states) then
     insert into pgqueue.keyed_result (job_id, expires_at, taken, state, queue, key, result)
     select e.id, pgqueue._now() + (select c.keyed_ttl from pgqueue.config c), false, coalesce(e.state, 'succeeded')::pgqueue.final_state, i.queue, i.key,

@@ -15,7 +15,7 @@ begin
     where i.queue = _keyed_lapsed.queue and i.lease_id is not null
       and greatest(i.heartbeat_at, (
         select w.heartbeat_at from pgqueue.worker w where w.id = (select l.worker_id from pgqueue.lease l where l.id = i.lease_id))) < v_now - pgqueue._ms(heartbeat_ms)
-    order by i.job_id;
+    order by i.job_id + 0;
   end if;
   if orphan_ms is not null then
     return query
@@ -25,6 +25,6 @@ begin
       and coalesce(i.orphan_at, i.created_at + pgqueue._ms(orphan_ms)) < v_now
       and coalesce((
         select max(coalesce(r.orphan_at, r.at + pgqueue._ms(orphan_ms))) from pgqueue.keyed_request r where r.job_id = i.job_id) < v_now, true)
-    order by i.job_id;
+    order by i.job_id + 0;
   end if;
 end $$;

@@ -1,4 +1,5 @@
--- A lease of a client's: no worker has it, so nobody's heartbeat counts but the item's own. Always true.
+-- A lease of a client's: no worker has it, so nobody's heartbeat counts but the item's own. `line` is that of the keyed queue, also for an exclusive item: its place is one of that queue's, where
+-- workers' claims count it. Always true.
 create function pgqueue._keyed_lease(item bigint, attempt smallint, traits integer, line text, forget smallint) returns boolean
 language plpgsql
 as $$

@@ -23,14 +23,11 @@ declare
   v_line text := pgqueue._keyed_line(queue);
   v_priority smallint;
   v_ours boolean;
+  v_left bigint;
 begin
   if reuse then
-    select r.job_id into id
-    from (
-      select r.* from pgqueue.keyed_result r
-      where r.queue = _keyed_new.queue and r.key = _keyed_new.key and r.expires_at > v_now order by r.job_id desc limit 1) r
-    where not r.taken;
-    if found then
+    id := pgqueue._keyed_fresh(queue, key, v_now);
+    if id is not null then
       created := false;
       return;
     end if;
@@ -39,7 +36,16 @@ begin
     id := nextval('pgqueue.job_id');
     created := true;
     insert into pgqueue.job_key (queue, unique_key, job_id) values (v_line, _keyed_new.key, id) on conflict do nothing;
-    exit when found;
+    if found then
+      exit when not reuse;
+      -- Who waited for the key's last holder finds what it left.
+      v_left := pgqueue._keyed_fresh(queue, key, v_now);
+      exit when v_left is null;
+      delete from pgqueue.job_key k where k.job_id = id;
+      id := v_left;
+      created := false;
+      return;
+    end if;
     id := pgqueue._keyed_id(queue, key, null);
     continue when id is null;
     select i.priority into v_priority from pgqueue.keyed_item i where i.job_id = id;
