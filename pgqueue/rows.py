@@ -250,6 +250,14 @@ class Processors:
         """The processor of this application's operation, if it is here."""
         return self._processors.get((kind, app, lowered(op)))
 
+    @property
+    def has_async(self) -> bool:
+        """Whether any function here is async."""
+        processors = self._processors.values()
+        return any(is_async(fn) for fn in self.initializers.values()) or any(
+            each.is_async or (each.mark_done is not None and is_async(each.mark_done)) for each in processors
+        )
+
     def queues(self) -> list[str]:
         """Those in which there may be something for these processors."""
         return list(dict.fromkeys(queue_of(app, op) for _, app, op in self._processors))

@@ -1161,6 +1161,33 @@ begin
   return v_batch;
 end $$;
 
+-- source: sql/functions/private/_batch_result.sql
+-- What result says of a batch or slow query that is over: its counts, or what its processor gave; and why it has not succeeded.
+create function pgqueue._batch_result(in id bigint, out reason text, out result jsonb, out error jsonb)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_batch pgqueue.batch;
+  v_count pgqueue.batch_count;
+  v_messages jsonb;
+begin
+  select * into v_batch from pgqueue.batch b where b.id = _batch_result.id;
+  select * into v_count from pgqueue.batch_count c where c.batch_id = _batch_result.id;
+  reason := case v_batch.status when 'failed' then 'error' when 'aborted' then 'aborted' end;
+  if v_batch.kind = 'batch' then
+    result := jsonb_build_object('succeeded', v_count.succeeded, 'failed', v_count.failed, 'aborted', v_count.aborted);
+  elsif v_batch.status <> 'aborted' then
+    select o.result, o.messages into result, v_messages from pgqueue.row_outcome o where o.batch_id = _batch_result.id and o.line = 0 and o.row_id = 0;
+  end if;
+  if v_batch.status = 'failed' and v_batch.kind = 'batch' then
+    error := jsonb_build_object('type', 'RowsFailed', 'message', format('%s of %s rows failed', v_count.failed, v_count.rows));
+  elsif v_batch.status = 'failed' then
+    error := jsonb_build_object('type', 'SlowQueryFailed', 'message', coalesce(v_messages #>> '{0,vals,0}', v_messages #>> '{0,errcode}', 'its processor said so'),
+      'messages', coalesce(v_messages, '[]'));
+  end if;
+end $$;
+
 -- source: sql/functions/private/_batch_runs.sql
 -- Whether a slice of this batch is leased. Leases are few.
 create function pgqueue._batch_runs(batch pgqueue.batch) returns boolean
@@ -1171,6 +1198,23 @@ as $$
     cross join unnest(l.job_ids) j(id)
     cross join lateral (select from pgqueue.batch_slice s where s.job_id = j.id and s.batch_id = (batch).id offset 0) s);
 $$;
+
+-- source: sql/functions/private/_batch_state.sql
+-- Where a batch or slow query stands, in the words for jobs; null when there is none. Drawn from one sequence, its id is no job's.
+create function pgqueue._batch_state(batch bigint) returns text
+language plpgsql
+as $$
+declare
+  v_batch pgqueue.batch;
+begin
+  select * into v_batch from pgqueue.batch b where b.id = batch;
+  return case
+    when v_batch.id is null then null
+    when v_batch.status = 'aborted' then 'cancelled'
+    when v_batch.status <> 'queued' then v_batch.status
+    when (select c.pending < c.rows from pgqueue.batch_count c where c.batch_id = batch) or pgqueue._batch_runs(v_batch) then 'running'
+    else 'queued' end;
+end $$;
 
 -- source: sql/functions/private/_cancel_backend.sql
 -- Cancels what the recorded server process of a job runs, when that is in this very database: by process id and start, so never a later process. Waits a moment for it to end, so that whoever
@@ -2046,6 +2090,8 @@ begin
     where h.silent or h.late
     order by h.lease, h.id limit 1000
   loop
+    -- Its batch is locked without waiting: this late in a pass there may be something in hand that others wait for.
+    continue when v_late.traits & 512 <> 0 and cardinality(pgqueue._try_batches(array[v_late.lease])) = 0;
     select * into v_lease from pgqueue.lease l where l.id = v_late.lease for update skip locked;
     continue when not found or v_late.id <> all(v_lease.job_ids);
     perform pgqueue._unlease(v_lease, array[v_late.id]);
@@ -2093,33 +2139,39 @@ begin
 end $$;
 
 -- source: sql/functions/private/_duty_rescue.sql
--- Upkeep: workers whose heartbeat ran out, and leases whose worker is gone.
+-- Upkeep: workers whose heartbeat ran out, and leases whose worker is gone. The batches of all of them are locked before anything else of the pass is; where somebody keeps one for
+-- long, only the leases that carry its rows wait for another pass, and so do those that came meanwhile.
 create function pgqueue._duty_rescue() returns bigint
 language plpgsql
 as $$
 declare
   v_worker bigint;
+  v_slices bigint[];
   v_done bigint := 0;
 begin
-  perform pgqueue._lock_batches(h.leases, h.jobs)
-  from (
-    select array_agg(l.id) as leases, array_agg(j.id) as jobs
-    from pgqueue.lease l cross join unnest(l.job_ids) j(id)
+  v_slices := array(
+    select l.id from pgqueue.lease l
     where l.traits is not null and l.worker_id <> 0
-      and not coalesce((select w.heartbeat_at from pgqueue.worker w where w.id = l.worker_id) >= pgqueue._now() - (select c.lost_after from pgqueue.config c), false)) h
-  where h.leases is not null;
+      and not coalesce((select w.heartbeat_at from pgqueue.worker w where w.id = l.worker_id) >= pgqueue._now() - (select c.lost_after from pgqueue.config c), false));
+  if cardinality(v_slices) > 0 then
+    begin
+      perform pgqueue._lock_batches(v_slices);
+    exception
+      when lock_not_available or deadlock_detected then v_slices := pgqueue._try_batches(v_slices);
+    end;
+  end if;
   for v_worker in
     select w.id from pgqueue.worker w
     where w.heartbeat_at < pgqueue._now() - (select c.lost_after from pgqueue.config c)
     order by w.id limit 100 for update skip locked
   loop
-    v_done := v_done + pgqueue._lose_worker(v_worker);
+    v_done := v_done + pgqueue._lose_worker(v_worker, v_slices);
   end loop;
   for v_worker in
     select distinct l.worker_id from pgqueue.lease l
     where l.worker_id <> 0 and not exists (select from pgqueue.worker w where w.id = l.worker_id) order by 1 limit 100
   loop
-    v_done := v_done + pgqueue._lose_worker(v_worker);
+    v_done := v_done + pgqueue._lose_worker(v_worker, v_slices);
   end loop;
   return v_done;
 end $$;
@@ -2150,8 +2202,7 @@ begin
   for v_job in
     select b.id from pgqueue.batch b where b.expires_at <= v_now order by b.expires_at limit 20 for update skip locked
   loop
-    perform pgqueue._forget_batch(v_job);
-    v_done := v_done + 1;
+    v_done := v_done + pgqueue._forget_batch(v_job)::integer;
   end loop;
 
   v_jobs := array(
@@ -2476,16 +2527,22 @@ language sql immutable
 return case history when 'none' then 2 when 'failed' then 1 else 0 end;
 
 -- source: sql/functions/private/_forget_batch.sql
--- Everything about a batch goes; what its jobs left goes with their blocks.
-create function pgqueue._forget_batch(batch bigint) returns void
+-- Everything about a batch goes; what its jobs left goes with their blocks. False: somebody has it in hand, such as a worker that hands in late results; another time, since who waits here may
+-- have other batches in hand that this one wants.
+create function pgqueue._forget_batch(batch bigint) returns boolean
 language plpgsql
 as $$
 begin
+  perform from pgqueue.batch_count c where c.batch_id = batch for update skip locked;
+  if not found then
+    return false;
+  end if;
   delete from pgqueue.row_outcome o where o.batch_id = batch;
   delete from pgqueue.batch_file f where f.batch_id = batch;
   delete from pgqueue.batch_slice s where s.batch_id = batch;
   delete from pgqueue.batch_count c where c.batch_id = batch;
   delete from pgqueue.batch b where b.id = batch;
+  return true;
 end $$;
 
 -- source: sql/functions/private/_forget_new_job.sql
@@ -2674,6 +2731,21 @@ as $$
   left join pgqueue.cancel_request r on r.job_id = j.id and o.job_id is null
   where j.id = $1;
 $$;
+
+-- source: sql/functions/private/_job_name.sql
+-- How sentences for people name a job: those of a batch with what they are of it.
+create function pgqueue._job_name(job bigint, kind text, args jsonb) returns text
+language plpgsql
+as $$
+declare
+  v_batch bigint := (select s.batch_id from pgqueue.batch_slice s where s.job_id = job);
+begin
+  return format('Job %s', job) || case
+    when v_batch is not null and kind = 'rows.slow' then format(' (slow query %s)', v_batch)
+    when v_batch is not null then format(' (%s of batch %s)', case jsonb_array_length(args -> 'rows') when 1 then 'one row' else jsonb_array_length(args -> 'rows') || ' rows' end, v_batch)
+    when kind = 'rows.done' and args ? 'batch' then format(' (completion of %s)', args ->> 'batch')
+    else '' end;
+end $$;
 
 -- source: sql/functions/private/_json_object_or_refuse.sql
 -- The text of a JSON object, or null for JSON null; anything else is refused.
@@ -3440,12 +3512,16 @@ return (select l.job_id from pgqueue.line l where l.queue = $1 order by l.queue,
 
 -- source: sql/functions/private/_lock_batches.sql
 -- Locks the batches whose rows these leases carry, in the order of their ids: for a call that ends slices of several leases one after the other. Two such calls that went by their leases
--- would wait for each other. Nothing is looked up when no lease carries rows.
-create function pgqueue._lock_batches(leases bigint[], jobs bigint[]) returns void
+-- would wait for each other. So whatever may end slices calls this before it locks anything that a worker or an abort could wait for; those that cannot know so early
+-- what they will meet use _try_batches. `jobs`: only those of the leases; null means all. Nothing is looked up when no lease carries rows.
+create function pgqueue._lock_batches(leases bigint[], jobs bigint[] default null) returns void
 language plpgsql
 as $$
 begin
   if exists (select from pgqueue.lease l cross join unnest(l.traits) t where l.id = any(leases) and t & 512 <> 0) then
+    if jobs is null then
+      jobs := array(select j.id from pgqueue.lease l cross join unnest(l.job_ids) j(id) where l.id = any(leases));
+    end if;
     perform from pgqueue.batch_count c
     where c.batch_id = any(array(select (select s.batch_id from pgqueue.batch_slice s where s.job_id = j.id) from unnest(jobs) j(id))) order by c.batch_id for no key update;
   end if;
@@ -3475,7 +3551,8 @@ $$;
 -- at first every job it held is suspected once. When it held suspects already, those with the highest count alone are blamed and the others go back
 -- as they were: since a worker is never given two jobs of two or more crashes (see _claim_suspect), a poison job's count soon outruns its neighbours'.
 -- Leases another session has locked are being settled; they stay, without a worker, for the next pass. They are named by array: as in worker_heartbeat.
-create function pgqueue._lose_worker(worker bigint) returns integer
+-- `slices`: of the leases that carry rows of batches, only these may be touched, their batches are locked; null means all.
+create function pgqueue._lose_worker(worker bigint, slices bigint[] default null) returns integer
 language plpgsql
 as $$
 declare
@@ -3492,6 +3569,7 @@ begin
   for v_lease in
     select l.* from pgqueue.lease l where l.id = any(v_held) order by l.id for update skip locked
   loop
+    continue when v_lease.id <> all(slices) and exists (select from unnest(v_lease.traits) t where t & 512 <> 0);
     delete from pgqueue.lease l where l.id = v_lease.id;
     perform pgqueue._rescue_jobs(v_lease, v_lease.job_ids, v_lease.attempts, v_lease.traits, coalesce(v_blamed, 0::smallint));
     v_done := v_done + cardinality(v_lease.job_ids);
@@ -4924,7 +5002,6 @@ declare
   v_job record;
   v_script pgqueue.script;
 begin
-  delete from pgqueue.backend b where b.job_id = any(jobs);
   for v_job in
     select e.id, coalesce(e.state, 'succeeded') as state, e.reason, e.traits
     from unnest(jobs, states, reasons, traits) e(id, state, reason, traits) where e.traits & 128 <> 0 order by e.id
@@ -4943,6 +5020,8 @@ begin
       perform pgqueue._query_ended(v_job.id, v_job.state, v_job.reason);
     end if;
   end loop;
+  -- After the scripts: whoever cancels or begins one has it locked before it asks for this.
+  delete from pgqueue.backend b where b.job_id = any(jobs);
 end $$;
 
 -- source: sql/functions/private/_sql_limit.sql
@@ -5111,8 +5190,7 @@ begin
   select o.state::text into v_state from pgqueue.outcome o where o.job_id = job;
   if not found then
     if not exists (select from pgqueue.job j where j.id = job) then
-      perform pgqueue._refuse('PQ002', format('job %s is unknown', coalesce(job::text, 'null')),
-        'It was never enqueued, its transaction was rolled back, or it is past its retention.');
+      perform pgqueue._unknown_job(job, 'It was never enqueued, its transaction was rolled back, or it is past its retention.');
     end if;
     v_state := case when (pgqueue._lease_of(job)).id is not null then 'running' end;
   end if;
@@ -5120,8 +5198,9 @@ begin
 end $$;
 
 -- source: sql/functions/private/_state.sql
--- The one word for where a job stands, in one statement and so from one snapshot: a job that moves meanwhile is in one place or the other.
-create function pgqueue._state(job bigint) returns text
+-- The one word for where a job stands, in one statement and so from one snapshot: a job that moves meanwhile is in one place or the other. `batches`: an id may
+-- also be that of a batch or slow query, which is looked at only when there is no such job.
+create function pgqueue._state(job bigint, batches boolean default false) returns text
 language plpgsql
 as $$
 declare
@@ -5137,9 +5216,11 @@ begin
     (select 'queued' from pgqueue.line w where w.job_id = job),
     (select 'held' from pgqueue.held w where w.job_id = job),
     (select 'running' from pgqueue.job j where j.id = job)) into v_state;
+  if v_state is null and batches then
+    v_state := pgqueue._batch_state(job);
+  end if;
   if v_state is null then
-    perform pgqueue._refuse('PQ002', format('job %s is unknown', coalesce(job::text, 'null')),
-      'It was never enqueued, its transaction was rolled back, it is past its retention, or its queue keeps no history.');
+    perform pgqueue._unknown_job(job, 'It was never enqueued, its transaction was rolled back, it is past its retention, or its queue keeps no history.');
   end if;
   return v_state;
 end $$;
@@ -5310,6 +5391,35 @@ return case when unique_key is null then 0 else 1 end + case when group_key is n
   + case when timeout is null then 0 else 4 end + case when heartbeat is null then 0 else 8 end
   + case when expires_at is null then 0 else 16 end;
 
+-- source: sql/functions/private/_try_batches.sql
+-- Locks those batches whose rows these leases carry that nobody else has locked, and returns the leases whose batches are all locked by now; those that carry no rows are among them.
+-- It never waits, and so may be called with any lock in hand.
+create function pgqueue._try_batches(leases bigint[]) returns bigint[]
+language plpgsql
+as $$
+declare
+  v_leases bigint[];
+  v_batches bigint[];
+  v_locked bigint[];
+begin
+  select array_agg(c.lease), array_agg(c.batch) into v_leases, v_batches
+  from (
+    select l.id as lease, (select s.batch_id from pgqueue.batch_slice s where s.job_id = j.id) as batch
+    from pgqueue.lease l cross join unnest(l.job_ids, l.traits) j(id, traits)
+    where l.id = any(leases) and j.traits & 512 <> 0 offset 0) c
+  where c.batch is not null;
+  if v_leases is null then
+    return leases;
+  end if;
+  v_locked := array(
+    select c.batch_id from pgqueue.batch_count c where c.batch_id = any(v_batches) order by c.batch_id for no key update skip locked);
+  return array(
+    select i from unnest(leases) i
+    where i <> all(array(
+      select e.lease from unnest(v_leases, v_batches) e(lease, batch)
+      where e.batch <> all(v_locked) and (select c.batch_id from pgqueue.batch_count c where c.batch_id = e.batch) is not null)));
+end $$;
+
 -- source: sql/functions/private/_unescaped.sql
 -- A value as COPY's text format writes it, without its escapes.
 create function pgqueue._unescaped(cell text) returns text
@@ -5317,6 +5427,17 @@ language sql immutable
 return case when position('\' in cell) > 0 then array_to_string(array(
   select replace(replace(replace(replace(replace(replace(p.part, '\n', E'\n'), '\t', E'\t'), '\r', E'\r'), '\b', E'\b'), '\f', E'\f'), '\v', E'\x0b')
   from unnest(string_to_array(cell, '\\')) with ordinality p(part, nth) order by p.nth), '\') else cell end;
+
+-- source: sql/functions/private/_unknown_job.sql
+-- Refuses an id that is no job's. Who has given that of a batch or slow query is told where to look.
+create function pgqueue._unknown_job(job bigint, hint text) returns void
+language plpgsql
+as $$
+begin
+  perform pgqueue._refuse('PQ002', format('job %s is unknown', coalesce(job::text, 'null')), coalesce((
+    select case b.kind when 'batch' then 'It is a batch: see batch_status and batch_abort.' else 'It is a slow query: see slow_query_status and slow_query_abort.' end
+    from pgqueue.batch b where b.id = job), hint));
+end $$;
 
 -- source: sql/functions/private/_unlease.sql
 -- Takes jobs out of a lease the caller has locked; the last one deletes it. A job named twice in one call would end twice: refused here, where
@@ -5390,6 +5511,57 @@ begin
   if pg_notification_queue_usage() < 0.5 then
     perform pg_notify('pgqueue_wake', _wake.queue);
   end if;
+end $$;
+
+-- source: sql/functions/private/_why_batch.sql
+-- What `why` says of a batch or slow query.
+create function pgqueue._why_batch(batch pgqueue.batch) returns text
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_count pgqueue.batch_count;
+  v_queue pgqueue.queue;
+  v_runs bigint;
+  v_taken bigint;
+  v_workers bigint;
+  v_name text := case (batch).kind when 'batch' then 'Batch ' else 'Slow query ' end || (batch).id;
+begin
+  select * into v_count from pgqueue.batch_count c where c.batch_id = (batch).id;
+  if (batch).done_at is not null then
+    return format('%s is final: it %s at %s%s.', v_name, case (batch).status when 'aborted' then 'was aborted' else (batch).status end,
+      to_char((batch).done_at, 'YYYY-MM-DD HH24:MI:SS OF'),
+      case (batch).kind when 'batch' then format('; of its %s rows %s succeeded, %s failed, %s were aborted', v_count.rows, v_count.succeeded, v_count.failed, v_count.aborted) end);
+  elsif (batch).status = 'held' then
+    return format('%s is held, with %s rows so far: call pgqueue.batch_release(%s).', v_name, v_count.rows, (batch).id);
+  end if;
+
+  if (batch).kind = 'batch' then
+    v_name := format('%s of the %s rows of batch %s are done', v_count.rows - v_count.pending, v_count.rows, (batch).id);
+  else
+    v_name := v_name || ' is not done';
+  end if;
+  select count(*) filter (where s.batch_id is not null), count(*) into v_runs, v_taken
+  from (select l.job_ids from pgqueue.lease l where l.queue = (batch).queue offset 0) l
+  cross join unnest(l.job_ids) j(id)
+  left join lateral (select s.batch_id from pgqueue.batch_slice s where s.job_id = j.id and s.batch_id = (batch).id offset 0) s on true;
+  if v_runs > 0 then
+    return format('%s; workers have %s.', v_name, case when (batch).kind <> 'batch' then 'it' when v_runs = 1 then 'one slice of it' else v_runs || ' slices of it' end);
+  end if;
+  select * into v_queue from pgqueue.queue q where q.name = (batch).queue;
+  select count(*) into v_workers
+  from pgqueue.worker w
+  where w.queues @> array[(batch).queue] and w.heartbeat_at >= v_now - (select c.lost_after from pgqueue.config c);
+  if v_queue.paused_at is not null then
+    return format('%s; queue %s is paused since %s: call pgqueue.resume_queue(%L).', v_name, (batch).queue,
+      to_char(v_queue.paused_at, 'YYYY-MM-DD HH24:MI:SS OF'), (batch).queue);
+  elsif v_workers = 0 then
+    return format('%s; no live worker serves queue %s: start one that has a processor for app %s, op %s.', v_name, (batch).queue, (batch).app, (batch).op);
+  elsif v_queue.max_running <= v_taken then
+    return format('%s; queue %s runs %s jobs already, its max_running is %s.', v_name, (batch).queue, v_taken, v_queue.max_running);
+  end if;
+  return format('%s; no worker has more of it just now, %s queue %s. What is ahead of a slice, why says by the id of its job.', v_name,
+    case v_workers when 1 then 'one serves' else v_workers || ' serve' end, (batch).queue);
 end $$;
 
 -- source: sql/functions/private/_window.sql
@@ -5547,7 +5719,8 @@ end $$;
 
 comment on function pgqueue.cancel is
 'Cancels a job. Waiting: it is cancelled at once (state cancelled, changed true). Running: its worker is asked to stop it (state running, changed true the
-first time); it ends cancelled unless it finishes first. Final: nothing changes. why: kept with the request, for people. Errors: PQ002.';
+first time); it ends cancelled unless it finishes first. Final: nothing changes. why: kept with the request, for people. Slices of several batches: a transaction for each, as workers lock several
+batches too and go by their order. Errors: PQ002.';
 
 -- source: sql/functions/core/claim.sql
 -- Takes up to n jobs for a worker: by priority over all the queues, in turn within a lane, skipping what others have locked. Deletes them from ready by
@@ -5899,7 +6072,8 @@ group_limit: jobs of one group_key ready or running at once. max_attempts (5), t
 jobs are kept. history: all, failed (forget what succeeded) or none. Errors: PQ001.';
 
 -- source: sql/functions/core/deregister_worker.sql
--- Leases are named by array: as in worker_heartbeat.
+-- Leases are named by array: as in worker_heartbeat. Locks: the worker, all its leases, then the batches of its slices, before any of them is given back: a settle holds its lease while
+-- it waits for a batch.
 create function pgqueue.deregister_worker(worker bigint)
 returns integer
 language plpgsql security definer
@@ -5914,8 +6088,11 @@ declare
   v_held bigint[];
   v_done integer := 0;
 begin
+  perform from pgqueue.worker w where w.id = deregister_worker.worker for update;
   perform pgqueue._check_worker(worker);
   v_held := array(select l.id from pgqueue.lease l where l.worker_id = deregister_worker.worker);
+  perform from pgqueue.lease l where l.id = any(v_held) and l.worker_id = deregister_worker.worker order by l.id for update;
+  perform pgqueue._lock_batches(v_held);
   for v_lease in
     select l.* from pgqueue.lease l where l.id = any(v_held) and l.worker_id = deregister_worker.worker order by l.id for update
   loop
@@ -6268,7 +6445,8 @@ working on it; nothing was written. cancel_requested: a cancel was asked for.';
 -- source: sql/functions/core/maintain.sql
 -- One pass of upkeep. Safe to run twice and anywhere; two at once would only be in each other's way, so the second does nothing. Each duty has its own
 -- failure, which is reported and leaves the others alone. Locks are waited for briefly: what is busy now is done in the next pass. Those that lock whole
--- tables, for dropping and attaching partitions, come last: their locks are held until the end of the pass.
+-- tables, for dropping and attaching partitions, come last: their locks are held until the end of the pass. And rescue comes first, which waits for batches and must have nothing in
+-- hand then; so the order is always the same.
 create function pgqueue.maintain(duties text[] default null)
 returns table (duty text, done bigint, error text)
 language plpgsql security definer
@@ -6289,7 +6467,7 @@ begin
   if not pg_try_advisory_xact_lock(pgqueue._lock_class('lead'), 2) then
     return;
   end if;
-  foreach duty in array coalesce(duties, v_all) loop
+  foreach duty in array array(select a.name from unnest(v_all) with ordinality a(name, nth) where duties is null or a.name = any(duties) order by a.nth) loop
     error := null;
     begin
       done := case duty
@@ -6422,12 +6600,25 @@ set enable_bitmapscan = off
 set jit = off
 as $$
 #variable_conflict use_column
+declare
+  v_outcome record;
 begin
   -- The state first: a job settled between two looks at its outcome would come without its result.
-  state := pgqueue._state(result.id);
+  state := pgqueue._state(result.id, true);
   if state in ('succeeded', 'failed', 'cancelled') then
-    select o.state::text, o.reason, o.result into state, reason, result
+    select o.state::text, o.reason, o.result into v_outcome
     from pgqueue.outcome o where o.job_id = result.id;
+    if found then
+      state := v_outcome.state;
+      reason := v_outcome.reason;
+      result := v_outcome.result;
+    elsif exists (select from pgqueue.batch b where b.id = result.id) then
+      select r.reason, r.result, r.error into reason, result, error from pgqueue._batch_result(result.id) r;
+      return next;
+      return;
+    else
+      state := pgqueue._state(result.id);  -- retried just now
+    end if;
   end if;
   if state in ('failed', 'cancelled') then
     error := (select e.error from pgqueue.attempt_error e where e.job_id = result.id order by e.failed_at desc limit 1);
@@ -6436,7 +6627,9 @@ begin
 end $$;
 
 comment on function pgqueue.result is
-'The state of a job, and when it is final its reason, result and last error. Errors: PQ002 unknown job, or one whose queue keeps no history.';
+'The state of a job, and when it is final its reason, result and last error. Of a batch: held, queued, running, succeeded, failed (reason error) or cancelled (reason aborted); its
+result is {"succeeded", "failed", "aborted"}, how many rows. Of a slow query the same, its result what its processor gave. Errors: PQ002 unknown job, or one whose queue keeps no
+history.';
 
 -- source: sql/functions/core/resume_queue.sql
 create function pgqueue.resume_queue(queue text)
@@ -6803,7 +6996,7 @@ end $$;
 
 comment on procedure pgqueue.wait is
 'Waits until a job is final, for at most timeout, and gives its state, reason and result: call pgqueue.wait(42). On a timeout the state is that of the live
-job. Call it outside a transaction block: it commits between its looks. Errors: PQ002.';
+job. An id of a batch or slow query does as well. Call it outside a transaction block: it commits between its looks. Errors: PQ002.';
 
 -- source: sql/functions/core/watch.sql
 create function pgqueue.watch(
@@ -6829,13 +7022,13 @@ begin
   end if;
   insert into pgqueue.waiter (job_id, expires_at)
   select distinct j.id, pgqueue._now() + lasting from unnest(jobs) j(id) where j.id is not null;
-  return query select j.id, pgqueue._state(j.id) from unnest(jobs) with ordinality j(id, ord) order by j.ord;
+  return query select j.id, pgqueue._state(j.id, true) from unnest(jobs) with ordinality j(id, ord) order by j.ord;
 end $$;
 
 comment on function pgqueue.watch is
 'Says that this session waits for these jobs, for at most that long, and returns their states as of now. Call it on the connection that listens to the channel
 pgqueue_done, where the id of each job is sent when it ends. A job that ends in the same instant may be missed by both: look again once after the call,
-and poll now and then. listening: hold the session lock that makes settles look for waiters; give false behind a transaction pooler. Errors: PQ001, PQ002.';
+and poll now and then. Ids of batches and slow queries do as well as those of jobs. listening: hold the session lock that makes settles look for waiters; give false behind a transaction pooler. Errors: PQ001, PQ002.';
 
 -- source: sql/functions/core/worker_heartbeat.sql
 -- One row, not one per job. Locks with skip locked: a worker that is just being declared lost is told by its next heartbeat.
@@ -6880,6 +7073,9 @@ begin
   v_held := array(
     select l.id from pgqueue.lease l
     where l.worker_id = worker_heartbeat.worker and l.id <> all(worker_heartbeat.leases) and l.claimed_at < v_now - interval '5 seconds');
+  if cardinality(v_held) > 0 then
+    v_held := pgqueue._try_batches(v_held);  -- a heartbeat that waits is not heard; what is busy now goes back with the next
+  end if;
   for v_lease in
     select l.* from pgqueue.lease l where l.id = any(v_held) and l.worker_id = worker_heartbeat.worker order by l.id for update skip locked
   loop
@@ -7862,8 +8058,7 @@ begin
     select b.id from pgqueue.batch b
     where b.done_at <= pgqueue._now() - older_than and (batch_purge.app is null or b.app = batch_purge.app) order by b.id limit 1000 for update skip locked
   loop
-    perform pgqueue._forget_batch(v_batch);
-    v_done := v_done + 1;
+    v_done := v_done + pgqueue._forget_batch(v_batch)::integer;
   end loop;
   return v_done;
 end $$;
@@ -9106,7 +9301,8 @@ History has no index by queue or kind: these look through the newest million job
 second or two, and no further. Errors: PQ001.';
 
 -- source: sql/functions/inspect/queues.sql
--- Counts what is there; no counter can drift. Rates are those of the last minute, found by the block range index on finished_at.
+-- Counts what is there; no counter can drift. Rates are those of the last minute, found by the block range index on finished_at; the jobs of these outcomes are looked up
+-- one by one, as a join may take to reading all jobs there are.
 create function pgqueue.queues()
 returns table (
   queue text,
@@ -9143,7 +9339,8 @@ begin
   leased as (select l.queue, sum(cardinality(l.job_ids)) as running from pgqueue.lease l group by l.queue),
   done as (
     select j.queue, count(*) filter (where o.state = 'succeeded') as done, count(*) filter (where o.state = 'failed') as failed
-    from pgqueue.outcome o join pgqueue.job j on j.id = o.job_id
+    from pgqueue.outcome o
+    cross join lateral (select j.queue from pgqueue.job j where j.id = o.job_id offset 0) j
     where o.finished_at > v_now - interval '1 minute' group by j.queue),
   names as (
     select q.name from pgqueue.queue q
@@ -9187,8 +9384,15 @@ declare
   v_ahead bigint;
   v_running bigint;
   v_workers bigint;
+  v_batch pgqueue.batch;
+  v_name text;
 begin
+  select * into v_batch from pgqueue.batch b where b.id = why.id;
+  if v_batch.id is not null then
+    return pgqueue._why_batch(v_batch);
+  end if;
   select * into v_job from pgqueue.job(why.id);
+  v_name := pgqueue._job_name(why.id, v_job.kind, v_job.args);
   select * into v_queue from pgqueue.queue q where q.name = v_job.queue;
   select count(*) into v_workers
   from pgqueue.worker w
@@ -9196,7 +9400,7 @@ begin
   select coalesce(sum(cardinality(l.job_ids)), 0) into v_running from pgqueue.lease l where l.queue = v_job.queue;
 
   if v_job.state in ('succeeded', 'failed', 'cancelled') then
-    return format('Job %s is final: it %s%s at %s.', id,
+    return format('%s is final: it %s%s at %s.', v_name,
       case v_job.state when 'cancelled' then 'was cancelled' else v_job.state end, coalesce(' (' || v_job.reason || ')', ''),
       to_char(v_job.finished_at, 'YYYY-MM-DD HH24:MI:SS OF'));
   elsif v_job.state = 'running' and v_job.worker_id = 0 then
@@ -9205,22 +9409,23 @@ begin
         date_trunc('milliseconds', v_now - i.heartbeat_at))
       from pgqueue.keyed_item i where i.job_id = why.id);
   elsif v_job.state = 'running' then
-    return format('Job %s is running: worker %s claimed it %s ago%s.', id, v_job.worker_id, date_trunc('milliseconds', v_now - v_job.claimed_at),
+    return format('%s is running: worker %s claimed it %s ago%s.', v_name, v_job.worker_id, date_trunc('milliseconds', v_now - v_job.claimed_at),
       case when v_job.cancel_requested then ', and was asked to cancel it' else '' end);
   elsif v_job.state = 'scheduled' and v_job.run_at > v_now then
-    return format('Job %s waits for %s (in %s)%s.', id, to_char(v_job.run_at, 'YYYY-MM-DD HH24:MI:SS OF'),
+    return format('%s waits for %s (in %s)%s.', v_name, to_char(v_job.run_at, 'YYYY-MM-DD HH24:MI:SS OF'),
       date_trunc('milliseconds', v_job.run_at - v_now),
       case when v_job.attempt > 0 then format(', to try again after attempt %s of %s', v_job.attempt, v_job.max_attempts) else '' end);
   elsif v_job.state = 'scheduled' then
-    return format('Job %s has been due since %s, but no upkeep has promoted it: start a worker, or call pgqueue.maintain() from cron.', id,
+    return format('%s has been due since %s, but no upkeep has promoted it: start a worker, or call pgqueue.maintain() from cron.', v_name,
       to_char(v_job.run_at, 'YYYY-MM-DD HH24:MI:SS OF'));
   elsif v_queue.paused_at is not null then
     return format('Queue %s is paused since %s: call pgqueue.resume_queue(%L).', v_job.queue,
       to_char(v_queue.paused_at, 'YYYY-MM-DD HH24:MI:SS OF'), v_job.queue);
   elsif v_job.state = 'held' and exists (select from pgqueue.held h where h.job_id = why.id) then
-    return format('Job %s waits for the release of batch %s.', id, (select h.batch_id from pgqueue.held h where h.job_id = why.id));
+    v_batch.id := (select h.batch_id from pgqueue.held h where h.job_id = why.id);
+    return format('%s waits for the release of batch %s: call pgqueue.batch_release(%s).', v_name, v_batch.id, v_batch.id);
   elsif v_job.state = 'held' then
-    return format('Job %s waits for its turn: group %s of queue %s runs at most %s at a time.', id, v_job.group_key, v_job.queue, v_queue.group_limit);
+    return format('%s waits for its turn: group %s of queue %s runs at most %s at a time.', v_name, v_job.group_key, v_job.queue, v_queue.group_limit);
   elsif v_workers = 0 and v_job.kind <> 'keyed.item' then
     return format('No live worker serves queue %s: start one.', v_job.queue);
   elsif v_queue.max_running <= v_running then
@@ -9229,11 +9434,11 @@ begin
     v_ahead := (
       select count(*) from pgqueue.line l, pgqueue.line o
       where l.job_id = why.id and o.queue = l.queue and o.owner = l.owner and (o.priority > l.priority or o.priority = l.priority and o.job_id < l.job_id));
-    return format('Job %s stands in line in queue %s, where owners take turns: %s of its owner %s in line before it, %s of that owner %s.', id, v_job.queue, v_ahead,
+    return format('%s stands in line in queue %s, where owners take turns: %s of its owner %s in line before it, %s of that owner %s.', v_name, v_job.queue, v_ahead,
       case v_ahead when 1 then 'is' else 'are' end, (select count(*) from pgqueue.turn t where t.queue = v_job.queue and t.owner = v_job.group_key),
       case (select count(*) from pgqueue.turn t where t.queue = v_job.queue and t.owner = v_job.group_key) when 1 then 'runs' else 'run' end);
   elsif v_job.crashes > 0 then
-    return format('Job %s was in %s crashes and is given out alone, to a worker that holds no other such job.', id, v_job.crashes);
+    return format('%s was in %s crashes and is given out alone, to a worker that holds no other such job.', v_name, v_job.crashes);
   end if;
   select * into v_place from pgqueue._in_ready(why.id);
   v_ahead := (select count(*) from pgqueue.ready o where o.queue = v_place.queue and o.priority > v_place.priority)
@@ -9244,13 +9449,13 @@ begin
         case v_running when 0 then 'nothing is' when 1 then 'one is' else v_running || ' are' end)
       from pgqueue.keyed_item i where i.job_id = why.id);
   end if;
-  return format('Job %s is queued: %s ahead of it in queue %s, which %s.', id,
+  return format('%s is queued: %s ahead of it in queue %s, which %s.', v_name,
     case v_ahead when 0 then 'nothing is' when 1 then 'one job is' else v_ahead || ' jobs are' end, v_job.queue,
     case v_workers when 1 then 'one worker serves' else v_workers || ' workers serve' end);
 end $$;
 
 comment on function pgqueue.why is
-'One plain sentence: why this job is not running yet, or what became of it. Errors: PQ002.';
+'One plain sentence: why this job is not running yet, or what became of it. The id may be that of a batch or slow query. Errors: PQ002.';
 
 -- source: sql/functions/inspect/workers.sql
 create function pgqueue.workers()

@@ -8,7 +8,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pgqueue._calls_base import Seconds
-from pgqueue._pausing import Patience, asleep
 from pgqueue._rowinput import RowInput, columns
 from pgqueue.errors import InvalidArgument, PgQueueError, ResultTimeout
 from pgqueue.models import JSON, BatchAborted, BatchInfo, RowOutcome, SlowQueryAborted, SlowQueryStatus
@@ -112,15 +111,22 @@ class AsyncBatches:
 
     async def wait(self, id: int, timeout: float | None = None, *, owner: str | None = None) -> BatchInfo:
         """Returns the status when the batch is over, however it ended. Raises ResultTimeout after `timeout` seconds
-        (None: waits for ever); the batch goes on. SQL function: batch_status.
+        (None: waits for ever); the batch goes on. Listens as `JobHandle.result` does. SQL functions: batch_status,
+        watch, result.
         """
-        patience = Patience(timeout)
-        while not (status := await self._client.batch_status(id, owner)).is_final:
-            pause = patience.missed()
-            if pause is None:
-                raise _too_late("batch", id, timeout)
-            await asleep(pause)
-        return status
+        status = await self._client.batch_status(id, owner)
+        if status.is_final:
+            return status
+        await self._over("batch", id, timeout)
+        return await self._client.batch_status(id, owner)
+
+    async def _over(self, what: str, id: int, timeout: float | None) -> None:
+        try:
+            await self._client.results().wait(id, timeout)
+        except ResultTimeout:
+            raise ResultTimeout(
+                f"{what} {id} is not over after {timeout or 0:g} s", "it goes on; is there a worker for it?"
+            ) from None
 
     async def rows(self, id: int, *, owner: str | None = None, page: int = 1000) -> AsyncIterator[RowOutcome]:
         """The rows that are done, in the order of their lines, read `page` at a time. SQL function: batch_rows."""
@@ -197,19 +203,15 @@ class AsyncBatches:
     async def wait_slow_query(
         self, id: int, timeout: float | None = None, *, owner: str | None = None
     ) -> SlowQueryStatus:
-        """The same when it is over, however it ended. Raises ResultTimeout. SQL function: slow_query_status."""
-        patience = Patience(timeout)
-        while not (status := await self._client.slow_query_status(id, owner)).is_final:
-            pause = patience.missed()
-            if pause is None:
-                raise _too_late("slow query", id, timeout)
-            await asleep(pause)
-        return status
+        """The same when it is over, however it ended. Raises ResultTimeout. SQL functions: slow_query_status, watch,
+        result.
+        """
+        status = await self._client.slow_query_status(id, owner)
+        if status.is_final:
+            return status
+        await self._over("slow query", id, timeout)
+        return await self._client.slow_query_status(id, owner)
 
     async def abort_slow_query(self, id: int, *, owner: str | None = None, why: str | None = None) -> SlowQueryAborted:
         """Ends it, unless it is over. SQL function: slow_query_abort."""
         return await self._client.slow_query_abort(id, owner, why)
-
-
-def _too_late(what: str, id: int, timeout: float | None) -> ResultTimeout:
-    return ResultTimeout(f"{what} {id} is not over after {timeout or 0:g} s", "it goes on; is there a worker for it?")

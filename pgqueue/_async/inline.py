@@ -17,6 +17,7 @@ from pgqueue.models import ClaimedJob, Job
 from pgqueue.outcomes import Settlement
 
 if TYPE_CHECKING:
+    from pgqueue._async.rowdrain import AsyncRowDrain
     from pgqueue.registry import App
 
 __all__ = ["client_for", "drain", "find", "waiting"]
@@ -45,15 +46,12 @@ async def drain(
     at_most: int,
 ) -> list[Job]:
     """See `pgqueue.testing.drain`."""
-    chosen = (
-        list(queues)
-        if queues is not None
-        else sorted({app.queue, *(t.settings.queue for t in app.tasks.values()), *app.keyed_executors.lines()})
-    )
+    chosen = list(queues) if queues is not None else sorted({app.queue, *app.queues()})
     seen: dict[int, None] = {}
     async with client_for(app, where) as client:
         worker = await client.register_worker("pgqueue.testing", chosen, 1)
         hooks = _running.AsyncHooks(client)
+        rows = _rows(app, client)
         runs = 0
         try:
             while True:
@@ -68,21 +66,40 @@ async def drain(
                             "is there a job that enqueues itself? see at_most",
                         )
                     seen[job.id] = None
-                    await _run(app, client, job, hooks, reraise)
+                    await _run(app, client, job, hooks, rows, reraise)
                 if not jobs or not until_empty:
                     break
         finally:
+            if rows is not None:
+                await rows.aclose()
             await client.deregister_worker(worker)
         return await find(client, seen)
 
 
-async def _run(app: App, client: AsyncClient, job: ClaimedJob, hooks: _running.AsyncHooks, reraise: bool) -> None:
-    failure: Exception | None = None
+def _rows(app: App, client: AsyncClient) -> AsyncRowDrain | None:
+    if not app.processors:
+        return None
+    from pgqueue._async.rowdrain import AsyncRowDrain  # half of the worker comes with it
+
+    return AsyncRowDrain(app, client)
+
+
+async def _run(
+    app: App,
+    client: AsyncClient,
+    job: ClaimedJob,
+    hooks: _running.AsyncHooks,
+    rows: AsyncRowDrain | None,
+    reraise: bool,
+) -> None:
+    failure: BaseException | None = None
     try:
         if job.kind == KIND:
             found = await client.keyed_get(id=job.id)
             executor, call = _running.prepare_item(app, job, found, _running.AsyncMerging(client))
             settlement = Settlement("succeeded", executor.result(await arun_handler(executor, call)))
+        elif rows is not None and rows.knows(job.kind):
+            settlement, failure = await rows.run(job)
         else:
             task, call = _running.prepare(app, job, hooks)
             settlement = _running.settlement_of_value(task, await arun_handler(task, call))

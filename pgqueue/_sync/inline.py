@@ -18,6 +18,7 @@ from pgqueue.models import ClaimedJob, Job
 from pgqueue.outcomes import Settlement
 
 if TYPE_CHECKING:
+    from pgqueue._sync.rowdrain import RowDrain
     from pgqueue.registry import App
 
 __all__ = ["client_for", "drain", "find", "waiting"]
@@ -46,21 +47,12 @@ def drain(
     at_most: int,
 ) -> list[Job]:
     """See `pgqueue.testing.drain`."""
-    chosen = (
-        list(queues)
-        if queues is not None
-        else sorted(
-            {
-                app.queue,
-                *(t.settings.queue for t in app.tasks.values()),
-                *app.keyed_executors.lines(),
-            }
-        )
-    )
+    chosen = list(queues) if queues is not None else sorted({app.queue, *app.queues()})
     seen: dict[int, None] = {}
     with client_for(app, where) as client:
         worker = client.register_worker("pgqueue.testing", chosen, 1)
         hooks = _running.Hooks(client)
+        rows = _rows(app, client)
         runs = 0
         try:
             while True:
@@ -75,18 +67,33 @@ def drain(
                             "is there a job that enqueues itself? see at_most",
                         )
                     seen[job.id] = None
-                    _run(app, client, job, hooks, reraise)
+                    _run(app, client, job, hooks, rows, reraise)
                 if not jobs or not until_empty:
                     break
         finally:
+            if rows is not None:
+                rows.close()
             client.deregister_worker(worker)
         return find(client, seen)
 
 
+def _rows(app: App, client: Client) -> RowDrain | None:
+    if not app.processors:
+        return None
+    from pgqueue._sync.rowdrain import RowDrain  # half of the worker comes with it
+
+    return RowDrain(app, client)
+
+
 def _run(
-    app: App, client: Client, job: ClaimedJob, hooks: _running.Hooks, reraise: bool
+    app: App,
+    client: Client,
+    job: ClaimedJob,
+    hooks: _running.Hooks,
+    rows: RowDrain | None,
+    reraise: bool,
 ) -> None:
-    failure: Exception | None = None
+    failure: BaseException | None = None
     try:
         if job.kind == KIND:
             found = client.keyed_get(id=job.id)
@@ -96,6 +103,8 @@ def _run(
             settlement = Settlement(
                 "succeeded", executor.result(run_handler(executor, call))
             )
+        elif rows is not None and rows.knows(job.kind):
+            settlement, failure = rows.run(job)
         else:
             task, call = _running.prepare(app, job, hooks)
             settlement = _running.settlement_of_value(task, run_handler(task, call))

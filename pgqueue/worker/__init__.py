@@ -13,9 +13,10 @@ From the command line: `pgqueue worker module:app`. The parts, each a small loop
     registration  being known to the server                    progress      what handlers say while they run
     draining      ending when nothing is left                  patrol        giving back what cannot start soon
     supervisor    several processes                            entry         how a process begins
-    sql/          scripts and queries
+    sql/          scripts and queries                          rows/         rows of batches and slow queries
     lane, line    one connection's turns; libpq underneath     settling      outcomes that were refused
-    link, wire    connections and the hot statements           signals, logs, events, settings, backoff, background
+    link, links   connections, and what each is for            wire          the hot statements
+    signals, logs, events, settings, backoff, background
 """
 
 from pgqueue.worker.ended import Ended

@@ -239,7 +239,8 @@ class Link:
                         "still no connection: %s", describe(failure), extra={"link": self.role, "seconds": now - since}
                     )
             try:
-                await asyncio.wait_for(self._stopping.wait(), backoff.delay())
+                async with asyncio.timeout(backoff.delay()):
+                    await self._stopping.wait()
             except TimeoutError:
                 continue
         logger.info("connected again", extra={"link": self.role, "seconds": loop.time() - since})

@@ -202,8 +202,10 @@ class ClaimLoop:
             self._begin(self._add_lane(link, settles=True), turn)
 
     def _arm(self) -> None:
-        """One timer for whatever is due next by the clock."""
-        due = self._plan.due_at()
+        """One timer for whatever is due next by the clock; none when nobody could see to it: the lane that is free next
+        looks by itself, and until then a time that is past would be due in every turn of the event loop.
+        """
+        due = self._plan.due_at() if self._can_begin() else math.inf
         if self._timer is not None:
             if self._timer.when() == due and not self._timer.cancelled():
                 return
@@ -211,6 +213,11 @@ class ClaimLoop:
             self._timer = None
         if due < math.inf:
             self._timer = self._loop.call_at(due, self._due_now)
+
+    def _can_begin(self) -> bool:
+        """Whether a lane that settles is free, or one more may be opened."""
+        lanes = [lane for lane in self._lanes if lane.settles]
+        return len(lanes) < self._settings.connections or any(lane.is_free for lane in lanes)
 
     def _due_now(self) -> None:
         self._timer = None

@@ -166,7 +166,8 @@ class Listener:
             await sender.fetch(
                 "select pg_notify(%(channel)s, %(token)s)", {"channel": self._calls.worker_channel, "token": token}
             )
-            await asyncio.wait_for(self._echo[1], _ECHO_WITHIN)
+            async with asyncio.timeout(_ECHO_WITHIN):
+                await self._echo[1]
         except TimeoutError:
             await self.link.fetch("unlisten *")
             return False
@@ -204,7 +205,8 @@ class Listener:
         loop = asyncio.get_running_loop()
         while not self._stopping.is_set():
             try:
-                await asyncio.wait_for(self._something.wait(), _PROBE_EVERY)
+                async with asyncio.timeout(_PROBE_EVERY):
+                    await self._something.wait()
             except TimeoutError:
                 if loop.time() - self._used >= _PROBE_EVERY:
                     await self._try(self._calls.version())
@@ -266,7 +268,8 @@ async def hears_itself(link: Link, sender: Link, calls: Calls) -> bool:
     await link.fetch(statement)
     try:
         await sender.fetch("select pg_notify(%(channel)s, %(token)s)", {"channel": channel, "token": token})
-        await asyncio.wait_for(heard.wait(), _ECHO_WITHIN)
+        async with asyncio.timeout(_ECHO_WITHIN):
+            await heard.wait()
     except TimeoutError:
         return False
     finally:

@@ -89,7 +89,8 @@ class Supervisor:
                 extra={"child": number, "code": code, "seconds": round(delay, 2)},
             )
             try:
-                await asyncio.wait_for(self._stopping.wait(), delay)
+                async with asyncio.timeout(delay):
+                    await self._stopping.wait()
             except TimeoutError:
                 continue
 

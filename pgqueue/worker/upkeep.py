@@ -108,7 +108,8 @@ class Upkeep:
     async def _sleep(self, seconds: float) -> None:
         self._hurried.clear()
         try:
-            await asyncio.wait_for(self._hurried.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._hurried.wait()
         except TimeoutError:
             return
         # a moment, so that a burst of retries asks once

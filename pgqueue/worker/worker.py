@@ -36,7 +36,7 @@ from pgqueue.worker.finishing import LAST_WORD, Finishing
 from pgqueue.worker.hands import Hands
 from pgqueue.worker.heartbeat import Heart
 from pgqueue.worker.keyed import Keyed
-from pgqueue.worker.link import Link
+from pgqueue.worker.links import Links
 from pgqueue.worker.loop import ClaimLoop
 from pgqueue.worker.notify import Listener, hears_itself
 from pgqueue.worker.orders import Orders
@@ -162,7 +162,7 @@ class Worker:
         settings = self.settings
         self._calls = calls = Calls(settings.schema)
         self._ending = asyncio.Event()
-        self._prepare = False  # until it is known that no pooler is in between
+        self._links = Links(settings, self._tell, self._ending)
         self._was_idle = False
         self._listener: Listener | None = None
         self._patrol_task: asyncio.Task[None] | None = None
@@ -190,7 +190,7 @@ class Worker:
             ours={**self._engine.handlers, **self._rows.handlers, **self._keyed.handlers},
         )
         self._orders = Orders(self._hands, self._executors, self._tell)
-        self._link = self._make_link()
+        self._link = self._links.work()
         hooks.bind(self._link, self._executors)
         self._loop = ClaimLoop(
             settings,
@@ -198,7 +198,7 @@ class Worker:
             self._hands,
             make_groups(settings.queues, self._hands),
             self._tell,
-            make_link=self._make_link,
+            make_link=self._links.work,
             has_waiting=self._executors.has_waiting,
             on_jobs=self._jobs_came,
             on_unknown=self._unknown,
@@ -233,32 +233,9 @@ class Worker:
             self.settings,
             self._calls,
             self._sources,
-            may_prepare=lambda: self._prepare,
+            may_prepare=lambda: self._links.prepare,
             on_more=lambda queue: self._loop.more_to_come(queue),
         )
-
-    def _make_link(self) -> Link:
-        link = Link("work", self.settings.dsn, self.settings, self._tell, self._ending, for_jobs=True)
-        link.prepare = self._prepare
-        return link
-
-    async def _claim_link(self, is_pooled: bool) -> Link | None:
-        """A connection for claims only, whose commits do not wait for the disk: where it is sure to be a session of our
-        own, for a pooler might give it to others.
-        """
-        if self._listener is None or is_pooled or self.settings.connections < 2:
-            return None
-        link = Link(
-            "claim", self.settings.dsn, self.settings, self._tell, self._ending, for_jobs=True, is_durable=False
-        )
-        link.prepare = self._prepare
-        await link.open()
-        return link
-
-    def _side_link(self, role: str) -> Link:
-        link = Link(role, self.settings.dsn, self.settings, self._tell, self._ending)
-        link.prepare = False
-        return link
 
     # -- starting -------------------------------------------------------------------------------------------------
 
@@ -273,18 +250,18 @@ class Worker:
             is_pooled = not await self._listen()
             if self.settings.listen_dsn not in (None, self.settings.dsn):
                 is_pooled = await self._is_pooled()
-        self._prepare = self._link.prepare = self.settings.prepare and not is_pooled
+        self._links.prepare = self._link.prepare = self.settings.prepare and not is_pooled
         if self._registration is not None:
             await self._registration.register()
         self._heart.start()
         self._upkeep = Upkeep(
-            self._calls, self._side_link("upkeep"), self._listener, self._tell, self._upkeep_done, self._give_up
+            self._calls, self._links.side("upkeep"), self._listener, self._tell, self._upkeep_done, self._give_up
         )
         if self.settings.upkeep:
             self._upkeep.start()
         self._draining = Draining(
             self._calls,
-            self._side_link("drain"),
+            self._links.side("drain"),
             self._hands,
             look_again=self._loop.look_again,
             on_drained=lambda: self.stop("drained"),
@@ -292,7 +269,8 @@ class Worker:
         )
         await self._keyed.prepare()
         self._patrol_task = background(self._patrol.run(), "patrol", self._give_up)
-        self._loop.start(self._link, await self._claim_link(is_pooled))
+        is_session = self._listener is not None and not is_pooled
+        self._loop.start(self._link, await self._links.claim() if is_session else None)
 
     async def _listen(self) -> bool:
         """Whether notifications arrive; then the listener runs."""
@@ -315,7 +293,7 @@ class Worker:
         """With a DSN of its own for listening, what the other leads to is found out separately: names of prepared
         statements would clash.
         """
-        other = self._make_link()
+        other = self._links.work()
         try:
             return not await hears_itself(other, self._link, self._calls)
         finally:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,16 +59,20 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def run() -> Run:
-    """`run("jobs", "--json")` in this process."""
+def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """`run("jobs", "--json", PGHOST="…")` in this process, whose logging and search path stay as they are."""
+    logger = logging.getLogger("pgqueue")
+    before = logger.handlers[:], logger.level, logger.propagate
+    monkeypatch.setattr(sys, "path", sys.path[:])
 
-    def call(*arguments: object, input: str | None = None) -> Said:
-        result = CliRunner().invoke(cli, [str(a) for a in arguments], input=input)
+    def call(*arguments: object, input: str | None = None, **env: str) -> Said:
+        result = CliRunner().invoke(cli, [str(a) for a in arguments], input=input, env=env)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return Said(result.exit_code, result.stdout, result.stderr)
 
-    return call
+    yield call
+    logger.handlers[:], logger.level, logger.propagate = before
 
 
 @pytest.fixture

@@ -98,7 +98,13 @@ def test_people_get_a_table_of_all_figures(
 def test_wrong_counts_fail_loudly(
     run: Run, database: psycopg.Connection[Any], empty_database: str, own_workload: Any
 ) -> None:
-    own_workload("broken", "yield Figure(NAME, 'before', 1.0, 's')\n    bench.enqueue(100)\n    bench.verify(99)")
+    own_workload(
+        "broken",
+        "yield Figure(NAME, 'before', 1.0, 's')\n"
+        "    each = \"enqueue_each('k', array_fill('{}'::jsonb, array[100]))\"\n"
+        "    bench.execute(f'select from {bench.schema}.{each}')\n"
+        "    bench.verify(99)",
+    )
     said = run("bench", "broken", "--dsn", empty_database, "--json")
     assert said.code == 1
     assert [line["figure"] for line in said.lines] == ["before"]
@@ -175,7 +181,7 @@ def test_an_interrupt_drops_what_was_made(
 def _claiming(dsn: str, folder: Path) -> subprocess.Popen[str]:
     """A bench in the middle of its rounds."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pgqueue.cli", "bench", "claim", "--dsn", dsn, "--jobs", "20000"],
+        [sys.executable, "-m", "pgqueue.cli", "bench", "claim", "--dsn", dsn, "--jobs", "1000"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

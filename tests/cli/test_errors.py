@@ -116,15 +116,15 @@ def test_a_bug_of_ours_is_named_and_shows_no_traceback(run: Run, monkeypatch: py
     assert "--debug" in said.err
 
 
-def test_debug_shows_the_traceback(shell: Run, nobody: str) -> None:
+def test_debug_shows_the_traceback(shell: Run, run: Run, nobody: str) -> None:
     said = shell("queues", "--dsn", nobody, "--debug")
     assert said.code == 3
     assert "Traceback" in said.err
-    assert "Traceback" not in shell("queues", "--dsn", nobody).err
+    assert "Traceback" not in run("queues", "--dsn", nobody).err
     assert "OperationalError" in said.err
 
 
-def test_the_variables_are_read_in_order(shell: Run, pg: Any, nobody: str) -> None:
+def test_the_variables_are_read_in_order(run: Run, pg: Any, nobody: str) -> None:
     part = psycopg.conninfo.conninfo_to_dict(pg.dsn)
     libpq = {
         "PGHOST": str(part["host"]),
@@ -132,11 +132,11 @@ def test_the_variables_are_read_in_order(shell: Run, pg: Any, nobody: str) -> No
         "PGUSER": str(part["user"]),
         "PGDATABASE": str(part["dbname"]),
     }
-    assert shell("queues", **libpq).code == 0
-    assert shell("queues", PGQUEUE_DSN=pg.dsn, PGHOST="256.0.0.1").code == 0
-    assert shell("queues", PGQUEUE_DSN=nobody, **libpq).code == 3
-    assert shell("queues", "--dsn", pg.dsn, PGQUEUE_DSN=nobody).code == 0
-    assert shell("queues", PGQUEUE_DSN=pg.dsn, PGQUEUE_SCHEMA="elsewhere").code == 4
+    assert run("queues", **libpq).code == 0
+    assert run("queues", PGQUEUE_DSN=pg.dsn, PGHOST="256.0.0.1").code == 0
+    assert run("queues", PGQUEUE_DSN=nobody, **libpq).code == 3
+    assert run("queues", "--dsn", pg.dsn, PGQUEUE_DSN=nobody).code == 0
+    assert run("queues", PGQUEUE_DSN=pg.dsn, PGQUEUE_SCHEMA="elsewhere").code == 4
 
 
 def test_a_reader_that_goes_away_is_no_error(pg: Any) -> None:

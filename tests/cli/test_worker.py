@@ -42,15 +42,21 @@ def test_a_worker_drains_a_queue_and_ends(shell: Run, pg: Any, tmp_path: Path) -
         (("os:path", "--grace", "-1"), 2),
     ],
 )
-def test_what_cannot_be_run_is_said_in_one_line(arguments: tuple[str, ...], code: int, shell: Run, pg: Any) -> None:
-    said = shell("worker", *arguments, "--dsn", pg.dsn)
+def test_what_cannot_be_run_is_said_in_one_line(arguments: tuple[str, ...], code: int, run: Run, server: Any) -> None:
+    said = run("worker", *arguments, "--dsn", server.dsn())
     assert said.code == code, said
     assert "Traceback" not in said.err
 
 
-def test_a_worker_without_a_server_or_a_schema(shell: Run, empty_database: str, tmp_path: Path) -> None:
+def test_as_a_process_too(shell: Run, server: Any) -> None:
+    said = shell("worker", "no_such_module:app", "--dsn", server.dsn())
+    assert said.code == 2, said
+    assert "Traceback" not in said.err
+
+
+def test_a_worker_without_a_server_or_a_schema(shell: Run, run: Run, empty_database: str, tmp_path: Path) -> None:
     (tmp_path / "cli_example.py").write_text(APP)
     said = shell("worker", "cli_example:app", "--dsn", empty_database)
     assert said.code == 4
     assert "pgqueue schema upgrade" in said.err
-    assert shell("worker", "cli_example:app").code == 3
+    assert run("worker", "cli_example:app").code == 3

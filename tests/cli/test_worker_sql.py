@@ -42,8 +42,8 @@ def test_data_sources_reach_every_process(processes: str, shell: Run, pg: Any, e
 
 
 @pytest.mark.parametrize("given", ["dwh", "=x", "dwh=", "dwh=postgresql//ada:gf7-secret@x/y"])
-def test_a_data_source_that_is_none_is_refused_and_not_repeated(given: str, shell: Run, pg: Any) -> None:
-    said = shell("worker", "--datasource", given, "--dsn", pg.dsn)
+def test_a_data_source_that_is_none_is_refused_and_not_repeated(given: str, run: Run, server: Any) -> None:
+    said = run("worker", "--datasource", given, "--dsn", server.dsn())
     assert said.code == 2, said
     assert "Traceback" not in said.err
     assert "gf7-secret" not in said.err

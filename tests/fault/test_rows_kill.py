@@ -35,7 +35,7 @@ def test_workers_killed_at_random_in_a_batch(pg: Database, tmp_path: Path) -> No
         while (info := rows.batches.status(batch)).pending > ROWS / 10:
             victim = chance.choice(crew)
             victim.wait("registered")
-            aim = info.pending - chance.randint(1, ROWS // 25)
+            aim = info.pending - chance.randint(1, ROWS // 16)
             until(lambda aim=aim: rows.batches.status(batch).pending < aim, "the batch to go on", 120)
             victim.signal(signal.SIGKILL)
             victim.exit_code()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from pgqueue import _migrate
+from pgqueue import _migrate, _sqlfiles, schema
 from pgqueue._sqlfiles import revisions
 from tests.support.cluster import Server
 from tests.support.tools import ROOT, load
@@ -25,21 +25,41 @@ pytestmark = pytest.mark.timeout(240)
 
 
 class Repository:
-    """A copy of what the tool reads and writes."""
+    """A copy of what the tool reads and writes. Its tool runs in this process, as does the library, which for the time
+    finds its files in the copy; as a process of its own the tool is in test_replay.
+    """
 
-    def __init__(self, root: Path, dsn: str) -> None:
+    def __init__(self, root: Path, dsn: str, patch: pytest.MonkeyPatch, output: pytest.CaptureFixture[str]) -> None:
         self.root = root
         self._dsn = dsn
-        for name in ("sql", "alembic", "pgqueue"):
+        self._patch = patch
+        self._output = output
+        for name in ("sql", "alembic"):
             shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-        if load("freeze").stale_copy():  # sql/ is being worked on
+        patch.setattr(_sqlfiles, "__file__", str(root / "pgqueue" / "_sqlfiles.py"))
+        self.look_again()
+        patch.setattr(sys, "path", sys.path[:])  # the tool, run as a script, changes it
+        self._tool = load("freeze", root)
+        assert root == self._tool.HERE.parent and _sqlfiles.resource("sql").is_relative_to(root)
+        if self._tool.stale_copy():  # sql/ is being worked on
             self.freeze("--rewrite-initial", expect=0)
 
+    @staticmethod
+    def look_again() -> None:
+        """Files may have come, or be elsewhere."""
+        _sqlfiles.resource.cache_clear()
+        revisions.cache_clear()
+
     def freeze(self, *arguments: str, expect: int) -> str:
-        command = [sys.executable, "alembic/freeze.py", "--dsn", self._dsn, *arguments]
-        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)
-        assert done.returncode == expect, done.stdout + done.stderr
-        return done.stdout
+        self._patch.setattr(sys, "argv", ["freeze.py", "--dsn", self._dsn, *arguments])
+        self.look_again()
+        try:
+            code = self._tool.main()
+        except SystemExit as end:
+            code = end.code
+        told = self._output.readouterr()
+        assert code == expect, told.out + told.err
+        return told.out
 
     def write(self, name: str, text: str) -> None:
         (self.root / "sql" / name).write_text(text, encoding="utf-8")
@@ -49,21 +69,19 @@ class Repository:
         (path,) = (self.root / "alembic" / "versions").glob(f"*_{message.replace(' ', '_')}.sql")
         return path
 
-    def migrate(self, dsn: str, call: str) -> None:
-        """Calls this copy's own library."""
-        subprocess.run(
-            [sys.executable, "-c", f"from pgqueue import schema; schema.{call}", dsn], cwd=self.root, check=True
-        )
-
 
 @pytest.fixture
-def repository(tmp_path: Path, server: Server) -> Repository:
-    return Repository(tmp_path, server.dsn())
+def repository(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Repository]:
+    yield Repository(tmp_path, server.dsn(), monkeypatch, capsys)
+    monkeypatch.undo()
+    Repository.look_again()
 
 
 def test_functions_are_frozen_by_themselves(repository: Repository, empty_database: str) -> None:
     released = revisions()[-1]
-    repository.migrate(empty_database, "upgrade(__import__('sys').argv[1])")
+    schema.upgrade(empty_database)
     repository.write("functions/core/zz_one.sql", ONE.format(body="1"))
     repository.write("functions/core/zz_two.sql", TWO.format(type="int"))
     assert "differ" in repository.freeze("--check", expect=1)
@@ -81,11 +99,11 @@ def test_functions_are_frozen_by_themselves(repository: Repository, empty_databa
 
     with psycopg.connect(empty_database, autocommit=True) as connection:
         types = "select zz_one, pg_typeof(zz_two)::text from pgqueue.zz_one(0), pgqueue.zz_two()"
-        repository.migrate(empty_database, "upgrade(__import__('sys').argv[1])")
+        schema.upgrade(empty_database)
         assert connection.execute(types).fetchone() == (2, "bigint")
-        repository.migrate(empty_database, f"downgrade(__import__('sys').argv[1], revision='{int(released) + 1:04d}')")
+        schema.downgrade(empty_database, revision=f"{int(released) + 1:04d}")
         assert connection.execute(types).fetchone() == (1, "integer")
-        repository.migrate(empty_database, f"downgrade(__import__('sys').argv[1], revision='{released}')")
+        schema.downgrade(empty_database, revision=released)
         assert connection.execute("select to_regprocedure('pgqueue.zz_one(int)')").fetchone() == (None,)
 
 

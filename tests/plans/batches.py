@@ -58,8 +58,8 @@ def grow_batches(found: Population, size: int) -> None:
     _outcomes(q, first["small"], done, SMALL_ROWS)
     for name, at in (("big", count), ("working", count + 1)):
         one = f"select {start + at}::bigint as id"
-        _batches(q, first[name], one, size // 4)
-        _outcomes(q, first[name], one, size // 4)
+        _batches(q, first[name], one, size // 10)
+        _outcomes(q, first[name], one, size // 10)
     found.batches = {
         "waiting": ids["sliced"] + SLICES * 2,
         "held": ids["reserved"] + SLICES * 2,
@@ -94,8 +94,8 @@ def _batches(q: Caller, template: int, ids: str, rows: int) -> None:
 def _outcomes(q: Caller, template: int, ids: str, rows: int) -> None:
     q.sql(
         f"""insert into pgqueue.row_outcome
-            select (jsonb_populate_record(t.o, jsonb_build_object('batch_id', i.id, 'line', n, 'row_id', n - 1))).*
-            from (select o from pgqueue.row_outcome o where o.batch_id = %s limit 1) t,
+            select i.id, n, n - 1, o.status, o.done_at, o.worker_id, o.result, o.messages, o.output
+            from (select o.* from pgqueue.row_outcome o where o.batch_id = %s limit 1) o,
               ({ids}) i, generate_series(1, {rows}) n""",
         template,
     )

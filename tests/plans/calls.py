@@ -28,6 +28,8 @@ BY_LEASE = dict.fromkeys(
         "jobs",
         "_page_of_live",
         "_batch_runs",
+        "_batch_state",
+        "_why_batch",
         "_batch_info",
         "batch_status",
         "batch_list",

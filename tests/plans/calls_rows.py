@@ -120,9 +120,18 @@ for _batch in ("waiting", "held", "small", "big", "working"):
 _look("batch_rows", "big", 100, max=100, after_line=4000, after_row=1)
 _look("batch_rows", "working", 100, max=100, after_line=4000)
 _look("batch_context", "big")
+for _batch in ("big", "working"):
+    _look("result", _batch)
+    _look("why", _batch)
 _look("output_file", "big", 200, name="f", chars=1000)
 _look("output_file", "big", 200, name="f", chars=1000, after_line=4000, after_row=1)
 _look("output_file", "small", 20, name="f")
+
+
+@call(asked=2)
+def watch_batches(q: Caller, found: Population) -> Ids:
+    q("watch", jobs=[found.batches["working"], found.batches["waiting"]])
+    return None
 
 
 def _list(name: str, **arguments: Any) -> None:

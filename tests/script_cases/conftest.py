@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from tests.script_cases.runner import Runner
-from tests.script_cases.workers import Crew
+from tests.script_cases.workers import Crew, Team
 from tests.support.cluster import Server, fresh_database
 
 _ARGUMENTS = ("-q", "scripts", "--heartbeat", "0.3")
@@ -34,7 +33,12 @@ def shared(server: Server, data: dict[str, Any]) -> Iterator[Runner]:
 @pytest.fixture
 def own(server: Server, data: dict[str, Any]) -> Iterator[Runner]:
     """A database and workers of the case's own."""
-    with fresh_database(server) as database:
-        connection: psycopg.Connection[Any] = database.connect()
-        with Crew(database.dsn, connection, *_ARGUMENTS) as crew:
-            yield Runner(connection, data, crew)
+    with fresh_database(server) as database, Team(database.dsn) as team:
+        yield Runner(database.connect(), data, team)
+
+
+@pytest.fixture
+def processes(server: Server, data: dict[str, Any]) -> Iterator[Runner]:
+    """The same with workers that can be killed."""
+    with fresh_database(server) as database, Crew(database.dsn, connection := database.connect(), *_ARGUMENTS) as crew:
+        yield Runner(connection, data, crew)

@@ -12,10 +12,10 @@ import psycopg
 import pytest
 
 from tests.script_cases.expectations import at, check_document, check_value, in_their_words, is_settled
-from tests.script_cases.workers import Crew
+from tests.script_cases.workers import Workers
 from tests.support.cluster import wait_for
 
-__all__ = ["Runner", "flat", "needs_own_workers"]
+__all__ = ["Runner", "flat", "needs_own_workers", "needs_processes"]
 
 JSON = dict[str, Any]
 
@@ -41,6 +41,11 @@ def needs_own_workers(case: JSON) -> bool:
     )
 
 
+def needs_processes(case: JSON) -> bool:
+    """Whether its workers are to be killed."""
+    return any(step["do"] == "kill_worker" for step in case.get("steps", []))
+
+
 def flat(body: JSON) -> JSON:
     """The nested form of a body with the fallbacks of the whole beside its queries; texts stand for plain objects."""
     inner = body["query"]
@@ -62,7 +67,7 @@ def filled(body: JSON) -> JSON:
 class Runner:
     """`crew`: the workers of this database; None when some run all the time."""
 
-    def __init__(self, connection: psycopg.Connection[Any], data: JSON, crew: Crew | None) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], data: JSON, crew: Workers | None) -> None:
         self.connection = connection
         self._data = data
         self._crew = crew

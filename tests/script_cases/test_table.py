@@ -94,12 +94,15 @@ def test_the_whole_table(shared: Runner) -> None:
         assert found is not None
         ids.append(found[0])
 
-    def reports() -> list[dict[str, Any]]:
-        told = connection.execute("select pgqueue.script_report(i) from unnest(%s::bigint[]) i", (ids,)).fetchall()
-        return [in_their_words(report) for (report,) in told]
+    def report_of(id: int) -> dict[str, Any]:
+        told = connection.execute("select pgqueue.script_report(%s)", (id,)).fetchone()
+        assert told is not None
+        return in_their_words(told[0])
 
-    wait_for(lambda: all(is_settled(report) for report in reports()), "all scripts to settle", 60)
-    for number, (row, report) in enumerate(zip(rows, reports(), strict=True)):
+    for number, row in enumerate(rows):
+        id = ids[number]
+        wait_for(lambda id=id: is_settled(report_of(id)), f"{row} to settle", 60)
+        report = report_of(id)
         wanted, steps = expected(row)
         check_document(wanted, report, f"{row}")
         written = connection.execute(

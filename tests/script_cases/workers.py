@@ -1,4 +1,4 @@
-"""Worker processes as users start them, and waiting until they are there."""
+"""Workers as users start them, processes, and those in threads of this process, which start in no time."""
 
 from __future__ import annotations
 
@@ -9,15 +9,74 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import psycopg
 
+from pgqueue import App
 from tests.support.cluster import wait_for
+from tests.worker.harness import Inside
 
-__all__ = ["Crew"]
+__all__ = ["Crew", "Team", "Workers"]
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+class Workers(Protocol):
+    """What a case does to its workers."""
+
+    def start(self, count: int = 1) -> None:
+        """Returns when they are registered."""
+
+    def drain(self) -> None:
+        """A graceful stop of all; returns when they have ended."""
+
+    def kill(self) -> None:
+        """None of them does anything any more."""
+
+
+class Team:
+    """Workers in threads, all else as `Crew` has it. They cannot be killed."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._running: list[Inside] = []
+        self._made = 0
+
+    def start(self, count: int = 1) -> None:
+        for _ in range(count):
+            self._made += 1
+            worker = Inside(
+                App(),
+                self._dsn,
+                queues=["scripts"],
+                name=f"team {self._made}",
+                heartbeat_interval=0.3,
+                poll_interval=1.0,
+                patience=5.0,
+                grace=30.0,
+            )
+            self._running.append(worker)
+            worker.__enter__()
+
+    def drain(self) -> None:
+        for worker in self._running:
+            worker.call(worker.worker.stop)
+        while self._running:
+            ended = self._running.pop().join()
+            assert ended is not None and ended.exit_code == 0, ended
+
+    def kill(self) -> None:
+        raise NotImplementedError("a thread cannot be killed: this case is for a Crew")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self._running:
+            worker.stop(hard=True)
 
 
 class Crew:

@@ -80,7 +80,9 @@ def many(q: Caller, *elements: Any) -> Rows:
 
 
 def contents(q: Caller) -> dict[str, str]:
-    """Every table of the schema, partitions too: how many rows, and a digest of them."""
+    """Every table of the schema, partitions too: how many rows, and a digest of them. Without parallel workers: so many
+    tables are believed to be worth them, and hold next to nothing.
+    """
     names = [
         name
         for (name,) in q.sql(
@@ -93,7 +95,9 @@ def contents(q: Caller) -> dict[str, str]:
         f" from pgqueue.{name} t"
         for name in names
     )
-    return dict(q.sql(each.replace("%", "%%")))
+    with q.connection.transaction():
+        q.sql("set local max_parallel_workers_per_gather = 0")
+        return dict(q.sql(each.replace("%", "%%")))
 
 
 @contextmanager

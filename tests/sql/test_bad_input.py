@@ -32,6 +32,8 @@ from tests.sql.support import (
 )
 from tests.support.cluster import Server
 
+pytestmark = pytest.mark.sweep
+
 
 @pytest.fixture(scope="module")
 def busy(server: Server) -> Iterator[Caller]:
@@ -216,6 +218,8 @@ def test_ten_megabytes_come_back_whole(q: Caller, door: str) -> None:
     ((job, _),) = DOORS[door](q, kind="k", args=args)
     (taken,) = q.claim(q.worker())
     assert (taken["id"], taken["args"] == args) == (job, True)
+    if door != "enqueue":  # from here on the way is the same for all
+        return
     assert q.settle([taken], result=args) == []
     assert (q.one("result", id=job)["result"] == args) is True
 

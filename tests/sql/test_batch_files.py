@@ -307,7 +307,7 @@ def test_purge_passes_by_what_another_purges(q: Caller, session: Session) -> Non
 
 def test_the_status_of_a_large_batch_reads_a_handful_of_rows(q: Caller) -> None:
     """Before, while and after: counters, not rows."""
-    n = 50_000
+    n = 20_000
     batch = q.sql(
         """select pgqueue.batch_submit_each('app', 'op', '{}', array_agg(n), array_agg('1'::jsonb), slice_size => 100)
            from generate_series(1, %s) n""",

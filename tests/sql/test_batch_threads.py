@@ -205,3 +205,42 @@ def test_ten_batches_and_four_workers(q: Caller, session: Session) -> None:
     assert {counts(q, batch) for batch in batches} == {("succeeded", 200, 0, 0, 0)}
     assert all(status(q, batch)["done_at"] for batch in batches)
     assert balanced(q)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("time", [1, 2])
+def test_ten_workers_ten_batches_ten_thousand_rows(q: Caller, session: Session, time: int) -> None:
+    """Each worker takes slices of several batches at once and hands them in with one call."""
+    batches = [submit(q, 10_000, "abc"[n % 3], "o") for n in range(10)]
+    done: list[int] = []
+    together = threading.Barrier(10)
+
+    def run(caller: Caller) -> None:
+        worker = caller.worker(*QUEUES)
+        together.wait()
+        while taken := caller.claim(worker, 20, QUEUES):
+            done.extend(job["args"]["batch"] for job in taken if job["kind"] == "rows.done")
+            answers = [[said(row) for row in job["args"].get("rows", [])] for job in taken]
+            assert (
+                caller.sql(
+                    "select * from pgqueue.settle(%s::bigint[], %s::bigint[], %s, %s::jsonb[])",
+                    [job["lease"] for job in taken],
+                    [job["id"] for job in taken],
+                    ["succeeded"] * len(taken),
+                    [Jsonb(answer) for answer in answers],
+                )
+                == []
+            )
+
+    threads = [threading.Thread(target=run, args=[session()]) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    done += work(q, q.worker(*QUEUES), said, *QUEUES)
+    assert sorted(done) == batches
+    assert [counts(q, batch) for batch in batches] == [("succeeded", 10_000, 0, 0, 0)] * 10
+    recount = q.sql("select status, count(*), count(distinct (batch_id, row_id)) from pgqueue.row_outcome group by 1")
+    assert recount == [("succeeded", 100_000, 100_000)]
+    assert balanced(q)
+    assert q.places() == {}

@@ -25,7 +25,6 @@ from tests.sql.support import (
     sqlstate_as,
 )
 from tests.support.cluster import Database, Server
-from tests.support.tools import catalogue
 
 ROLES = ["pgqueue_producer", "pgqueue_worker", "pgqueue_operator", "pgqueue_reader"]
 STRANGER = "pg_read_all_settings"  # any role without a grant of ours: this one is in every cluster
@@ -598,22 +597,47 @@ ARGUMENTS: dict[str, Kept] = {
 }
 
 
-def objects(q: Caller) -> dict[str, str]:
-    """Everything in the schema but rows."""
-    return {name: what for name, what in catalogue.snapshot(q.connection).items() if not name.startswith("rows of")}
+# Arguments that one function puts to the test together are one case, named after the first of them.
+CASES: dict[Kept, str] = {}
+for _argument, _kept in ARGUMENTS.items():
+    CASES.setdefault(_kept, _argument)
 
 
-@pytest.mark.parametrize("argument", ARGUMENTS)
-def test_text_stays_text(shared: Caller, argument: str) -> None:
+CATALOGUES = [
+    *("pg_class", "pg_attribute", "pg_attrdef", "pg_index", "pg_constraint", "pg_trigger", "pg_policy", "pg_rewrite"),
+    *(
+        "pg_type",
+        "pg_enum",
+        "pg_proc",
+        "pg_sequence",
+        "pg_description",
+        "pg_default_acl",
+        "pg_namespace",
+        "pg_event_trigger",
+    ),
+    *("pg_extension", "pg_operator", "pg_cast", "pg_authid", "pg_auth_members", "pg_database", "pg_db_role_setting"),
+]
+
+
+def objects(q: Caller) -> list[tuple[str, int, int]]:
+    """Each catalogue's rows, and the transaction that wrote the newest: equal as long as no object, right, setting or
+    role has come, gone or changed. Ten times cheaper than to read all definitions.
+    """
+    return q.sql(
+        " union all ".join(f"select '{name}', count(*), max(xmin::text::bigint) from {name}" for name in CATALOGUES)
+    )
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("kept", CASES, ids=CASES.values())
+def test_text_stays_text(shared: Caller, kept: Kept) -> None:
     """Kept verbatim or refused; the catalogue and what others enqueued stay as they were."""
     canary = shared.enqueue(queue="canary", args={"sings": True})
-    roles = shared.sql("select rolname from pg_roles order by 1")
     before = objects(shared)
     for text in HOSTILE:
-        assert ARGUMENTS[argument](shared, f"{text} {argument}"), text
+        assert kept(shared, f"{text} {CASES[kept]}"), text
     assert shared.one("job", id=canary)["args"] == {"sings": True}
     assert objects(shared) == before
-    assert shared.sql("select rolname from pg_roles order by 1") == roles
 
 
 def test_every_argument_with_text_in_it_is_put_to_that_test(shared: Caller) -> None:

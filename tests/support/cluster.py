@@ -107,6 +107,7 @@ class Server:
     def __init__(self, process: Postgresql) -> None:
         self._process = process
         self._count = 0
+        self._clerk: psycopg.Connection[Any] | None = None
 
     @property
     def binaries(self) -> Binaries:
@@ -133,8 +134,14 @@ class Server:
 
     def execute(self, statement: str) -> None:
         """One statement as the superuser, in the database postgres."""
-        with psycopg.connect(self.dsn(), autocommit=True) as connection:
-            connection.execute(statement.encode())
+        if self._clerk is None or self._clerk.closed:  # kept: a connection costs as much as a database
+            self._clerk = psycopg.connect(self.dsn(), autocommit=True)
+        self._clerk.execute(statement.encode())
+
+    def _dismiss(self) -> None:
+        if self._clerk is not None:
+            self._clerk.close()
+            self._clerk = None
 
     def create_database(self, template: str | None = TEMPLATE) -> str:
         """Makes a database and returns its name: with the schema in it, or empty with template=None."""
@@ -152,6 +159,7 @@ class Server:
 
     def stop(self) -> None:
         """Ends the server and removes its data."""
+        self._dismiss()
         self._process.stop()
         shutil.rmtree(self._process.base_dir, ignore_errors=True)
 
@@ -161,6 +169,7 @@ class DurableServer(Server):
 
     def kill(self) -> None:
         """SIGKILL to the postmaster, then waits until none of its processes is left."""
+        self._dismiss()
         child = self._process.child_process
         child.send_signal(signal.SIGKILL)
         child.wait(30)
@@ -169,6 +178,7 @@ class DurableServer(Server):
 
     def stop_cleanly(self) -> None:
         """A fast shutdown; the data stays."""
+        self._dismiss()
         self._process.terminate()
 
     def start(self) -> None:
@@ -213,15 +223,18 @@ def start_server(binaries: Binaries, cache: Path, *, durable: bool = False) -> S
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
-    """Polls until the condition holds and returns its value; fails the test when the time is over."""
-    deadline = time.monotonic() + seconds
+    """Polls until the condition holds and returns its value; fails the test when the time is over. Most conditions are
+    statements: what has taken long is asked for less often, so that waiting leaves the processors to who is waited for.
+    """
+    began = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             raise AssertionError(f"waited {seconds} s in vain for {what}")
-        time.sleep(0.005)
+        time.sleep(min(max(0.005, waited / 20), 0.05))
 
 
 def _cached_cluster(binaries: Binaries, cache: Path) -> Path:

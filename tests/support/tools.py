@@ -12,9 +12,9 @@ from types import ModuleType
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def load(name: str) -> ModuleType:
-    """The module alembic/<name>.py of this repository."""
-    spec = importlib.util.spec_from_file_location(f"pgqueue_tool_{name}", ROOT / "alembic" / f"{name}.py")
+def load(name: str, root: Path = ROOT) -> ModuleType:
+    """The module alembic/<name>.py of this repository, or of a copy."""
+    spec = importlib.util.spec_from_file_location(f"pgqueue_tool_{name}", root / "alembic" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from typing import Any
 
 import pytest
 
+from pgqueue._calls import Calls
 from pgqueue.errors import InvalidArgument
 from pgqueue.outcomes import Settlement
 from pgqueue.worker import Settings
@@ -18,6 +20,7 @@ from pgqueue.worker.job import Job
 from pgqueue.worker.link import connection_string
 from pgqueue.worker.logs import JsonFormatter, PlainFormatter
 from pgqueue.worker.plan import Plan
+from pgqueue.worker.upkeep import Upkeep
 from pgqueue.worker.wire import Wire, texts
 
 
@@ -193,6 +196,37 @@ def test_what_the_dsn_says_wins() -> None:
     assert "connect_timeout=99" in found
     assert "work_mem=1MB" in found
     assert "statement_timeout=7000" in found
+
+
+# -- ending -----------------------------------------------------------------------------------------------------------
+
+
+class NothingToDo:
+    """A link over which every duty finds nothing."""
+
+    connection = "open"
+
+    async def call(self, call: Any) -> Any:
+        return None if "next_due" in call.sql else []
+
+    async def close(self) -> None:
+        pass
+
+
+def test_upkeep_that_is_hurried_at_the_moment_it_is_to_stop_stops() -> None:
+    """As by the last outcome of a worker that ends: `asyncio.wait_for` of Python 3.11 loses such a cancellation."""
+
+    async def main() -> None:
+        link: Any = NothingToDo()
+        upkeep = Upkeep(Calls("pgqueue"), link, None, Teller(None), lambda duty: None, pytest.fail)
+        upkeep.start()
+        for _ in range(5):
+            await asyncio.sleep(0)  # until it sleeps
+        upkeep.hurry()
+        async with asyncio.timeout(5):
+            await upkeep.stop()
+
+    asyncio.run(main())
 
 
 # -- small things -----------------------------------------------------------------------------------------------------

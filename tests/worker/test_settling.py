@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgqueue import App, Task
+from pgqueue.worker.loop import ClaimLoop
 from tests.worker.harness import Inside, Jobs, until
 from tests.worker.tasks import app, gates
 
@@ -93,3 +94,24 @@ def test_locks_held_by_others_delay_but_do_not_stop(pg: Database, jobs: Jobs) ->
         other.rollback()
         thread.join(10)
         until(lambda: jobs.counts() == {"succeeded": 1}, "the job to succeed")
+
+
+def test_a_worker_whose_lanes_are_all_busy_rests(pg: Database, jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is due meanwhile, here a poll, is left to the lane that is free first."""
+    pokes: list[None] = []
+    poke = ClaimLoop.poke
+    monkeypatch.setattr(ClaimLoop, "poke", lambda self: (pokes.append(None), poke(self))[1])
+    id = jobs.add("gate", {"name": "open"})
+    other = pg.connect(autocommit=False)
+    settings = {"queues": ["default", ("other", 5)], "poll_interval": 0.01, "heartbeat_interval": 0.1}
+    with Inside(app, pg.dsn, connections=1, upkeep=False, **settings) as worker:
+        worker.wait("job_started", job_id=id)
+        other.execute("lock table pgqueue.outcome in access exclusive mode")
+        gates["open"].set()
+        blocked = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%%settle%%'"
+        until(lambda: jobs.one(blocked) > 0, "the settlement to be blocked")
+        pokes.clear()
+        worker.wait("heartbeat", count=len(worker.seen("heartbeat")) + 5)
+        assert len(pokes) < 20
+        other.rollback()
+        jobs.until(id, "succeeded")

@@ -100,7 +100,7 @@ def test_a_direct_listen_dsn_beside_a_pooler(pg: Database, jobs: Jobs) -> None:
             worker.wait("asleep")
             worker.wait("idle")
             jobs.until(jobs.add("add", {"a": 1, "b": 1}), "succeeded", seconds=5)
-            assert worker.worker._prepare is False
+            assert worker.worker._links.prepare is False
 
 
 def test_prepared_statements_that_vanish_are_done_without(pg: Database, jobs: Jobs) -> None:

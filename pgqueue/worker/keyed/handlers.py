@@ -19,7 +19,7 @@ from pgqueue.outcomes import OutcomeName, Settlement, error_document
 from pgqueue.worker.executors.handlers import settlement_of_exception
 from pgqueue.worker.job import Job
 from pgqueue.worker.link import describe
-from pgqueue.worker.rows.blocks import Blocks
+from pgqueue.worker.rows.blocks import Blocks, awaited_by
 from pgqueue.worker.rows.pool import Pool, uncancel
 from pgqueue.worker.sql import Engine
 from pgqueue.worker.sql.turn import TROUBLES
@@ -70,7 +70,7 @@ class KeyedHandler:
         self._arm = arm
         self._on_executed = on_executed
         self._merge = _Merge(engine)
-        self._pool = Pool(lambda: Blocks({}, loop))
+        self._pool = Pool(lambda: Blocks({}, awaited_by(loop)))
 
     def encode(self, value: Any) -> JsonText | None:
         """What `run` gives is JSON already."""

@@ -13,7 +13,10 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
-__all__ = ["Blocks", "InitFailed", "LoopBlocks", "awaited"]
+from pgqueue._json import dumps_lossy
+from pgqueue.outcomes import Settlement, error_document
+
+__all__ = ["Blocks", "InitFailed", "LoopBlocks", "awaited", "awaited_by", "init_failed"]
 
 logger = logging.getLogger("pgqueue.worker")
 
@@ -22,9 +25,19 @@ class InitFailed(Exception):
     """An initializer has raised; its exception is the cause."""
 
 
+def init_failed(error: InitFailed) -> Settlement:
+    """How to settle a job that has no block: tried again, as long as it has attempts."""
+    return Settlement("failed", error=dumps_lossy({**error_document(error), "type": "InitFailed"}))
+
+
 async def awaited(value: Awaitable[Any]) -> Any:
     """A coroutine, whatever kind of awaitable it is."""
     return await value
+
+
+def awaited_by(loop: asyncio.AbstractEventLoop) -> Callable[[Awaitable[Any]], Any]:
+    """For threads: has `loop` await what they hand over, and gives what came of it."""
+    return lambda value: asyncio.run_coroutine_threadsafe(awaited(value), loop).result()
 
 
 class Blocks:
@@ -32,12 +45,12 @@ class Blocks:
 
     Args:
         initializers: by application; each gets its name.
-        loop: the worker's, which awaits what is async.
+        wait: for what is async: gives what an awaitable comes to.
     """
 
-    def __init__(self, initializers: Mapping[str, Callable[[str], Any]], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, initializers: Mapping[str, Callable[[str], Any]], wait: Callable[[Awaitable[Any]], Any]) -> None:
         self._initializers = initializers
-        self._loop = loop
+        self._wait = wait
         self._held: dict[str, Any] = {}
 
     def get(self, app: str) -> Any:
@@ -67,9 +80,7 @@ class Blocks:
         return self._settled(function(*args))
 
     def _settled(self, value: Any) -> Any:
-        if inspect.isawaitable(value):
-            return asyncio.run_coroutine_threadsafe(awaited(value), self._loop).result()
-        return value
+        return self._wait(value) if inspect.isawaitable(value) else value
 
     def _is_alive(self, app: str, block: Any) -> bool:
         ask = getattr(block, "is_alive", None)
@@ -117,7 +128,7 @@ class LoopBlocks:
                 del self._held[app]
                 await self._close(app, block)
             try:
-                block = self._held[app] = await self._call(initializer, app)
+                block = self._held[app] = await self.call(initializer, app)
             except Exception as error:
                 raise InitFailed(f"the initializer of {app!r} failed: {type(error).__name__}: {error}") from error
             return block
@@ -127,7 +138,8 @@ class LoopBlocks:
         while self._held:
             await self._close(*self._held.popitem())
 
-    async def _call(self, function: Callable[..., Any], *args: Any) -> Any:
+    async def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """What a function of the user's returns, awaited if need be."""
         # a lambda does not say what it gives: called in a thread, and awaited here if it is async after all
         value = (
             function(*args) if inspect.iscoroutinefunction(function) else await self._in_thread(lambda: function(*args))
@@ -139,7 +151,7 @@ class LoopBlocks:
         if ask is None:
             return True
         try:
-            return bool(await self._call(ask))
+            return bool(await self.call(ask))
         except Exception:
             logger.warning("is_alive() of an init block failed; making another", exc_info=True, extra={"app": app})
             return False
@@ -149,6 +161,6 @@ class LoopBlocks:
         if close is None:
             return
         try:
-            await self._call(close)
+            await self.call(close)
         except Exception:
             logger.warning("closing an init block failed", exc_info=True, extra={"app": app})

@@ -10,18 +10,19 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from pgqueue._json import JsonText, dumps_lossy
+from pgqueue._json import JsonText
 from pgqueue.errors import UnknownJob
-from pgqueue.outcomes import Settlement, error_document, settlement_of_error
+from pgqueue.outcomes import Settlement, settlement_of_error
 from pgqueue.rows import BatchDone, Kind, Processor, Processors, is_async
 from pgqueue.worker.job import Job
 from pgqueue.worker.link import describe
-from pgqueue.worker.rows.blocks import Blocks, InitFailed, LoopBlocks
+from pgqueue.worker.rows.blocks import Blocks, InitFailed, LoopBlocks, awaited_by, init_failed
 from pgqueue.worker.rows.contexts import Contexts
-from pgqueue.worker.rows.done import call_back, find_ending, stored
+from pgqueue.worker.rows.done import ending_of_batch, ending_of_slow_query, stored
 from pgqueue.worker.rows.pool import Pool, uncancel
 from pgqueue.worker.rows.slices import Slice
 from pgqueue.worker.sql import Engine
@@ -35,6 +36,8 @@ T = TypeVar("T")
 
 _PAUSE = 1.0
 """Seconds before a job is given back that somebody else has to do: it comes again at once."""
+_CHARS = 1_000_000
+"""Characters of an output file to read at a time."""
 
 
 class RowHandler:
@@ -58,7 +61,7 @@ class RowHandler:
             return await self._run(job, json.loads(job.args[JSON_START:]))
         except InitFailed as error:
             logger.warning("%s", error, exc_info=error.__cause__, extra={"job_id": job.id, "attempt": job.attempt})
-            return Settlement("failed", error=dumps_lossy({**error_document(error), "type": "InitFailed"}))
+            return init_failed(error)
         except TROUBLES as error:
             logger.error("a job of rows is given back: %s", describe(error), extra={"job_id": job.id})
             return await _given_back()
@@ -84,11 +87,11 @@ class SliceHandler(RowHandler):
         work = Slice(job, processor, await rows.contexts.of(args["batch"]), args)
         if processor.is_async:
             try:
-                return await work.arun(rows.blocks)
+                return await work.arun(await rows.blocks.get(processor.app))
             finally:
                 if job.stop is not None:
                     uncancel()
-        heard: JsonText | Settlement = await rows.pool.run(work.run, job)
+        heard: JsonText | Settlement = await rows.pool.run(lambda blocks: work.run(blocks.get(processor.app)), job)
         return heard
 
 
@@ -102,7 +105,7 @@ class DoneHandler(RowHandler):
             return await _not_ours(job, args)
         if processor.mark_done is None and processor.store is None:
             return None
-        done = await find_ending(rows.engine, args)
+        done = await self._ending(args)
         try:
             await self._tell(job, processor, done)
         except InitFailed:
@@ -116,20 +119,42 @@ class DoneHandler(RowHandler):
             return settlement_of_error(error)
         return None
 
+    async def _ending(self, args: dict[str, Any]) -> BatchDone:
+        """Raises UnknownJob when the batch is forgotten already."""
+        engine, batch = self._rows.engine, args["batch"]
+        if args["kind"] == "batch":
+            return ending_of_batch(await engine.call(engine.calls.batch_status(batch)))
+        status = await engine.call(engine.calls.slow_query_status(batch))
+        return ending_of_slow_query(args, status, await engine.call(engine.calls.batch_context(batch)))
+
     async def _tell(self, job: Job, processor: Processor, done: BatchDone) -> None:
         rows = self._rows
         store, mark_done = processor.store, processor.mark_done
         if store is not None and done.files:
             loop = asyncio.get_running_loop()
             told = done
-            done = await rows.pool.run(lambda blocks: stored(rows.engine, loop, store, told), job)
+            done = await rows.pool.run(lambda _: stored(store, told, lambda name: self._read(told.id, name, loop)), job)
         if mark_done is None:
             return
         if is_async(mark_done):
             await mark_done(replace(done, init=await rows.blocks.get(done.app)))
         else:
             last = done
-            await rows.pool.run(lambda blocks: call_back(blocks, mark_done, last), job)
+            await rows.pool.run(lambda blocks: mark_done(replace(last, init=blocks.get(last.app))), job)
+
+    def _read(self, batch: int, name: str, loop: asyncio.AbstractEventLoop) -> Iterator[str]:
+        """The pieces of an output file, in a thread."""
+        engine = self._rows.engine
+        line: int | None = None
+        row: int | None = None
+        while True:
+            call = engine.calls.output_file(batch, name, line, row, _CHARS)
+            piece = asyncio.run_coroutine_threadsafe(engine.call(call), loop).result()
+            if piece.data:
+                yield piece.data
+            if piece.is_last:
+                return
+            line, row = piece.next_line, piece.next_row
 
 
 class Rows:
@@ -140,7 +165,7 @@ class Rows:
         self.processors = processors
         self.engine = engine
         self.contexts = Contexts(lambda batch: engine.call(engine.calls.batch_context(batch)))
-        self.pool = Pool(lambda: Blocks(processors.initializers, loop))
+        self.pool = Pool(lambda: Blocks(processors.initializers, awaited_by(loop)))
         self.blocks = LoopBlocks(processors.initializers, self._call_in_thread)
         self.handlers: dict[str, RowHandler] = {
             "rows.slice": SliceHandler(self, "batch"),

@@ -116,7 +116,8 @@ class Pool:
         for _ in range(self._to_close):
             self._tokens.put(False)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._closed.wait(), _CLOSING)
+            async with asyncio.timeout(_CLOSING):
+                await self._closed.wait()
 
     # -- in the threads -------------------------------------------------------------------------------------------
 

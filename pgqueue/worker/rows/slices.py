@@ -10,15 +10,14 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from pgqueue._json import JsonText, dumps, dumps_lossy
 from pgqueue.errors import PgQueueError
 from pgqueue.models import JSON
 from pgqueue.outcomes import Settlement
 from pgqueue.rows import Aborted, Failed, Message, Processor, Row, Success, TryLater, made_row
-from pgqueue.worker.job import Job
-from pgqueue.worker.rows.blocks import Blocks, LoopBlocks
+from pgqueue.worker.job import StopReason
 
 __all__ = ["Slice"]
 
@@ -30,21 +29,28 @@ _MOST_PUT_OFF = 100
 _RETURNED = "what the processor returned"
 
 
+class Stoppable(Protocol):
+    """The job of a slice."""
+
+    @property
+    def stop(self) -> StopReason | None: ...
+
+
 class Slice:
     """One claim of one slice."""
 
-    def __init__(self, job: Job, processor: Processor, context: JSON, args: Mapping[str, Any]) -> None:
+    def __init__(self, job: Stoppable, processor: Processor, context: JSON, args: Mapping[str, Any]) -> None:
         self._job = job
         self._processor = processor
         self._context = context
         self._op: str = args["op"]
         self._batch: int = args["batch"]
         self._rows: list[list[Any]] = args["rows"]
-        self._has_told = False
+        self.raised: BaseException | None = None
+        """The first exception of a row."""
 
-    def run(self, blocks: Blocks) -> JsonText | Settlement:
-        """All rows, in this thread. Raises InitFailed."""
-        init = blocks.get(self._processor.app)
+    def run(self, init: Any) -> JsonText | Settlement:
+        """All rows, in this thread."""
         said: list[JsonText] = []
         process = self._processor.fn
         for row in self._rows:
@@ -56,9 +62,8 @@ class Slice:
                 said.append(self._raised(row, error))
         return self._settled(said)
 
-    async def arun(self, blocks: LoopBlocks) -> JsonText | Settlement:
-        """All rows, on the event loop. Raises InitFailed."""
-        init = await blocks.get(self._processor.app)
+    async def arun(self, init: Any) -> JsonText | Settlement:
+        """All rows, on the event loop."""
         said: list[JsonText] = []
         process = self._processor.fn
         for row in self._rows:
@@ -109,12 +114,12 @@ class Slice:
     def _raised(self, row: Sequence[Any], error: BaseException) -> JsonText:
         # The first one of a slice with its traceback: a batch may have a hundred thousand rows with the same fault.
         logger.log(
-            logging.DEBUG if self._has_told else logging.WARNING,
+            logging.WARNING if self.raised is None else logging.DEBUG,
             "a processor raised",
             exc_info=error,
             extra={"batch": self._batch, "app": self._processor.app, "op": self._processor.op, "line": row[1]},
         )
-        self._has_told = True
+        self.raised = self.raised or error
         text = error.message if isinstance(error, PgQueueError) else str(error)
         return _failed(row[0], f"{type(error).__name__}: {text}" if text else type(error).__name__)
 

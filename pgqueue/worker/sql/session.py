@@ -232,7 +232,8 @@ class Session:
                 logger.error("a statement cannot be ended: leaving its connection", extra={"pid": self.backend.pid})
                 self.driver.sever()
             try:
-                await asyncio.wait_for(over.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await over.wait()
             except TimeoutError:
                 pause = min(2 * pause, 0.25)
 

@@ -56,4 +56,5 @@ end $$;
 
 comment on function pgqueue.cancel is
 'Cancels a job. Waiting: it is cancelled at once (state cancelled, changed true). Running: its worker is asked to stop it (state running, changed true the
-first time); it ends cancelled unless it finishes first. Final: nothing changes. why: kept with the request, for people. Errors: PQ002.';
+first time); it ends cancelled unless it finishes first. Final: nothing changes. why: kept with the request, for people. Slices of several batches: a transaction for each, as workers lock several
+batches too and go by their order. Errors: PQ002.';

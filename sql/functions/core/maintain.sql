@@ -1,6 +1,7 @@
 -- One pass of upkeep. Safe to run twice and anywhere; two at once would only be in each other's way, so the second does nothing. Each duty has its own
 -- failure, which is reported and leaves the others alone. Locks are waited for briefly: what is busy now is done in the next pass. Those that lock whole
--- tables, for dropping and attaching partitions, come last: their locks are held until the end of the pass.
+-- tables, for dropping and attaching partitions, come last: their locks are held until the end of the pass. And rescue comes first, which waits for batches and must have nothing in
+-- hand then; so the order is always the same.
 create function pgqueue.maintain(duties text[] default null)
 returns table (duty text, done bigint, error text)
 language plpgsql security definer
@@ -21,7 +22,7 @@ begin
   if not pg_try_advisory_xact_lock(pgqueue._lock_class('lead'), 2) then
     return;
   end if;
-  foreach duty in array coalesce(duties, v_all) loop
+  foreach duty in array array(select a.name from unnest(v_all) with ordinality a(name, nth) where duties is null or a.name = any(duties) order by a.nth) loop
     error := null;
     begin
       done := case duty

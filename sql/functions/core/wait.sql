@@ -28,4 +28,4 @@ end $$;
 
 comment on procedure pgqueue.wait is
 'Waits until a job is final, for at most timeout, and gives its state, reason and result: call pgqueue.wait(42). On a timeout the state is that of the live
-job. Call it outside a transaction block: it commits between its looks. Errors: PQ002.';
+job. An id of a batch or slow query does as well. Call it outside a transaction block: it commits between its looks. Errors: PQ002.';

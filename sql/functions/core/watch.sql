@@ -21,10 +21,10 @@ begin
   end if;
   insert into pgqueue.waiter (job_id, expires_at)
   select distinct j.id, pgqueue._now() + lasting from unnest(jobs) j(id) where j.id is not null;
-  return query select j.id, pgqueue._state(j.id) from unnest(jobs) with ordinality j(id, ord) order by j.ord;
+  return query select j.id, pgqueue._state(j.id, true) from unnest(jobs) with ordinality j(id, ord) order by j.ord;
 end $$;
 
 comment on function pgqueue.watch is
 'Says that this session waits for these jobs, for at most that long, and returns their states as of now. Call it on the connection that listens to the channel
 pgqueue_done, where the id of each job is sent when it ends. A job that ends in the same instant may be missed by both: look again once after the call,
-and poll now and then. listening: hold the session lock that makes settles look for waiters; give false behind a transaction pooler. Errors: PQ001, PQ002.';
+and poll now and then. Ids of batches and slow queries do as well as those of jobs. listening: hold the session lock that makes settles look for waiters; give false behind a transaction pooler. Errors: PQ001, PQ002.';

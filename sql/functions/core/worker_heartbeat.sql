@@ -40,6 +40,9 @@ begin
   v_held := array(
     select l.id from pgqueue.lease l
     where l.worker_id = worker_heartbeat.worker and l.id <> all(worker_heartbeat.leases) and l.claimed_at < v_now - interval '5 seconds');
+  if cardinality(v_held) > 0 then
+    v_held := pgqueue._try_batches(v_held);  -- a heartbeat that waits is not heard; what is busy now goes back with the next
+  end if;
   for v_lease in
     select l.* from pgqueue.lease l where l.id = any(v_held) and l.worker_id = worker_heartbeat.worker order by l.id for update skip locked
   loop

@@ -1,4 +1,5 @@
--- Counts what is there; no counter can drift. Rates are those of the last minute, found by the block range index on finished_at.
+-- Counts what is there; no counter can drift. Rates are those of the last minute, found by the block range index on finished_at; the jobs of these outcomes are looked up
+-- one by one, as a join may take to reading all jobs there are.
 create function pgqueue.queues()
 returns table (
   queue text,
@@ -35,7 +36,8 @@ begin
   leased as (select l.queue, sum(cardinality(l.job_ids)) as running from pgqueue.lease l group by l.queue),
   done as (
     select j.queue, count(*) filter (where o.state = 'succeeded') as done, count(*) filter (where o.state = 'failed') as failed
-    from pgqueue.outcome o join pgqueue.job j on j.id = o.job_id
+    from pgqueue.outcome o
+    cross join lateral (select j.queue from pgqueue.job j where j.id = o.job_id offset 0) j
     where o.finished_at > v_now - interval '1 minute' group by j.queue),
   names as (
     select q.name from pgqueue.queue q

@@ -31,6 +31,8 @@ begin
     where h.silent or h.late
     order by h.lease, h.id limit 1000
   loop
+    -- Its batch is locked without waiting: this late in a pass there may be something in hand that others wait for.
+    continue when v_late.traits & 512 <> 0 and cardinality(pgqueue._try_batches(array[v_late.lease])) = 0;
     select * into v_lease from pgqueue.lease l where l.id = v_late.lease for update skip locked;
     continue when not found or v_late.id <> all(v_lease.job_ids);
     perform pgqueue._unlease(v_lease, array[v_late.id]);

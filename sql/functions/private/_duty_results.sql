@@ -23,8 +23,7 @@ begin
   for v_job in
     select b.id from pgqueue.batch b where b.expires_at <= v_now order by b.expires_at limit 20 for update skip locked
   loop
-    perform pgqueue._forget_batch(v_job);
-    v_done := v_done + 1;
+    v_done := v_done + pgqueue._forget_batch(v_job)::integer;
   end loop;
 
   v_jobs := array(

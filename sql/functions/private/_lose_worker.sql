@@ -2,7 +2,8 @@
 -- at first every job it held is suspected once. When it held suspects already, those with the highest count alone are blamed and the others go back
 -- as they were: since a worker is never given two jobs of two or more crashes (see _claim_suspect), a poison job's count soon outruns its neighbours'.
 -- Leases another session has locked are being settled; they stay, without a worker, for the next pass. They are named by array: as in worker_heartbeat.
-create function pgqueue._lose_worker(worker bigint) returns integer
+-- `slices`: of the leases that carry rows of batches, only these may be touched, their batches are locked; null means all.
+create function pgqueue._lose_worker(worker bigint, slices bigint[] default null) returns integer
 language plpgsql
 as $$
 declare
@@ -19,6 +20,7 @@ begin
   for v_lease in
     select l.* from pgqueue.lease l where l.id = any(v_held) order by l.id for update skip locked
   loop
+    continue when v_lease.id <> all(slices) and exists (select from unnest(v_lease.traits) t where t & 512 <> 0);
     delete from pgqueue.lease l where l.id = v_lease.id;
     perform pgqueue._rescue_jobs(v_lease, v_lease.job_ids, v_lease.attempts, v_lease.traits, coalesce(v_blamed, 0::smallint));
     v_done := v_done + cardinality(v_lease.job_ids);

@@ -8,8 +8,7 @@ begin
   select o.state::text into v_state from pgqueue.outcome o where o.job_id = job;
   if not found then
     if not exists (select from pgqueue.job j where j.id = job) then
-      perform pgqueue._refuse('PQ002', format('job %s is unknown', coalesce(job::text, 'null')),
-        'It was never enqueued, its transaction was rolled back, or it is past its retention.');
+      perform pgqueue._unknown_job(job, 'It was never enqueued, its transaction was rolled back, or it is past its retention.');
     end if;
     v_state := case when (pgqueue._lease_of(job)).id is not null then 'running' end;
   end if;

@@ -18,8 +18,7 @@ begin
     select b.id from pgqueue.batch b
     where b.done_at <= pgqueue._now() - older_than and (batch_purge.app is null or b.app = batch_purge.app) order by b.id limit 1000 for update skip locked
   loop
-    perform pgqueue._forget_batch(v_batch);
-    v_done := v_done + 1;
+    v_done := v_done + pgqueue._forget_batch(v_batch)::integer;
   end loop;
   return v_done;
 end $$;
