@@ -60,8 +60,8 @@ def drain(
     retries that are due at once; False: only what is queued now. `due`: promote scheduled jobs whose time has come, by
     the clock or the fake one, first and between. `reraise`: raise what a handler or processor raises, after it was
     recorded. Jobs of queues that keep no history are run but not returned. Raises PgQueueError after `at_most` runs.
-    SQL functions: register_worker, claim, settle, deregister_worker, maintain, job; for rows batch_context, batch_status,
-    slow_query_status, output_file.
+    SQL functions: register_worker, claim, settle, deregister_worker, maintain, job; for rows batch_context,
+    batch_status, slow_query_status, output_file.
     """
     handlers = (*app.tasks.values(), *app.keyed_executors)
     if _in_event_loop() and (any(each.is_async for each in handlers) or app.processors.has_async):

@@ -3000,6 +3000,62 @@ begin
       and case when orphan_ms is null then r.orphan_at is null else r.orphan_at >= now_ + pgqueue._ms(orphan_ms) - least(interval '1 second', pgqueue._ms(orphan_ms / 20)) end);
 end $$;
 
+-- source: sql/functions/private/_keyed_key.sql
+-- Takes the key of a new item, or joins the one that holds it (created false). Locks: those of enqueue; whoever joins appends a row, and only one who
+-- asks for a higher priority moves the item.
+create function pgqueue._keyed_key(
+  in queue text,
+  in key text,
+  in priority integer,
+  in orphan_ms bigint,
+  in external_id text,
+  in reuse boolean,
+  out id bigint,
+  out created boolean)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_priority smallint;
+  v_left bigint;
+begin
+  loop
+    if reuse then
+      -- Also once the key is had: who waited for its last holder finds what it left.
+      v_left := pgqueue._keyed_fresh(queue, key, pgqueue._now());
+      if v_left is not null then
+        delete from pgqueue.job_key k where k.job_id = id;
+        id := v_left;
+        created := false;
+        return;
+      end if;
+    end if;
+    exit when created;
+    insert into pgqueue.job_key (queue, unique_key, job_id) values (pgqueue._keyed_line(queue), _keyed_key.key, nextval('pgqueue.job_id'))
+    on conflict do nothing
+    returning job_id, true into id, created;
+    exit when created and not reuse;
+    continue when created;
+    id := pgqueue._keyed_id(queue, key, null);
+    continue when id is null;
+    select i.priority into v_priority from pgqueue.keyed_item i where i.job_id = id;
+    if found then
+      created := false;
+      perform pgqueue._keyed_join(id, pgqueue._now(), orphan_ms, external_id);
+      if priority > v_priority then
+        perform pgqueue._keyed_raise(id, priority::smallint);
+      end if;
+      return;
+    end if;
+    -- Ended between the two looks, or a job that is no item.
+    if exists (select from pgqueue.job_key k where k.job_id = id) and not exists (select from pgqueue.keyed_item i where i.job_id = id) then
+      perform pgqueue._refuse('PQ005', format('key %s of queue %s belongs to job %s, which is no item', key, queue, id),
+        'Give keyed items a queue of their own, apart from jobs with unique keys.');
+    end if;
+    id := null;
+  end loop;
+end $$;
+
 -- source: sql/functions/private/_keyed_lapsed.sql
 -- Items of a queue that nobody executes any more or nobody asks for any more. A null leaves that half out. Requests count from the latest deadline any of them has,
 -- those without one from when they came. A worker's heartbeat is that of all it executes.
@@ -3083,96 +3139,6 @@ begin
     else left(name, 130) || '~' || encode(sha256(convert_to(name, 'UTF8')), 'hex') end;
 end $$;
 
--- source: sql/functions/private/_keyed_new.sql
--- Makes an item, with the place where it waits unless the caller sees to that, or joins the one that holds the key. Locks: those of enqueue; whoever joins appends a row, and only one who
--- asks for a higher priority moves the item.
-create function pgqueue._keyed_new(
-  in queue text,
-  in key text,
-  in payload text,
-  in priority integer,
-  in orphan_ms bigint,
-  in process_id text,
-  in exclusive boolean,
-  in external_id text,
-  in stage_key text,
-  in max_attempts integer,
-  in reuse boolean,
-  in waits boolean,
-  out id bigint,
-  out created boolean)
-language plpgsql
-as $$
-#variable_conflict use_column
-declare
-  v_now timestamptz := pgqueue._now();
-  v_line text := pgqueue._keyed_line(queue);
-  v_priority smallint;
-  v_ours boolean;
-  v_left bigint;
-begin
-  if reuse then
-    id := pgqueue._keyed_fresh(queue, key, v_now);
-    if id is not null then
-      created := false;
-      return;
-    end if;
-  end if;
-  loop
-    id := nextval('pgqueue.job_id');
-    created := true;
-    insert into pgqueue.job_key (queue, unique_key, job_id) values (v_line, _keyed_new.key, id) on conflict do nothing;
-    if found then
-      exit when not reuse;
-      -- Who waited for the key's last holder finds what it left.
-      v_left := pgqueue._keyed_fresh(queue, key, v_now);
-      exit when v_left is null;
-      delete from pgqueue.job_key k where k.job_id = id;
-      id := v_left;
-      created := false;
-      return;
-    end if;
-    id := pgqueue._keyed_id(queue, key, null);
-    continue when id is null;
-    select i.priority into v_priority from pgqueue.keyed_item i where i.job_id = id;
-    if found then
-      created := false;
-      perform pgqueue._keyed_join(id, v_now, orphan_ms, external_id);
-      if priority > v_priority then
-        perform pgqueue._keyed_raise(id, priority::smallint);
-      end if;
-      return;
-    end if;
-    -- Ended between the two looks, or a job that is no item.
-    select exists (select from pgqueue.job_key k where k.job_id = id) and not exists (select from pgqueue.keyed_item i where i.job_id = id) into v_ours;
-    if v_ours then
-      perform pgqueue._refuse('PQ005', format('key %s of queue %s belongs to job %s, which is no item', key, queue, id),
-        'Give keyed items a queue of their own, apart from jobs with unique keys.');
-    end if;
-  end loop;
-
-  if exclusive then
-    v_line := pgqueue._keyed_line(queue, process_id);
-  end if;
-  with job as (
-    insert into pgqueue.job (id, created_at, priority, max_attempts, queue, kind, unique_key, args)
-    values (_keyed_new.id, v_now, _keyed_new.priority, _keyed_new.max_attempts, v_line, 'keyed.item', _keyed_new.key, '{}')),
-  place as (
-    insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
-    select _keyed_new.id, _keyed_new.id, 1025, _keyed_new.priority, 0, v_line where waits),
-  what as (
-    insert into pgqueue.keyed_payload (job_id, payload) values (_keyed_new.id, _keyed_new.payload)),
-  who as (
-    insert into pgqueue.keyed_request (job_id, at, orphan_at, external_id)
-    select _keyed_new.id, v_now, v_now + pgqueue._ms(orphan_ms), _keyed_new.external_id where external_id is not null)
-  insert into pgqueue.keyed_item (job_id, created_at, orphan_at, priority, exclusive, queue, key, process_id, stage_key)
-  values (_keyed_new.id, v_now, v_now + pgqueue._ms(orphan_ms), _keyed_new.priority, _keyed_new.exclusive, _keyed_new.queue, _keyed_new.key, _keyed_new.process_id,
-    _keyed_new.stage_key);
-  if waits then
-    perform pgqueue._keyed_stands(v_line, priority);
-  end if;
-end $$;
-
 -- source: sql/functions/private/_keyed_raise.sql
 -- A waiting item is wanted more urgently. Whoever has it just now, a claim or another join, is not waited for.
 create function pgqueue._keyed_raise(id bigint, priority smallint) returns void
@@ -3233,37 +3199,25 @@ create function pgqueue._keyed_room(
 language plpgsql
 as $$
 declare
-  v_line text := pgqueue._keyed_line(queue);
-  v_now record;
-  v_item pgqueue.keyed_item;
+  v_most integer;
 begin
-  select (select count(*) from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is null) as pending,
-    array(select i.key from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is not null order by i.job_id + 0) as active,
-    q.paused_at is not null as paused, pgqueue._forget(q.history) as forget, q.max_running, w.wanted
-  into v_now
-  from (select (select i from pgqueue.keyed_item i where i.job_id = _keyed_room.wanted) as wanted) w
-  left join pgqueue.queue q on q.name = v_line;
-  pending := v_now.pending;
-  active := v_now.active;
-  paused := v_now.paused;
-  forget := v_now.forget;
-  v_item := v_now.wanted;
-  room := coalesce(concurrency, 2147483647) - cardinality(active);
-  if v_now.max_running is not null then
+  select s.pending, s.active, coalesce(_keyed_room.concurrency, 2147483647) - cardinality(s.active), q.paused_at is not null, pgqueue._forget(q.history), q.max_running,
+    i.job_id, i.lease_id, i.queue, i.key, i.exclusive, i.process_id, i.extra
+  into pending, active, room, paused, forget, v_most, item, item_lease, item_queue, item_key, item_exclusive, item_process, item_extra
+  from (
+    select (select count(*) from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is null) as pending,
+      array(select i.key from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is not null order by i.job_id + 0) as active offset 0) s
+  left join pgqueue.queue q on q.name = pgqueue._keyed_line(_keyed_room.queue)
+  left join pgqueue.keyed_item i on i.job_id = _keyed_room.wanted;
+  if v_most is not null then
     -- Where workers' claims of this queue meet; what they did meanwhile is counted anew.
-    perform from pgqueue.limiter l where l.queue = v_line for no key update;
+    perform from pgqueue.limiter l where l.queue = pgqueue._keyed_line(_keyed_room.queue) for no key update;
     pending := (select count(*) from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is null);
     active := array(select i.key from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is not null order by i.job_id + 0);
-    select i.* into v_item from pgqueue.keyed_item i where i.job_id = _keyed_room.wanted;
-    room := least(coalesce(concurrency, v_now.max_running) - cardinality(active), v_now.max_running - cardinality(active), pgqueue._room(v_line, v_now.max_running));
+    item_lease := (select i.lease_id from pgqueue.keyed_item i where i.job_id = item);
+    item := (select i.job_id from pgqueue.keyed_item i where i.job_id = item);
+    room := least(coalesce(concurrency, v_most) - cardinality(active), v_most - cardinality(active), pgqueue._room(pgqueue._keyed_line(queue), v_most));
   end if;
-  item := v_item.job_id;
-  item_lease := v_item.lease_id;
-  item_queue := v_item.queue;
-  item_key := v_item.key;
-  item_exclusive := v_item.exclusive;
-  item_process := v_item.process_id;
-  item_extra := v_item.extra;
 end $$;
 
 -- source: sql/functions/private/_keyed_settled.sql
@@ -3288,17 +3242,55 @@ begin
   end loop;
 end $$;
 
--- source: sql/functions/private/_keyed_stands.sql
--- A new item stands in this lane: claims know where to look, and workers who sleep are told.
-create function pgqueue._keyed_stands(line text, priority integer) returns void
+-- source: sql/functions/private/_keyed_store.sql
+-- Writes a new item whose key is taken: with the place where it waits, or, `claimed`, with a lease of a client's. In one statement, as each costs more than what it writes.
+create function pgqueue._keyed_store(
+  item bigint,
+  queue text,
+  key text,
+  payload text,
+  priority integer,
+  orphan_ms bigint,
+  process_id text,
+  exclusive boolean,
+  external_id text,
+  stage_key text,
+  max_attempts integer,
+  claimed boolean,
+  forget smallint) returns void
 language plpgsql
 as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_line text := pgqueue._keyed_line(queue, case when exclusive then process_id end);
 begin
-  if not pgqueue._lane_known(line, priority) then
-    perform pgqueue._open_lane(line, priority::smallint, false);
+  with job as (
+    insert into pgqueue.job (id, created_at, priority, max_attempts, queue, kind, unique_key, args)
+    values (item, v_now, _keyed_store.priority, _keyed_store.max_attempts, v_line, 'keyed.item', _keyed_store.key, '{}')),
+  place as (
+    insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+    select item, item, 1025, _keyed_store.priority, 0, v_line where not claimed),
+  held as (
+    insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
+    select pgqueue._lease_number(), 0, v_now, _keyed_store.forget, pgqueue._keyed_line(_keyed_store.queue), array[item], array[1::smallint], array[1025] where claimed
+    returning id),
+  what as (
+    insert into pgqueue.keyed_payload (job_id, payload) values (item, _keyed_store.payload)),
+  who as (
+    insert into pgqueue.keyed_request (job_id, at, orphan_at, external_id)
+    select item, v_now, v_now + pgqueue._ms(orphan_ms), _keyed_store.external_id where external_id is not null)
+  insert into pgqueue.keyed_item (job_id, lease_id, created_at, claimed_at, heartbeat_at, orphan_at, priority, exclusive, queue, key, process_id, stage_key)
+  values (item, (select h.id from held h), v_now, case when claimed then v_now end, case when claimed then v_now end, v_now + pgqueue._ms(orphan_ms), _keyed_store.priority,
+    _keyed_store.exclusive, _keyed_store.queue, _keyed_store.key, _keyed_store.process_id, _keyed_store.stage_key);
+  if claimed then
+    return;
   end if;
-  if not pgqueue._nobody_sleeps(line) then
-    perform pgqueue._wake(line);
+  -- Claims know where to look, and workers who sleep are told.
+  if not pgqueue._lane_known(v_line, priority) then
+    perform pgqueue._open_lane(v_line, priority::smallint, false);
+  end if;
+  if not pgqueue._nobody_sleeps(v_line) then
+    perform pgqueue._wake(v_line);
   end if;
 end $$;
 
@@ -8347,7 +8339,8 @@ comment on function pgqueue.slow_query_submit is
 'Hands one input over to the slow-query processor of this application''s operation; returns an id to ask after. op is lower-cased. Errors: PQ001.';
 
 -- source: sql/functions/keyed/keyed_ack.sql
--- The result comes last: whoever ends the item has it alone, and what is not committed nobody sees.
+-- The hot path, as that of settle: a lease of one item that has no more traits than any has, in a queue that keeps its history: in one statement, which takes the lease first, and
+-- nothing without it. The rest goes the way of every final transition; there the result comes last, so that whoever ends the item has it alone.
 create function pgqueue.keyed_ack(
   queue text default null,
   key text default null,
@@ -8364,25 +8357,57 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
+  v_id bigint := case when keyed_ack.id is null then pgqueue._keyed_id(keyed_ack.queue, keyed_ack.key, null) else keyed_ack.id end;
+  v_now timestamptz := pgqueue._now();
   v_item record;
   v_end record;
 begin
-  perform pgqueue._check_interval('ttl', ttl, true);
-  select i.job_id, i.queue, i.key into v_item
-  from pgqueue.keyed_item i where i.job_id = case when keyed_ack.id is null then pgqueue._keyed_id(keyed_ack.queue, keyed_ack.key, null) else keyed_ack.id end;
+  if ttl is not null then
+    perform pgqueue._check_interval('ttl', ttl, true);
+  end if;
+  with held as (
+    delete from pgqueue.lease l
+    where l.id = (select i.lease_id from pgqueue.keyed_item i where i.job_id = v_id) and l.job_ids = array[v_id] and l.traits = array[1025] and l.forget = 0
+    returning l.worker_id, l.claimed_at, l.attempts),
+  item as (delete from pgqueue.keyed_item i where i.job_id = v_id and exists (select from held) returning i.queue, i.key),
+  what as (delete from pgqueue.keyed_payload p where p.job_id = v_id and exists (select from held)),
+  who as (delete from pgqueue.keyed_request r where r.job_id = v_id and r.external_id is null and exists (select from held)),
+  taken as (delete from pgqueue.job_key k where k.job_id = v_id and exists (select from held)),
+  outcome as (
+    insert into pgqueue.outcome (job_id, finished_at, claimed_at, worker_id, state, attempt)
+    select v_id, v_now, h.claimed_at, nullif(h.worker_id, 0), 'succeeded', h.attempts[1] from held h),
+  stored as (
+    insert into pgqueue.keyed_result (job_id, expires_at, taken, state, queue, key, result)
+    select v_id, v_now + coalesce(ttl, (select c.keyed_ttl from pgqueue.config c)), false, 'succeeded', i.queue, i.key, keyed_ack.result
+    from item i where keyed_ack.result is not null)
+  -- The lock is for _keyed_settled.
+  select pgqueue._keyed_line(i.queue) as line, pg_advisory_xact_lock_shared(pgqueue._lock_class('keyed end'), (v_id & 255)::integer),
+    exists (select from pgqueue.queue q where q.name = pgqueue._keyed_line(i.queue) and q.max_running is not null) as limited
+  into v_item
+  from item i;
+  if found then
+    if not pgqueue._nobody_waits() then
+      perform pgqueue._announce(array[v_id]);
+    end if;
+    if v_item.limited then
+      perform pgqueue._wake(v_item.line);  -- workers that found no place
+    end if;
+    return true;
+  end if;
+
+  select i.job_id, i.queue, i.key into v_item from pgqueue.keyed_item i where i.job_id = v_id;
   if not found then
     return false;
   end if;
-  select * into v_end from pgqueue._keyed_end(v_item.job_id, 'succeeded', null);
+  select * into v_end from pgqueue._keyed_end(v_id, 'succeeded', null);
   if not v_end.ended then
     return false;
   end if;
   if result is not null then
     insert into pgqueue.keyed_result (job_id, expires_at, taken, state, queue, key, result)
-    values (v_item.job_id, pgqueue._now() + coalesce(ttl, (select c.keyed_ttl from pgqueue.config c)), false, 'succeeded', v_item.queue, v_item.key, keyed_ack.result);
+    values (v_id, v_now + coalesce(ttl, (select c.keyed_ttl from pgqueue.config c)), false, 'succeeded', v_item.queue, v_item.key, keyed_ack.result);
   end if;
   if v_end.was_active and exists (select from pgqueue.queue q where q.name = v_end.line and q.max_running is not null) then
-    -- Workers that found no place.
     perform pgqueue._wake(v_end.line);
   end if;
   return true;
@@ -8439,8 +8464,10 @@ as $$
 #variable_conflict use_column
 begin
   perform pgqueue._check_keyed_item(queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts);
-  select n.id, n.created into id, created
-  from pgqueue._keyed_new(queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts, reuse, true) n;
+  select k.id, k.created into id, created from pgqueue._keyed_key(queue, key, priority, orphan_ms, external_id, reuse) k;
+  if created then
+    perform pgqueue._keyed_store(id, queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts, false, 0::smallint);
+  end if;
   select count(*) into pending from pgqueue.keyed_item i where i.queue = keyed_add.queue and i.lease_id is null;
   return next;
 end $$;
@@ -8479,32 +8506,35 @@ as $$
 #variable_conflict use_column
 declare
   v_add pgqueue.keyed_add_info;
-  v_line text;
   v_room record;
+  v_claims boolean;
 begin
   perform pgqueue._check_keyed_item(queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts);
-  perform pgqueue._check_concurrency(concurrency);
-  select n.id, n.created into v_add.id, v_add.created
-  from pgqueue._keyed_new(queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts, reuse, false) n;
+  if concurrency < 0 then
+    perform pgqueue._check_concurrency(concurrency);
+  end if;
+  select k.id, k.created into v_add.id, v_add.created from pgqueue._keyed_key(queue, key, priority, orphan_ms, external_id, reuse) k;
   perform pgqueue._keyed_lock(queue);
-  select * into v_room from pgqueue._keyed_room(queue, concurrency, v_add.id);
+  select * into v_room from pgqueue._keyed_room(queue, concurrency, case when not v_add.created then v_add.id end);
+  -- Of the others that wait, none is passed by.
+  v_claims := not v_room.paused and v_room.room > v_room.pending - case when v_add.created then 0 else 1 end;
+  if v_add.created then
+    perform pgqueue._keyed_store(v_add.id, queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts, v_claims, v_room.forget);
+    v_add := row(v_add.id, true, v_room.pending + case when v_claims then 0 else 1 end, case when v_claims then v_room.active || key else v_room.active end,
+      case when v_claims then payload end, null);
+    return next v_add;
+    return;
+  end if;
   v_add.pending := v_room.pending;
   v_add.active := v_room.active;
-  v_line := pgqueue._keyed_line(queue, case when v_room.item_exclusive then v_room.item_process end);
-  -- The item itself is among those that wait; of the others, none is passed by.
-  if v_room.item is not null and v_room.item_lease is null and v_room.room >= v_room.pending and not v_room.paused
+  if v_claims and v_room.item is not null and v_room.item_lease is null
     and (not v_room.item_exclusive or v_room.item_process is not distinct from keyed_add_and_claim.process_id)
-    and (case when v_add.created then pgqueue._keyed_lease(v_add.id, 0::smallint, 1025, pgqueue._keyed_line(queue), v_room.forget)
-      else pgqueue._keyed_take(v_add.id, pgqueue._keyed_line(queue), v_room.forget) end)
+    and pgqueue._keyed_take(v_add.id, pgqueue._keyed_line(queue), v_room.forget)
   then
     v_add.pending := v_add.pending - 1;
     v_add.active := v_add.active || v_room.item_key;
     v_add.extra := v_room.item_extra;
     select p.payload into v_add.payload from pgqueue.keyed_payload p where p.job_id = v_add.id;
-  elsif v_add.created then
-    insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
-    values (v_add.id, v_add.id, 1025, keyed_add_and_claim.priority, 0, v_line);
-    perform pgqueue._keyed_stands(v_line, priority);
   end if;
   return next v_add;
 end $$;
@@ -8615,11 +8645,13 @@ declare
   v_item bigint;
   v_items bigint[] := array[]::bigint[];
 begin
-  perform pgqueue._check_name('queue', queue, 1000);
-  perform pgqueue._check_concurrency(concurrency);
-  perform pgqueue._check_process(process_id);
-  if coalesce(n, 0) not between 1 and 1000 then
-    perform pgqueue._refuse('PQ001', format('n is %s', coalesce(n::text, 'null')), 'Give a whole number from 1 to 1000.');
+  if not coalesce(octet_length(queue) between 1 and 450 and queue !~ '[\x01-\x1f\x7f-\x9f]' and coalesce(concurrency, 0) >= 0 and process_id is null and n between 1 and 1000, false) then
+    perform pgqueue._check_name('queue', queue, 1000);
+    perform pgqueue._check_concurrency(concurrency);
+    perform pgqueue._check_process(process_id);
+    if coalesce(n, 0) not between 1 and 1000 then
+      perform pgqueue._refuse('PQ001', format('n is %s', coalesce(n::text, 'null')), 'Give a whole number from 1 to 1000.');
+    end if;
   end if;
   perform pgqueue._keyed_lock(queue);
   select * into v_room from pgqueue._keyed_room(queue, concurrency, null);

@@ -21,8 +21,10 @@ as $$
 #variable_conflict use_column
 begin
   perform pgqueue._check_keyed_item(queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts);
-  select n.id, n.created into id, created
-  from pgqueue._keyed_new(queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts, reuse, true) n;
+  select k.id, k.created into id, created from pgqueue._keyed_key(queue, key, priority, orphan_ms, external_id, reuse) k;
+  if created then
+    perform pgqueue._keyed_store(id, queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts, false, 0::smallint);
+  end if;
   select count(*) into pending from pgqueue.keyed_item i where i.queue = keyed_add.queue and i.lease_id is null;
   return next;
 end $$;

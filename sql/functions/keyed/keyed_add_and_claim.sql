@@ -23,32 +23,35 @@ as $$
 #variable_conflict use_column
 declare
   v_add pgqueue.keyed_add_info;
-  v_line text;
   v_room record;
+  v_claims boolean;
 begin
   perform pgqueue._check_keyed_item(queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts);
-  perform pgqueue._check_concurrency(concurrency);
-  select n.id, n.created into v_add.id, v_add.created
-  from pgqueue._keyed_new(queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts, reuse, false) n;
+  if concurrency < 0 then
+    perform pgqueue._check_concurrency(concurrency);
+  end if;
+  select k.id, k.created into v_add.id, v_add.created from pgqueue._keyed_key(queue, key, priority, orphan_ms, external_id, reuse) k;
   perform pgqueue._keyed_lock(queue);
-  select * into v_room from pgqueue._keyed_room(queue, concurrency, v_add.id);
+  select * into v_room from pgqueue._keyed_room(queue, concurrency, case when not v_add.created then v_add.id end);
+  -- Of the others that wait, none is passed by.
+  v_claims := not v_room.paused and v_room.room > v_room.pending - case when v_add.created then 0 else 1 end;
+  if v_add.created then
+    perform pgqueue._keyed_store(v_add.id, queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts, v_claims, v_room.forget);
+    v_add := row(v_add.id, true, v_room.pending + case when v_claims then 0 else 1 end, case when v_claims then v_room.active || key else v_room.active end,
+      case when v_claims then payload end, null);
+    return next v_add;
+    return;
+  end if;
   v_add.pending := v_room.pending;
   v_add.active := v_room.active;
-  v_line := pgqueue._keyed_line(queue, case when v_room.item_exclusive then v_room.item_process end);
-  -- The item itself is among those that wait; of the others, none is passed by.
-  if v_room.item is not null and v_room.item_lease is null and v_room.room >= v_room.pending and not v_room.paused
+  if v_claims and v_room.item is not null and v_room.item_lease is null
     and (not v_room.item_exclusive or v_room.item_process is not distinct from keyed_add_and_claim.process_id)
-    and (case when v_add.created then pgqueue._keyed_lease(v_add.id, 0::smallint, 1025, pgqueue._keyed_line(queue), v_room.forget)
-      else pgqueue._keyed_take(v_add.id, pgqueue._keyed_line(queue), v_room.forget) end)
+    and pgqueue._keyed_take(v_add.id, pgqueue._keyed_line(queue), v_room.forget)
   then
     v_add.pending := v_add.pending - 1;
     v_add.active := v_add.active || v_room.item_key;
     v_add.extra := v_room.item_extra;
     select p.payload into v_add.payload from pgqueue.keyed_payload p where p.job_id = v_add.id;
-  elsif v_add.created then
-    insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
-    values (v_add.id, v_add.id, 1025, keyed_add_and_claim.priority, 0, v_line);
-    perform pgqueue._keyed_stands(v_line, priority);
   end if;
   return next v_add;
 end $$;

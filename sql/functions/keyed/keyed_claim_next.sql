@@ -21,11 +21,13 @@ declare
   v_item bigint;
   v_items bigint[] := array[]::bigint[];
 begin
-  perform pgqueue._check_name('queue', queue, 1000);
-  perform pgqueue._check_concurrency(concurrency);
-  perform pgqueue._check_process(process_id);
-  if coalesce(n, 0) not between 1 and 1000 then
-    perform pgqueue._refuse('PQ001', format('n is %s', coalesce(n::text, 'null')), 'Give a whole number from 1 to 1000.');
+  if not coalesce(octet_length(queue) between 1 and 450 and queue !~ '[\x01-\x1f\x7f-\x9f]' and coalesce(concurrency, 0) >= 0 and process_id is null and n between 1 and 1000, false) then
+    perform pgqueue._check_name('queue', queue, 1000);
+    perform pgqueue._check_concurrency(concurrency);
+    perform pgqueue._check_process(process_id);
+    if coalesce(n, 0) not between 1 and 1000 then
+      perform pgqueue._refuse('PQ001', format('n is %s', coalesce(n::text, 'null')), 'Give a whole number from 1 to 1000.');
+    end if;
   end if;
   perform pgqueue._keyed_lock(queue);
   select * into v_room from pgqueue._keyed_room(queue, concurrency, null);

@@ -19,35 +19,23 @@ create function pgqueue._keyed_room(
 language plpgsql
 as $$
 declare
-  v_line text := pgqueue._keyed_line(queue);
-  v_now record;
-  v_item pgqueue.keyed_item;
+  v_most integer;
 begin
-  select (select count(*) from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is null) as pending,
-    array(select i.key from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is not null order by i.job_id + 0) as active,
-    q.paused_at is not null as paused, pgqueue._forget(q.history) as forget, q.max_running, w.wanted
-  into v_now
-  from (select (select i from pgqueue.keyed_item i where i.job_id = _keyed_room.wanted) as wanted) w
-  left join pgqueue.queue q on q.name = v_line;
-  pending := v_now.pending;
-  active := v_now.active;
-  paused := v_now.paused;
-  forget := v_now.forget;
-  v_item := v_now.wanted;
-  room := coalesce(concurrency, 2147483647) - cardinality(active);
-  if v_now.max_running is not null then
+  select s.pending, s.active, coalesce(_keyed_room.concurrency, 2147483647) - cardinality(s.active), q.paused_at is not null, pgqueue._forget(q.history), q.max_running,
+    i.job_id, i.lease_id, i.queue, i.key, i.exclusive, i.process_id, i.extra
+  into pending, active, room, paused, forget, v_most, item, item_lease, item_queue, item_key, item_exclusive, item_process, item_extra
+  from (
+    select (select count(*) from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is null) as pending,
+      array(select i.key from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is not null order by i.job_id + 0) as active offset 0) s
+  left join pgqueue.queue q on q.name = pgqueue._keyed_line(_keyed_room.queue)
+  left join pgqueue.keyed_item i on i.job_id = _keyed_room.wanted;
+  if v_most is not null then
     -- Where workers' claims of this queue meet; what they did meanwhile is counted anew.
-    perform from pgqueue.limiter l where l.queue = v_line for no key update;
+    perform from pgqueue.limiter l where l.queue = pgqueue._keyed_line(_keyed_room.queue) for no key update;
     pending := (select count(*) from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is null);
     active := array(select i.key from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is not null order by i.job_id + 0);
-    select i.* into v_item from pgqueue.keyed_item i where i.job_id = _keyed_room.wanted;
-    room := least(coalesce(concurrency, v_now.max_running) - cardinality(active), v_now.max_running - cardinality(active), pgqueue._room(v_line, v_now.max_running));
+    item_lease := (select i.lease_id from pgqueue.keyed_item i where i.job_id = item);
+    item := (select i.job_id from pgqueue.keyed_item i where i.job_id = item);
+    room := least(coalesce(concurrency, v_most) - cardinality(active), v_most - cardinality(active), pgqueue._room(pgqueue._keyed_line(queue), v_most));
   end if;
-  item := v_item.job_id;
-  item_lease := v_item.lease_id;
-  item_queue := v_item.queue;
-  item_key := v_item.key;
-  item_exclusive := v_item.exclusive;
-  item_process := v_item.process_id;
-  item_extra := v_item.extra;
 end $$;
