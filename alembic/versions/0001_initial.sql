@@ -3178,7 +3178,7 @@ begin
 end $$;
 
 -- source: sql/functions/private/_keyed_room.sql
--- What a claim of a keyed queue must know, once it has the queue's lock: what is active, what waits, the item it wants, and how many more may run by the caller's number and the
+-- Takes the lock of a keyed queue (_keyed_lock), and says what a claim must know then: what is active, what waits, the item it wants, and how many more may run by the caller's number and the
 -- queue's own max_running. In one statement, as each costs more than what it reads.
 create function pgqueue._keyed_room(
   in queue text,
@@ -3201,6 +3201,7 @@ as $$
 declare
   v_most integer;
 begin
+  perform pgqueue._keyed_lock(queue);
   select s.pending, s.active, coalesce(_keyed_room.concurrency, 2147483647) - cardinality(s.active), q.paused_at is not null, pgqueue._forget(q.history), q.max_running,
     i.job_id, i.lease_id, i.queue, i.key, i.exclusive, i.process_id, i.extra
   into pending, active, room, paused, forget, v_most, item, item_lease, item_queue, item_key, item_exclusive, item_process, item_extra
@@ -8462,9 +8463,13 @@ set jit = off
 set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
+declare
+  v_key record;
 begin
   perform pgqueue._check_keyed_item(queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts);
-  select k.id, k.created into id, created from pgqueue._keyed_key(queue, key, priority, orphan_ms, external_id, reuse) k;
+  v_key := pgqueue._keyed_key(queue, key, priority, orphan_ms, external_id, reuse);
+  id := v_key.id;
+  created := v_key.created;
   if created then
     perform pgqueue._keyed_store(id, queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts, false, 0::smallint);
   end if;
@@ -8506,6 +8511,7 @@ as $$
 #variable_conflict use_column
 declare
   v_add pgqueue.keyed_add_info;
+  v_key record;
   v_room record;
   v_claims boolean;
 begin
@@ -8513,9 +8519,10 @@ begin
   if concurrency < 0 then
     perform pgqueue._check_concurrency(concurrency);
   end if;
-  select k.id, k.created into v_add.id, v_add.created from pgqueue._keyed_key(queue, key, priority, orphan_ms, external_id, reuse) k;
-  perform pgqueue._keyed_lock(queue);
-  select * into v_room from pgqueue._keyed_room(queue, concurrency, case when not v_add.created then v_add.id end);
+  v_key := pgqueue._keyed_key(queue, key, priority, orphan_ms, external_id, reuse);
+  v_add.id := v_key.id;
+  v_add.created := v_key.created;
+  v_room := pgqueue._keyed_room(queue, concurrency, case when not v_add.created then v_add.id end);
   -- Of the others that wait, none is passed by.
   v_claims := not v_room.paused and v_room.room > v_room.pending - case when v_add.created then 0 else 1 end;
   if v_add.created then
@@ -8594,9 +8601,7 @@ begin
     perform pgqueue._check_concurrency(concurrency);
     perform pgqueue._check_process(process_id);
   end if;
-  perform pgqueue._keyed_lock(queue);
-  select * into v_room
-  from pgqueue._keyed_room(queue, concurrency, case when keyed_claim.id is null then pgqueue._keyed_id(queue, key, null) else keyed_claim.id end);
+  v_room := pgqueue._keyed_room(queue, concurrency, case when keyed_claim.id is null then pgqueue._keyed_id(queue, key, null) else keyed_claim.id end);
   v_claim.pending := v_room.pending;
   v_claim.active := v_room.active;
   v_claim.refused := case
@@ -8653,8 +8658,7 @@ begin
       perform pgqueue._refuse('PQ001', format('n is %s', coalesce(n::text, 'null')), 'Give a whole number from 1 to 1000.');
     end if;
   end if;
-  perform pgqueue._keyed_lock(queue);
-  select * into v_room from pgqueue._keyed_room(queue, concurrency, null);
+  v_room := pgqueue._keyed_room(queue, concurrency, null);
   v_left := least(n, v_room.room, v_room.pending);
   if v_left <= 0 or v_room.paused then
     return;

@@ -19,9 +19,13 @@ set jit = off
 set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
+declare
+  v_key record;
 begin
   perform pgqueue._check_keyed_item(queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts);
-  select k.id, k.created into id, created from pgqueue._keyed_key(queue, key, priority, orphan_ms, external_id, reuse) k;
+  v_key := pgqueue._keyed_key(queue, key, priority, orphan_ms, external_id, reuse);
+  id := v_key.id;
+  created := v_key.created;
   if created then
     perform pgqueue._keyed_store(id, queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts, false, 0::smallint);
   end if;

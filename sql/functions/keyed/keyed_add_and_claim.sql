@@ -23,6 +23,7 @@ as $$
 #variable_conflict use_column
 declare
   v_add pgqueue.keyed_add_info;
+  v_key record;
   v_room record;
   v_claims boolean;
 begin
@@ -30,9 +31,10 @@ begin
   if concurrency < 0 then
     perform pgqueue._check_concurrency(concurrency);
   end if;
-  select k.id, k.created into v_add.id, v_add.created from pgqueue._keyed_key(queue, key, priority, orphan_ms, external_id, reuse) k;
-  perform pgqueue._keyed_lock(queue);
-  select * into v_room from pgqueue._keyed_room(queue, concurrency, case when not v_add.created then v_add.id end);
+  v_key := pgqueue._keyed_key(queue, key, priority, orphan_ms, external_id, reuse);
+  v_add.id := v_key.id;
+  v_add.created := v_key.created;
+  v_room := pgqueue._keyed_room(queue, concurrency, case when not v_add.created then v_add.id end);
   -- Of the others that wait, none is passed by.
   v_claims := not v_room.paused and v_room.room > v_room.pending - case when v_add.created then 0 else 1 end;
   if v_add.created then

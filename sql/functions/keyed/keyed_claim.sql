@@ -22,9 +22,7 @@ begin
     perform pgqueue._check_concurrency(concurrency);
     perform pgqueue._check_process(process_id);
   end if;
-  perform pgqueue._keyed_lock(queue);
-  select * into v_room
-  from pgqueue._keyed_room(queue, concurrency, case when keyed_claim.id is null then pgqueue._keyed_id(queue, key, null) else keyed_claim.id end);
+  v_room := pgqueue._keyed_room(queue, concurrency, case when keyed_claim.id is null then pgqueue._keyed_id(queue, key, null) else keyed_claim.id end);
   v_claim.pending := v_room.pending;
   v_claim.active := v_room.active;
   v_claim.refused := case

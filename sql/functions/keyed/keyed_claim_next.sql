@@ -29,8 +29,7 @@ begin
       perform pgqueue._refuse('PQ001', format('n is %s', coalesce(n::text, 'null')), 'Give a whole number from 1 to 1000.');
     end if;
   end if;
-  perform pgqueue._keyed_lock(queue);
-  select * into v_room from pgqueue._keyed_room(queue, concurrency, null);
+  v_room := pgqueue._keyed_room(queue, concurrency, null);
   v_left := least(n, v_room.room, v_room.pending);
   if v_left <= 0 or v_room.paused then
     return;

@@ -1,4 +1,4 @@
--- What a claim of a keyed queue must know, once it has the queue's lock: what is active, what waits, the item it wants, and how many more may run by the caller's number and the
+-- Takes the lock of a keyed queue (_keyed_lock), and says what a claim must know then: what is active, what waits, the item it wants, and how many more may run by the caller's number and the
 -- queue's own max_running. In one statement, as each costs more than what it reads.
 create function pgqueue._keyed_room(
   in queue text,
@@ -21,6 +21,7 @@ as $$
 declare
   v_most integer;
 begin
+  perform pgqueue._keyed_lock(queue);
   select s.pending, s.active, coalesce(_keyed_room.concurrency, 2147483647) - cardinality(s.active), q.paused_at is not null, pgqueue._forget(q.history), q.max_running,
     i.job_id, i.lease_id, i.queue, i.key, i.exclusive, i.process_id, i.extra
   into pending, active, room, paused, forget, v_most, item, item_lease, item_queue, item_key, item_exclusive, item_process, item_extra
