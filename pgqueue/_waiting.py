@@ -16,10 +16,12 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
+from psycopg.rows import tuple_row
 
+from pgqueue._calls_base import Call
 from pgqueue._waiting_keyed import KeyedListener, KeyedWaiter
 from pgqueue.config import resolve_dsn
 from pgqueue.errors import ConnectionLost, PgQueueError, ResultTimeout, UnknownJob
@@ -114,32 +116,39 @@ class ResultWaiter:
             return None, None
         stack.callback(self._slots.release)
         try:
-            connection = stack.enter_context(self._listening())
-            states = self._client.on(connection).watch([job], _LASTING)
+            return stack.enter_context(self._listening(job))
         except (psycopg.Error, PgQueueError) as error:
             _log.info("cannot listen for the end of job %s, polling: %s", job, error)
             return None, None
-        return connection, states.get(job)
 
     @contextmanager
-    def _listening(self) -> Iterator[psycopg.Connection[Any]]:
+    def _listening(self, job: int) -> Iterator[tuple[psycopg.Connection[Any], str | None]]:
         client = self._client
+        calls = client.calls
         holder = (
             psycopg.connect(self._listen_dsn, autocommit=True)
             if self._listen_dsn is not None
             else client.pool().connection()
         )
         with holder as connection:
-            connection.execute(f"listen {client.calls.done_channel}")
+            watch = calls.watch([job], _LASTING)
+            states = watch.decode(_at_once(connection, f"listen {calls.done_channel}", watch))
             try:
-                yield connection
+                yield connection, states.get(job)
             finally:
                 if not connection.closed:
-                    with contextlib.suppress(
-                        psycopg.Error, ConnectionLost
-                    ):  # then the session is gone, and its interest with it
-                        client.on(connection).unwatch()
-                        connection.execute(f"unlisten {client.calls.done_channel}")
+                    with contextlib.suppress(psycopg.Error):  # then the session is gone, and its interest with it
+                        _at_once(connection, f"unlisten {calls.done_channel}", calls.unwatch())
+
+
+def _at_once(connection: psycopg.Connection[Any], first: LiteralString, call: Call[Any]) -> list[Any]:
+    """Two statements in one message, and the rows of the second. Such a message has no parameters, so the client writes
+    them into the text.
+    """
+    with psycopg.ClientCursor(connection, row_factory=tuple_row) as cursor:
+        cursor.execute(f"{first}; {call.sql}", call.params)
+        cursor.nextset()
+        return cursor.fetchall()
 
 
 def hear(connection: psycopg.Connection[Any], payload: str, timeout: float) -> bool | None:
