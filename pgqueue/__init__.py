@@ -20,14 +20,17 @@ TYPE_CHECKING = False  # importing it from typing would cost more than all the r
 if TYPE_CHECKING:
     from typing import Any
 
+    from pgqueue import keyed as keyed
     from pgqueue import rows as rows
     from pgqueue import testing as testing
     from pgqueue._async.batches import AsyncBatches as AsyncBatches
     from pgqueue._async.client import AsyncClient as AsyncClient
+    from pgqueue._async.keyed import AsyncKeyedQueue as AsyncKeyedQueue
     from pgqueue._async.query import AsyncQueryHandle as AsyncQueryHandle
     from pgqueue._async.script import AsyncScriptHandle as AsyncScriptHandle
     from pgqueue._sync.batches import Batches as Batches
     from pgqueue._sync.client import Client as Client
+    from pgqueue._sync.keyed import KeyedQueue as KeyedQueue
     from pgqueue._sync.query import QueryHandle as QueryHandle
     from pgqueue._sync.script import ScriptHandle as ScriptHandle
     from pgqueue.context import Context as Context
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from pgqueue.errors import Conflict as Conflict
     from pgqueue.errors import ConnectionLost as ConnectionLost
     from pgqueue.errors import InvalidArgument as InvalidArgument
+    from pgqueue.errors import ItemCancelled as ItemCancelled
+    from pgqueue.errors import ItemFailed as ItemFailed
     from pgqueue.errors import JobFailed as JobFailed
     from pgqueue.errors import NotConfigured as NotConfigured
     from pgqueue.errors import NotSerialisable as NotSerialisable
@@ -57,6 +62,7 @@ if TYPE_CHECKING:
     from pgqueue.handle import JobCount as JobCount
     from pgqueue.handle import JobHandle as JobHandle
     from pgqueue.handle import JobHandles as JobHandles
+    from pgqueue.keyed import KeyedItem as KeyedItem
     from pgqueue.options import Backoff as Backoff
     from pgqueue.outcomes import Cancel as Cancel
     from pgqueue.outcomes import Discard as Discard
@@ -77,6 +83,9 @@ _WHERE = {
     "AsyncClient": "_async.client",
     "Batches": "_sync.batches",
     "AsyncBatches": "_async.batches",
+    "KeyedQueue": "_sync.keyed",
+    "AsyncKeyedQueue": "_async.keyed",
+    "KeyedItem": "keyed",
     "QueryHandle": "_sync.query",
     "AsyncQueryHandle": "_async.query",
     "ScriptHandle": "_sync.script",
@@ -89,6 +98,8 @@ _WHERE = {
             "Conflict",
             "ConnectionLost",
             "InvalidArgument",
+            "ItemCancelled",
+            "ItemFailed",
             "JobFailed",
             "NotConfigured",
             "NotSerialisable",
@@ -111,7 +122,7 @@ _WHERE = {
         "errors",
     ),
 }
-_MODULES = ("config", "errors", "models", "rows", "schema", "stores", "testing", "worker")
+_MODULES = ("config", "errors", "keyed", "models", "rows", "schema", "stores", "testing", "worker")
 
 
 def __getattr__(name: str) -> Any:

@@ -21,6 +21,7 @@ from typing import cast
 from pgqueue import models
 from pgqueue._calls_base import Call, Row, Seconds, many, nothing, one, plain_settings, value
 from pgqueue._calls_flow import FlowCalls
+from pgqueue._calls_keyed import KeyedCalls
 from pgqueue._calls_rows import RowCalls
 from pgqueue._calls_sql import QueryCalls, ScriptCalls
 from pgqueue._json import JsonText
@@ -30,7 +31,7 @@ from pgqueue.models import JSON
 __all__ = ["Call", "Calls", "Row", "Seconds"]
 
 
-class Calls(ScriptCalls, QueryCalls, RowCalls, FlowCalls):
+class Calls(ScriptCalls, QueryCalls, RowCalls, KeyedCalls, FlowCalls):
     """The functions of one schema. Immutable; share it freely.
 
     Raises InvalidArgument for what cannot name a schema.

@@ -74,6 +74,19 @@ _SESSION: Final[_Arguments] = {"datasource": "text", "role": "text", "settings":
 _LEASED: Final[_Arguments] = {"lease": "bigint", "job": "bigint"}
 _BACKEND: Final[_Arguments] = {**_LEASED, "backend_pid": "int", "backend_start": "timestamptz"}
 _BATCH: Final[_Arguments] = {"hold": "boolean", "owner": "text", "priority": "int", "slice_size": "int"}
+_KEYED: Final[_Arguments] = {"queue": "text", "key": "text", "id": "bigint"}
+_ITEM: Final[_Arguments] = {
+    "queue": "text",
+    "key": "text",
+    "payload": "text",
+    "priority": "int",
+    "orphan_ms": "bigint",
+    "process_id": "text",
+    "exclusive": "boolean",
+    "external_id": "text",
+}
+_ITEM_ENDS: Final[_Arguments] = {"stage_key": "text", "reuse": "boolean", "max_attempts": "int"}
+_OF_PROCESS: Final[_Arguments] = {"queue": "text", "process_id": "text"}
 _CLAIMED: Final = _columns(models.ClaimedJob)
 _ENQUEUED: Final = _columns(models.Enqueued)
 _CHANGE: Final = _columns(models.Change)
@@ -278,6 +291,43 @@ _ALL: Final = [
     Function("schedules", {}, _columns(models.Schedule)),
     Function("next_runs", {"cron": "text", "time_zone": "text", "n": "int", "after": "timestamptz"}),
     Function("sync_schedules", {"app": "text", "declared": "jsonb"}, _columns(models.SyncedSchedule)),
+    Function("keyed_add", {**_ITEM, **_ITEM_ENDS}, _columns(models.KeyedAdded)),
+    Function("keyed_add_and_claim", {**_ITEM, "concurrency": "int", **_ITEM_ENDS}, _columns(models.KeyedAddedClaim)),
+    Function("keyed_claim", {**_KEYED, "concurrency": "int", "process_id": "text"}, _columns(models.KeyedClaim)),
+    Function(
+        "keyed_claim_next",
+        {"queue": "text", "concurrency": "int", "process_id": "text", "n": "int"},
+        _columns(models.KeyedNext),
+    ),
+    Function("keyed_get", _KEYED, _columns(models.KeyedItemInfo)),
+    Function("keyed_cancel", _KEYED, _columns(models.KeyedItemInfo)),
+    Function("keyed_heartbeat", _KEYED),
+    Function("keyed_merge_extra", {**_KEYED, "extra": "text"}),
+    Function("keyed_extend", {"id": "bigint", "orphan_ms": "bigint"}),
+    Function("keyed_ack", {**_KEYED, "result": "text", "ttl": "interval"}),
+    Function("keyed_result", {"queue": "text", "key": "text", "external_id": "text"}, _columns(models.KeyedResult)),
+    Function(
+        "keyed_result_by_id", {"id": "bigint", "external_id": "text", "hide": "boolean"}, _columns(models.KeyedResult)
+    ),
+    Function("keyed_wait", {"id": "bigint", "timeout": "interval"}, ("payload", "state"), is_procedure=True),
+    Function("keyed_state", {"id": "bigint"}, ("state",)),
+    Function("keyed_list", _OF_PROCESS, _columns(models.KeyedListed)),
+    Function("keyed_keys", _OF_PROCESS, _columns(models.KeyedLine)),
+    Function("keyed_pending", _OF_PROCESS, _columns(models.KeyedLine)),
+    Function("keyed_active", _OF_PROCESS, _columns(models.KeyedLine)),
+    Function("keyed_stalled", {"queue": "text", "heartbeat_ms": "bigint"}, _columns(models.KeyedRef)),
+    Function("keyed_orphaned", {"queue": "text", "orphan_ms": "bigint"}, _columns(models.KeyedRef)),
+    Function(
+        "keyed_to_cancel", {"queue": "text", "heartbeat_ms": "bigint", "orphan_ms": "bigint"}, _columns(models.KeyedRef)
+    ),
+    Function(
+        "keyed_reap",
+        {"queue": "text", "heartbeat_ms": "bigint", "orphan_ms": "bigint", "max": "int", "release": "boolean"},
+        _columns(models.KeyedReaped),
+    ),
+    Function("keyed_stage", {"queue": "text", "stage_key": "text", "priority": "int"}, _columns(models.KeyedStage)),
+    Function("keyed_truncate", {"queue": "text"}),
+    Function("next_number", {"name": "text"}),
 ]
 
 FUNCTIONS: Final[dict[str, Function]] = {function.name: function for function in _ALL}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.context import Context
-from pgqueue.errors import NotSerialisable
-from pgqueue.models import JSON, ClaimedJob
+from pgqueue.errors import NotSerialisable, UnknownTask
+from pgqueue.keyed import Executor, Merge
+from pgqueue.models import JSON, ClaimedJob, KeyedItemInfo
 from pgqueue.outcomes import Cancel, Discard, Retry, Settlement, Snooze, settlement_of_error, settlement_of_outcome
 
 if TYPE_CHECKING:
@@ -20,9 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncHooks",
+    "AsyncMerging",
     "Hooks",
+    "Merging",
     "arun_handler",
     "prepare",
+    "prepare_item",
     "run_handler",
     "settlement_of_exception",
     "settlement_of_value",
@@ -71,6 +76,43 @@ class AsyncHooks:
         await asyncio.gather(*self._sending)
 
 
+class Merging(Merge):
+    """`merge_extra` of items run by blocking code."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def now(self, id: int, text: str) -> bool:
+        return self._client.keyed_merge_extra(id=id, extra=text)
+
+    async def soon(self, id: int, text: str) -> bool:
+        return self.now(id, text)
+
+
+class AsyncMerging(Merge):
+    """`merge_extra` of items run on an event loop."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self._loop = asyncio.get_running_loop()
+
+    def now(self, id: int, text: str) -> bool:
+        return asyncio.run_coroutine_threadsafe(self.soon(id, text), self._loop).result()
+
+    async def soon(self, id: int, text: str) -> bool:
+        return await self._client.keyed_merge_extra(id=id, extra=text)
+
+
+def prepare_item(
+    app: App, job: ClaimedJob, found: KeyedItemInfo | None, merge: Merge
+) -> tuple[Executor, Callable[[], Any]]:
+    """The executor of a keyed item and what runs it. Raises UnknownTask, InvalidArgument."""
+    executor = app.keyed_executors.find(job.queue)
+    if executor is None or found is None:
+        raise UnknownTask(f"no executor of the keyed queue {job.queue!r} is registered", "see App.keyed")
+    return executor, partial(executor.fn, executor.item(found, job.attempt, merge=merge))
+
+
 def prepare(app: App, job: ClaimedJob, hooks: Hooks | AsyncHooks) -> tuple[Task[..., Any], Callable[[], Any]]:
     """The job's task and what runs it. Raises UnknownTask, InvalidArgument."""
     task = app.find(job.kind)
@@ -78,14 +120,14 @@ def prepare(app: App, job: ClaimedJob, hooks: Hooks | AsyncHooks) -> tuple[Task[
     return task, task.prepare(job.args, Context(job, hooks, deadline=deadline) if task.wants_context else None)
 
 
-def run_handler(task: Task[..., Any], call: Callable[[], Any]) -> Any:
+def run_handler(task: Task[..., Any] | Executor, call: Callable[[], Any]) -> Any:
     """Runs a handler to its end, an async one in an event loop of its own."""
     if not task.is_async:
         return call()
     return asyncio.run(call())
 
 
-async def arun_handler(task: Task[..., Any], call: Callable[[], Any]) -> Any:
+async def arun_handler(task: Task[..., Any] | Executor, call: Callable[[], Any]) -> Any:
     """Runs a handler to its end: async here, sync in a thread."""
     return await call() if task.is_async else await asyncio.to_thread(call)
 

@@ -30,7 +30,7 @@ _RESERVED = frozenset(
 # Rooms in the order in which they are read; a room not named here follows in name order. Functions refer forwards
 # across rooms, so they are created with check_function_bodies off; the order only fixes how a dump or a frozen revision
 # reads.
-_ROOMS = ("private", "core", "script", "query", "rows", "flow", "inspect")
+_ROOMS = ("private", "core", "script", "query", "rows", "keyed", "flow", "inspect")
 _FIRST = ("schema.sql", "roles.sql", "types.sql")
 _LAST = ("grants.sql", "seed.sql")
 

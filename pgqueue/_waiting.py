@@ -10,15 +10,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
+from psycopg.rows import tuple_row
 
+from pgqueue._calls_base import Call
+from pgqueue._waiting_keyed import KeyedListener, KeyedWaiter
 from pgqueue.config import resolve_dsn
 from pgqueue.errors import ConnectionLost, PgQueueError, ResultTimeout, UnknownJob
 from pgqueue.models import FINAL_STATES, Result
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
     from pgqueue._async.client import AsyncClient
     from pgqueue._sync.client import Client
 
-__all__ = ["ResultListener", "ResultWaiter"]
+__all__ = ["Ear", "ResultListener", "ResultWaiter", "hear", "next_pause"]
 
 _log = logging.getLogger("pgqueue.results")
 
@@ -42,6 +46,11 @@ _LINGER = 5.0  # seconds for which the shared listener stays when nobody waits a
 def _next(pause: float, longest: float = _LONGEST_POLL) -> float:
     """The pause after this one: growing, and jittered, so that many waiters do not march in step."""
     return min(pause * 1.6, longest) * random.uniform(0.75, 1.0)
+
+
+def next_pause(pause: float, *, is_listening: bool) -> float:
+    """The pause of a sync waiter after this one, 0 for the first."""
+    return _next(pause or (_FIRST_POLL_LISTENING if is_listening else _FIRST_POLL))
 
 
 def _timed_out(job: int, timeout: float | None) -> ResultTimeout:
@@ -65,6 +74,8 @@ class ResultWaiter:
         self._listen = listen
         self._listen_dsn = listen_dsn
         self._slots = threading.BoundedSemaphore(listeners)
+        self.items = KeyedWaiter(client, self)
+        """Waits for items of keyed queues."""
 
     def wait(self, job: int, timeout: float | None) -> Result:
         """Blocks until the job is final. Raises ResultTimeout, UnknownJob, and what the client raises."""
@@ -74,7 +85,7 @@ class ResultWaiter:
         if result.is_final:
             return result
         with contextlib.ExitStack() as stack:
-            connection = self._try_listen(stack, job)
+            connection, _ = self.listen_for(job, stack)
             # The first look follows at once: a job that ended before we listened has told nobody.
             pause = 0.0
             while True:
@@ -84,7 +95,7 @@ class ResultWaiter:
                 step = pause if remaining is None else min(pause, remaining)
                 if connection is None:
                     time.sleep(step)
-                elif not _hear(connection, str(job), step):
+                elif hear(connection, str(job), step) is None:
                     connection = None
                 try:
                     result = (client if connection is None else client.on(connection)).result(job)
@@ -92,58 +103,92 @@ class ResultWaiter:
                     _log.warning("cannot ask for the result of job %s, trying on: %s", job, error)
                 if result.is_final:
                     return result
-                pause = _next(pause or _FIRST_POLL_LISTENING if connection else pause or _FIRST_POLL)
+                pause = next_pause(pause, is_listening=connection is not None)
 
     def close(self) -> None:
         """Nothing is kept open between waits."""
 
-    def _try_listen(self, stack: contextlib.ExitStack, job: int) -> psycopg.Connection[Any] | None:
-        """A connection that listens for the job until the stack unwinds; None when it has to do without."""
+    def listen_for(self, job: int, stack: contextlib.ExitStack) -> tuple[psycopg.Connection[Any] | None, str | None]:
+        """A connection that listens for the job until the stack unwinds, and the job's state; None when it has to do
+        without.
+        """
         if not self._listen or not self._slots.acquire(blocking=False):
-            return None
+            return None, None
         stack.callback(self._slots.release)
         try:
-            connection = stack.enter_context(self._listening())
-            self._client.on(connection).watch([job], _LASTING)
+            return stack.enter_context(self._listening(job))
         except (psycopg.Error, PgQueueError) as error:
             _log.info("cannot listen for the end of job %s, polling: %s", job, error)
-            return None
-        return connection
+            return None, None
 
     @contextmanager
-    def _listening(self) -> Iterator[psycopg.Connection[Any]]:
+    def _listening(self, job: int) -> Iterator[tuple[psycopg.Connection[Any], str | None]]:
         client = self._client
+        calls = client.calls
         holder = (
             psycopg.connect(self._listen_dsn, autocommit=True)
             if self._listen_dsn is not None
             else client.pool().connection()
         )
         with holder as connection:
-            connection.execute(f"listen {client.calls.done_channel}")
+            watch = calls.watch([job], _LASTING)
+            states = watch.decode(_at_once(connection, f"listen {calls.done_channel}", watch))
             try:
-                yield connection
+                yield connection, states.get(job)
             finally:
                 if not connection.closed:
-                    with contextlib.suppress(
-                        psycopg.Error, ConnectionLost
-                    ):  # then the session is gone, and its interest with it
-                        client.on(connection).unwatch()
-                        connection.execute(f"unlisten {client.calls.done_channel}")
+                    with contextlib.suppress(psycopg.Error):  # then the session is gone, and its interest with it
+                        _at_once(connection, f"unlisten {calls.done_channel}", calls.unwatch())
 
 
-def _hear(connection: psycopg.Connection[Any], payload: str, timeout: float) -> bool:
-    """Returns when the job's notification comes or time is up; False when the connection is lost: poll from then on."""
+def _at_once(connection: psycopg.Connection[Any], first: LiteralString, call: Call[Any]) -> list[Any]:
+    """Two statements in one message, and the rows of the second. Such a message has no parameters, so the client writes
+    them into the text.
+    """
+    with psycopg.ClientCursor(connection, row_factory=tuple_row) as cursor:
+        cursor.execute(f"{first}; {call.sql}", call.params)
+        cursor.nextset()
+        return cursor.fetchall()
+
+
+def hear(connection: psycopg.Connection[Any], payload: str, timeout: float) -> bool | None:
+    """Returns when the job's notification comes (True) or time is up (False); None when the connection is lost: poll
+    from then on.
+    """
     try:
         for notice in connection.notifies(timeout=timeout):
             if notice.payload == payload:
-                break
+                return True
     except psycopg.OperationalError as error:
         _log.info("lost the listening connection, polling: %s", error)
-        return False
-    return True
+        return None
+    return False
 
 
 # -- async ------------------------------------------------------------------------------------------------------------
+
+
+class Ear:
+    """One waiter's: made by `ResultListener.hearing`."""
+
+    __slots__ = ("_listener", "_pause", "told")
+
+    def __init__(self, listener: ResultListener) -> None:
+        self.told = asyncio.Event()
+        self._listener = listener
+        self._pause = 0.0
+
+    async def listen(self, at_most: float = math.inf) -> bool:
+        """Returns when the end is told (True), or when it is time to look all the same, after `at_most` seconds at the
+        latest (False).
+        """
+        self._pause = self._listener.next_pause(self._pause)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(self._pause, at_most)):
+                await self.told.wait()
+        is_told = self.told.is_set()
+        self.told.clear()
+        return is_told
 
 
 class ResultListener:
@@ -163,6 +208,8 @@ class ResultListener:
         self._task: asyncio.Task[None] | None = None
         self._listening = False
         self._heard = False  # until a notification has come in there may be a pooler between that swallows them
+        self.items = KeyedListener(client, self)
+        """Waits for items of keyed queues."""
 
     async def wait(self, job: int, timeout: float | None) -> Result:
         """Waits until the job is final. Raises ResultTimeout, UnknownJob, and what the client raises."""
@@ -174,18 +221,9 @@ class ResultListener:
             raise _timed_out(job, timeout) from None
 
     async def _wait(self, job: int) -> Result:
-        told = asyncio.Event()
-        self._waiters.setdefault(job, set()).add(told)
-        try:
-            self._start()
-            pause = 0.0
+        with self.hearing(job) as ear:
             while True:
-                first = _FIRST_POLL_LISTENING if self._listening else _FIRST_POLL
-                pause = _next(pause or first, _LONGEST_POLL_HEARD if self._heard else _LONGEST_POLL)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await told.wait()
-                told.clear()
+                await ear.listen()
                 try:
                     result = await self._client.result(job)
                 except ConnectionLost as error:
@@ -193,10 +231,24 @@ class ResultListener:
                 else:
                     if result.is_final:
                         return result
+
+    @contextmanager
+    def hearing(self, job: int) -> Iterator[Ear]:
+        """Listens for the end of a job inside the block."""
+        ear = Ear(self)
+        self._waiters.setdefault(job, set()).add(ear.told)
+        try:
+            self._start()
+            yield ear
         finally:
-            self._waiters[job].discard(told)
+            self._waiters[job].discard(ear.told)
             if not self._waiters[job]:
                 del self._waiters[job]
+
+    def next_pause(self, pause: float) -> float:
+        """How long to listen before the next look."""
+        first = _FIRST_POLL_LISTENING if self._listening else _FIRST_POLL
+        return _next(pause or first, _LONGEST_POLL_HEARD if self._heard else _LONGEST_POLL)
 
     def _start(self) -> None:
         if self._listens:

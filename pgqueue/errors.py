@@ -20,6 +20,8 @@ PgQueueError
 ├── ResultTimeout (TimeoutError)                             the job did not end in time; it goes on
 ├── ResultRestarted                                          the query started again after rows had been handed out
 └── JobFailed                                                the awaited job failed or was cancelled
+    ├── ItemFailed                                           a worker gave up on the item of a keyed queue
+    ├── ItemCancelled                                        the item was cancelled, orphaned, or its result is gone
     ├── ScriptFailed                                         so did the script; the report is attached
     └── QueryFailed                                          so did the query; sqlstate, detail, hint, position
         └── ResultTooLarge          PQ007                    its rows or bytes went past the limit
@@ -38,6 +40,8 @@ __all__ = [
     "Conflict",
     "ConnectionLost",
     "InvalidArgument",
+    "ItemCancelled",
+    "ItemFailed",
     "JobFailed",
     "NotConfigured",
     "NotSerialisable",
@@ -168,6 +172,26 @@ class JobFailed(PgQueueError):
         self.state = state
         self.reason = reason
         self.error = error
+
+
+class ItemFailed(JobFailed):
+    """The item of a keyed queue failed in a worker. `message` is what its executor raised, or that it took too long."""
+
+    def __init__(self, job_id: int, told: str) -> None:
+        super().__init__(job_id, "failed", None, {"message": told})
+        self.message = told
+        self.args = (job_id, told)
+
+
+class ItemCancelled(JobFailed):
+    """The awaited item is gone without a result: somebody has cancelled it, or nobody executed it in time. `state` is
+    'cancelled', or 'gone' when nothing is known of it any more.
+    """
+
+    def __init__(self, job_id: int, state: str = "cancelled") -> None:
+        super().__init__(job_id, state)
+        self.message = f"item {job_id} was cancelled" if state == "cancelled" else f"item {job_id} is gone"
+        self.args = (job_id, state)
 
 
 class ScriptFailed(JobFailed):

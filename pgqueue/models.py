@@ -13,6 +13,19 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, cast
 
 from pgqueue._models_flow import Schedule, ScheduleChange, SyncedSchedule
+from pgqueue._models_keyed import (
+    KeyedAdded,
+    KeyedAddedClaim,
+    KeyedClaim,
+    KeyedItemInfo,
+    KeyedLine,
+    KeyedListed,
+    KeyedNext,
+    KeyedReaped,
+    KeyedRef,
+    KeyedResult,
+    KeyedStage,
+)
 from pgqueue._models_rows import (
     BatchAborted,
     BatchInfo,
@@ -52,6 +65,17 @@ __all__ = [
     "Heartbeat",
     "Job",
     "JobSummary",
+    "KeyedAdded",
+    "KeyedAddedClaim",
+    "KeyedClaim",
+    "KeyedItemInfo",
+    "KeyedLine",
+    "KeyedListed",
+    "KeyedNext",
+    "KeyedReaped",
+    "KeyedRef",
+    "KeyedResult",
+    "KeyedStage",
     "OwnerScripts",
     "Problem",
     "QueryBatch",

@@ -28,6 +28,8 @@ from pgqueue.context import Context, ContextHooks
 from pgqueue.cron import Cron, Missed, declarations
 from pgqueue.errors import InvalidArgument, UnknownTask
 from pgqueue.handle import JobHandle, JobHandles
+from pgqueue.keyed import Executor, KeyedExecutors, KeyedItem
+from pgqueue.keyed import seconds as keyed_seconds
 from pgqueue.models import JSON, Enqueued
 from pgqueue.options import Backoff, Key, OptionValues, Seconds, TaskOptions
 from pgqueue.rows import BatchDone, Kind, Processor, Processors, Row
@@ -36,8 +38,10 @@ from pgqueue.task import Task
 if TYPE_CHECKING:
     from pgqueue._async.batches import AsyncBatches
     from pgqueue._async.client import AsyncClient
+    from pgqueue._async.keyed import AsyncKeyedQueue
     from pgqueue._sync.batches import Batches
     from pgqueue._sync.client import Client
+    from pgqueue._sync.keyed import KeyedQueue
     from pgqueue.stores import ObjectStore
 
 __all__ = ["App", "Backoff", "Context", "ContextHooks", "JobHandle", "JobHandles", "Task", "TaskOptions"]
@@ -91,6 +95,7 @@ class App:
         self.tasks: dict[str, Task[..., Any]] = {}
         self._crons: list[Cron] = []
         self.processors = Processors()
+        self.keyed_executors = KeyedExecutors()
         self.datasources: dict[str, str] = dict(datasources or {})
         self.clients = Clients(
             dsn,
@@ -129,6 +134,14 @@ class App:
     def abatches(self) -> AsyncBatches:
         """The same on the async client."""
         return self.clients.aclient.batches
+
+    def keyed_queue(self, queue: str, *, text: bool = False) -> KeyedQueue:
+        """A keyed queue, on the sync client. With `text`, payloads and results are text, not JSON values."""
+        return self.clients.client.keyed(queue, text=text)
+
+    def akeyed_queue(self, queue: str, *, text: bool = False) -> AsyncKeyedQueue:
+        """The same on the async client."""
+        return self.clients.aclient.keyed(queue, text=text)
 
     def close(self) -> None:
         """Closes the sync connections the App has opened; a later call opens them anew."""
@@ -292,9 +305,44 @@ class App:
 
         return decorate
 
+    # -- keyed queues ---------------------------------------------------------------------------------------------
+
+    def keyed(
+        self,
+        queue: str,
+        *,
+        timeout: Seconds | None = None,
+        concurrency: int | None = None,
+        orphan: Seconds | None = 120.0,
+        on_cancel: Callable[[KeyedItem], Any] | None = None,
+        text: bool = False,
+        process_id: str | None = None,
+    ) -> Callable[[F], F]:
+        """Registers the function that executes the items of a keyed queue: `(KeyedItem) -> JSON`, sync (it runs in a
+        thread) or async.
+
+        `timeout`: seconds an execution may take; then the item fails. `concurrency`: how many items of the queue may be
+        active in the whole cluster; workers set it as the queue's max_running when they start. `orphan`: items without
+        a deadline of their own are removed when nobody has asked for them for so long; None: never. `on_cancel`: called
+        with an item whose execution is to end (cancelled, timed out, taken away), and with one that was removed because
+        nobody asks for it. `text`: payloads and results are text. `process_id`: also execute the exclusive items of
+        this process. Raises AlreadyRegistered, InvalidArgument.
+        """
+        limit, deadline = keyed_seconds("timeout", timeout), keyed_seconds("orphan", orphan)
+
+        def decorate(fn: F) -> F:
+            executor: Callable[[KeyedItem], Any] = fn
+            self.keyed_executors.add(
+                Executor(queue, executor, limit, concurrency, deadline, on_cancel, text, process_id)
+            )
+            return fn
+
+        return decorate
+
     def queues(self) -> list[str]:
         """Where jobs of what is registered here are: what a worker serves unless told otherwise."""
-        named = [*(task.settings.queue for task in self.tasks.values()), *self.processors.queues()]
+        tasks = [task.settings.queue for task in self.tasks.values()]
+        named = [*tasks, *self.processors.queues(), *self.keyed_executors.lines()]
         return list(dict.fromkeys(named)) or [self.queue]
 
     # -- jobs of any kind -----------------------------------------------------------------------------------------

@@ -56,14 +56,15 @@ def drain(
     run. Rows of batches, slow queries and their callbacks are jobs too: a slice of rows is one.
 
     `where`: a connection (in whatever transaction it is), a DSN, or None for the App's own. `queues`: None means all
-    that the App's tasks and processors name. `until_empty`: go on with what the jobs enqueue and with retries that are
-    due at once; False: only what is queued now. `due`: promote scheduled jobs whose time has come, by the clock or the
-    fake one, first and between. `reraise`: raise what a handler or processor raises, after it was recorded. Jobs of
-    queues that keep no history are run but not returned. Raises PgQueueError after `at_most` runs. SQL functions:
-    register_worker, claim, settle, deregister_worker, maintain, job; for rows batch_context, batch_status,
-    slow_query_status, output_file.
+    that the App's tasks, processors and keyed executors name. `until_empty`: go on with what the jobs enqueue and with
+    retries that are due at once; False: only what is queued now. `due`: promote scheduled jobs whose time has come, by
+    the clock or the fake one, first and between. `reraise`: raise what a handler or processor raises, after it was
+    recorded. Jobs of queues that keep no history are run but not returned. Raises PgQueueError after `at_most` runs.
+    SQL functions: register_worker, claim, settle, deregister_worker, maintain, job; for rows batch_context,
+    batch_status, slow_query_status, output_file.
     """
-    if _in_event_loop() and (any(task.is_async for task in app.tasks.values()) or app.processors.has_async):
+    handlers = (*app.tasks.values(), *app.keyed_executors)
+    if _in_event_loop() and (any(each.is_async for each in handlers) or app.processors.has_async):
         raise InvalidArgument("drain cannot run async functions inside a running event loop", "use: await adrain(...)")
     return inline.drain(app, where, queues, until_empty=until_empty, due=due, reraise=reraise, at_most=at_most)
 

@@ -141,3 +141,32 @@ create type pgqueue.cron_spec as (
   weekdays integer[],
   both_days boolean,
   fixed boolean);
+
+-- What functions of keyed queues return whose arguments have some of the same names.
+create type pgqueue.keyed_item_info as (
+  id bigint,
+  payload text,
+  extra text,
+  status text,
+  key text);
+
+create type pgqueue.keyed_claim_info as (
+  id bigint,
+  payload text,
+  extra text,
+  pending integer,
+  active text[],
+  refused text);
+
+create type pgqueue.keyed_add_info as (
+  id bigint,
+  created boolean,
+  pending integer,
+  active text[],
+  payload text,
+  extra text);
+
+create type pgqueue.keyed_result_info as (
+  id bigint,
+  payload text,
+  state text);

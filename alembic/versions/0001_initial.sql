@@ -199,6 +199,35 @@ create type pgqueue.cron_spec as (
   both_days boolean,
   fixed boolean);
 
+-- What functions of keyed queues return whose arguments have some of the same names.
+create type pgqueue.keyed_item_info as (
+  id bigint,
+  payload text,
+  extra text,
+  status text,
+  key text);
+
+create type pgqueue.keyed_claim_info as (
+  id bigint,
+  payload text,
+  extra text,
+  pending integer,
+  active text[],
+  refused text);
+
+create type pgqueue.keyed_add_info as (
+  id bigint,
+  created boolean,
+  pending integer,
+  active text[],
+  payload text,
+  extra text);
+
+create type pgqueue.keyed_result_info as (
+  id bigint,
+  payload text,
+  state text);
+
 -- source: sql/tables/batch.sql
 -- Batches of rows, and slow queries, which are batches of one row. The rows travel in the arguments of jobs, a slice of them in each, so that claiming a slice brings its rows;
 -- what became of a row is appended to `row_outcome`, in the transaction that settles its slice.
@@ -293,6 +322,7 @@ create table pgqueue.config (
   script_max_waiting integer not null default 64 check (script_max_waiting >= 0),
   sql_timeout interval not null default '12 hours' check (sql_timeout > interval '0'),
   result_ttl interval not null default '1 hour' check (result_ttl > interval '0'),
+  keyed_ttl interval not null default '5 minutes' check (keyed_ttl > interval '0'),
   result_max_bytes bigint not null default 1073741824 check (result_max_bytes >= 0),
   result_max_rows bigint check (result_max_rows >= 0),
   log_retention interval not null default '90 days' check (log_retention >= interval '0'));
@@ -398,6 +428,76 @@ comment on table pgqueue.job is 'What was asked: one row per job, written once.'
 comment on table pgqueue.outcome is 'How it ended: one row per final job, written once.';
 comment on table pgqueue.attempt_error is 'Every failed attempt of every job.';
 comment on table pgqueue.block is 'The ranges of job ids that have their own partitions of job, outcome and attempt_error.';
+
+-- source: sql/tables/keyed.sql
+-- Keyed queues. An item is a job of the core, unique by (queue, key), and stands where any job stands; these tables hold what is its own. An item goes when it ends,
+-- its result stays for a while.
+
+-- What changes while the item lives. `lease_id` says which lease holds it, null while it waits: claims and returns keep it true, so that the lists and the budget of one queue are
+-- read here and nowhere else. The two indexes have a half of the items each.
+create table pgqueue.keyed_item (
+  job_id bigint primary key,
+  lease_id bigint,
+  created_at timestamptz not null,
+  claimed_at timestamptz,
+  heartbeat_at timestamptz,
+  orphan_at timestamptz,
+  priority smallint not null,
+  exclusive boolean not null,
+  queue text collate "C" not null,
+  key text collate "C" not null,
+  process_id text collate "C",
+  stage_key text collate "C",
+  extra text)
+  with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+create index keyed_item_pending on pgqueue.keyed_item (queue, priority desc, job_id) where lease_id is null;
+create index keyed_item_active on pgqueue.keyed_item (queue, job_id) where lease_id is not null;
+
+-- What is to be done: text of any size, written once, apart so that no list touches it.
+create table pgqueue.keyed_payload (
+  job_id bigint primary key,
+  payload text not null);
+
+-- Requests for an item after the first, and everybody's external id. Appended, never updated: whoever joins inside a long transaction stands in nobody's way.
+create table pgqueue.keyed_request (
+  job_id bigint not null,
+  at timestamptz not null,
+  orphan_at timestamptz,
+  external_id text collate "C");
+create index on pgqueue.keyed_request (job_id);
+
+-- Results, under the ids of their items. `taken`: a read by key has had it, or a read by id has hidden it from those.
+create table pgqueue.keyed_result (
+  job_id bigint primary key,
+  expires_at timestamptz not null,
+  taken boolean not null,
+  state pgqueue.final_state not null,
+  queue text collate "C" not null,
+  key text collate "C" not null,
+  result text not null) with (fillfactor = 90);
+-- An expression, which a condition on job_id alone does not fit: with the statistics of an empty table it would be looked up here, in the whole of the index. By the same token, a queue's items are sorted
+-- by `job_id + 0`, which the primary key does not give.
+create index keyed_result_key on pgqueue.keyed_result (queue, key, (job_id + 0) desc);
+create index on pgqueue.keyed_result (expires_at);
+
+create table pgqueue.number (
+  name text collate "C" primary key,
+  value bigint not null) with (fillfactor = 50);
+
+do $$
+begin
+  -- As for the results of queries.
+  execute 'alter table pgqueue.keyed_payload alter column payload set compression lz4';
+  execute 'alter table pgqueue.keyed_result alter column result set compression lz4';
+exception
+  when feature_not_supported then null;
+end $$;
+
+comment on table pgqueue.keyed_item is 'Live items of keyed queues; the job of the same id is what waits and runs.';
+comment on table pgqueue.keyed_payload is 'What live items of keyed queues ask for.';
+comment on table pgqueue.keyed_request is 'Who asked again for an item, and under which external ids.';
+comment on table pgqueue.keyed_result is 'Results of keyed queues, until they expire.';
+comment on table pgqueue.number is 'Counters of next_number.';
 
 -- source: sql/tables/line.sql
 -- Jobs of owners who take turns: scripts and queries. An owner is the job's group_key. They come in through `arrival` like every job with a group; claims move them
@@ -571,7 +671,7 @@ comment on table pgqueue.queue is 'Settings of queues that differ from the defau
 --
 -- `traits` is a bit mask that travels from ready into the lease, so that settling a plain job touches nothing but lease and outcome:
 --   1 unique key · 2 group · 4 timeout · 8 heartbeat promise · 16 queue timeout, until it first starts · 32 came out of a crash · 64 priority was changed
---   128 its owner takes turns (tables/line.sql) · 256 one turn at a time · 512 carries rows of a batch
+--   128 its owner takes turns (tables/line.sql) · 256 one turn at a time · 512 carries rows of a batch · 1024 is an item of a keyed queue
 
 -- One row per queued job. `seq` is new each time a job becomes ready. `attempt` counts the attempts already spent.
 create table pgqueue.ready (
@@ -587,7 +687,7 @@ create unique index ready_turn on pgqueue.ready (queue, priority desc, seq);
 -- which most jobs never enter. See _in_ready.
 create unique index ready_job on pgqueue.ready (job_id) where seq <> job_id;
 
--- One row per claim call and queue. Running = in a lease. `traits` is null when no job of the lease has any.
+-- One row per claim call and queue. Running = in a lease. `traits` is null when no job of the lease has any. Worker 0 are the clients of keyed queues: each of their items has a heartbeat of its own.
 -- `forget`: 0 keep every outcome, 1 only unsuccessful ones, 2 none.
 create sequence pgqueue.lease_id;
 
@@ -1240,6 +1340,16 @@ begin
   end if;
 end $$;
 
+-- source: sql/functions/private/_check_concurrency.sql
+create function pgqueue._check_concurrency(concurrency integer) returns void
+language plpgsql
+as $$
+begin
+  if concurrency < 0 then
+    perform pgqueue._refuse('PQ001', format('concurrency is %s', concurrency), 'Give how many items of the queue may be active at once, or null for no end but the queue''s max_running.');
+  end if;
+end $$;
+
 -- source: sql/functions/private/_check_fallback.sql
 -- Checks one fallback of a query or script; one that is null is as good as none.
 create function pgqueue._check_fallback(given jsonb, fallback text, what text) returns jsonb
@@ -1342,6 +1452,74 @@ begin
   end if;
 end $$;
 
+-- source: sql/functions/private/_check_keyed.sql
+-- Queues and keys are matched exactly, whatever is in them; a queue's name may be longer than one of the core.
+create function pgqueue._check_keyed(queue text, key text) returns void
+language plpgsql
+as $$
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  perform pgqueue._check_name('key', key, 500);
+  if octet_length(queue) + octet_length(key) > 2500 then
+    perform pgqueue._refuse('PQ001', format('queue and key take %s bytes', octet_length(queue) + octet_length(key)), 'Together they may take 2500 bytes in UTF-8: an index has to hold them.');
+  end if;
+end $$;
+
+-- source: sql/functions/private/_check_keyed_item.sql
+-- What a new item may be. The plain case passes in one expression; the messages are made only when something is wrong.
+create function pgqueue._check_keyed_item(
+  queue text,
+  key text,
+  payload text,
+  priority integer,
+  orphan_ms bigint,
+  process_id text,
+  exclusive boolean,
+  external_id text,
+  stage_key text,
+  max_attempts integer) returns void
+language plpgsql
+as $$
+begin
+  if octet_length(queue) between 1 and 450 and octet_length(key) between 1 and 450 and (queue || key) !~ '[\x01-\x1f\x7f-\x9f]' and payload is not null
+    and priority between -32768 and 32767 and not exclusive and max_attempts between 1 and 32767
+    and num_nonnulls(orphan_ms, process_id, external_id, stage_key) = 0
+  then
+    return;
+  end if;
+  perform pgqueue._check_keyed(queue, key);
+  if payload is null then
+    perform pgqueue._refuse('PQ001', 'payload is null', 'Give it as text, which may be empty.');
+  end if;
+  perform pgqueue._check_priority(priority);
+  perform pgqueue._check_ms('orphan_ms', orphan_ms);
+  perform pgqueue._check_process(process_id);
+  if exclusive is null or exclusive and process_id is null then
+    perform pgqueue._refuse('PQ001', 'exclusive is ' || case when exclusive then 'true, but there is no process_id' else 'null' end,
+      'Say whose the item is to be: give process_id, or exclusive => false.');
+  end if;
+  if external_id is not null then
+    perform pgqueue._check_name('external_id', external_id, 48);
+  end if;
+  if stage_key is not null then
+    perform pgqueue._check_name('stage_key', stage_key, 1000);
+  end if;
+  if coalesce(max_attempts, 0) not between 1 and 32767 then
+    perform pgqueue._refuse('PQ001', format('max_attempts is %s', coalesce(max_attempts::text, 'null')), 'Give a whole number from 1 to 32767.');
+  end if;
+end $$;
+
+-- source: sql/functions/private/_check_ms.sql
+-- Milliseconds, as callers of keyed queues have them; a thousand years are enough.
+create function pgqueue._check_ms(what text, ms bigint) returns void
+language plpgsql
+as $$
+begin
+  if ms not between 0 and 31557600000000 then
+    perform pgqueue._refuse('PQ001', format('%s is %s', what, ms), format('Give %s as milliseconds, 0 or more, or null.', what));
+  end if;
+end $$;
+
 -- source: sql/functions/private/_check_name.sql
 -- Names of queues and kinds, unique and group keys: any text of a sane length. Control characters are refused in names because they hide
 -- in terminals and because the claim's cursor uses one as a separator.
@@ -1385,6 +1563,16 @@ begin
   if priority is null or priority not between -32768 and 32767 then
     perform pgqueue._refuse('PQ001', format('priority is %s', coalesce(priority::text, 'null')),
       'Give a whole number from -32768 to 32767; higher runs first, 0 is usual.');
+  end if;
+end $$;
+
+-- source: sql/functions/private/_check_process.sql
+create function pgqueue._check_process(process_id text) returns void
+language plpgsql
+as $$
+begin
+  if process_id is not null then
+    perform pgqueue._check_name('process_id', process_id, 96);
   end if;
 end $$;
 
@@ -1749,6 +1937,9 @@ begin
     values (pgqueue._lease_number(), _claim_suspect.worker, pgqueue._now(), pgqueue._forget(v_job.history), v_job.queue,
       array[v_job.job_id], array[v_job.attempt + 1]::smallint[], array[v_job.traits])
     returning id into v_lease;
+    if v_job.traits & 1024 <> 0 then
+      perform pgqueue._keyed_claimed(array[v_lease]);
+    end if;
     return v_lease;
   end loop;
   return null;
@@ -2313,7 +2504,7 @@ declare
 begin
   v_slices := array(
     select l.id from pgqueue.lease l
-    where l.traits is not null
+    where l.traits is not null and l.worker_id <> 0
       and not coalesce((select w.heartbeat_at from pgqueue.worker w where w.id = l.worker_id) >= pgqueue._now() - (select c.lost_after from pgqueue.config c), false));
   if cardinality(v_slices) > 0 then
     begin
@@ -2331,7 +2522,7 @@ begin
   end loop;
   for v_worker in
     select distinct l.worker_id from pgqueue.lease l
-    where not exists (select from pgqueue.worker w where w.id = l.worker_id) order by 1 limit 100
+    where l.worker_id <> 0 and not exists (select from pgqueue.worker w where w.id = l.worker_id) order by 1 limit 100
   loop
     v_done := v_done + pgqueue._lose_worker(v_worker, v_slices);
   end loop;
@@ -2383,7 +2574,7 @@ begin
     delete from pgqueue.query q where q.job_id = any(v_jobs);
     delete from pgqueue.query_run r where r.job_id = any(v_jobs);
   end if;
-  return v_done + cardinality(v_jobs);
+  return v_done + cardinality(v_jobs) + pgqueue._keyed_tidy(v_now);
 end $$;
 
 -- source: sql/functions/private/_duty_retention.sql
@@ -2609,6 +2800,10 @@ begin
     where e.traits & 2 <> 0 and e.traits & 160 <> 32;
   end if;
 
+  if 0 <> any(select t & 1024 from unnest(_enter.traits) t) then
+    perform pgqueue._keyed_waits(jobs, priorities);
+  end if;
+
   perform pgqueue._open_lane(l.queue, l.priority, l.grouped)
   from (
     select e.queue, e.priority, bool_or(e.traits & 2 <> 0) as grouped
@@ -2650,6 +2845,13 @@ begin
     -- Before the rows of jobs without history go; and what slices bring is kept by row, not twice.
     perform pgqueue._slices_ended(jobs, states, reasons, results, worker);
     results := array(select case when e.traits & 512 = 0 then e.result end from unnest(_finish.traits, _finish.results) e(traits, result));
+  end if;
+  if traits is not null and 0 <> any(select t & 1024 from unnest(traits) t) then
+    -- So is the result of a keyed item: text, with a life of its own.
+    perform pgqueue._keyed_ended(jobs, states, reasons, traits, results);
+    if results is not null then
+      results := array(select case when e.traits & 1024 = 0 then e.result end from unnest(_finish.traits, _finish.results) e(traits, result));
+    end if;
   end if;
   if states is null then
     if forget = 0 then
@@ -2957,6 +3159,633 @@ begin
     else '' end;
 end $$;
 
+-- source: sql/functions/private/_json_object_or_refuse.sql
+-- The text of a JSON object, or null for JSON null; anything else is refused.
+create function pgqueue._json_object_or_refuse(what text, value text) returns text
+language plpgsql
+as $$
+declare
+  v_kind text;
+begin
+  begin
+    v_kind := json_typeof(value::json);
+  exception
+    when data_exception then
+      v_kind := 'not JSON';
+  end;
+  if coalesce(v_kind, '') not in ('object', 'null') then
+    perform pgqueue._refuse('PQ001', format('%s is %s', what, coalesce(v_kind, 'null')), format('Give %s as the text of a JSON object, or of null to clear it.', what));
+  end if;
+  return case v_kind when 'object' then value end;
+end $$;
+
+-- source: sql/functions/private/_keyed_at_hand.sql
+-- Locks an item that was found to be stalled, or orphaned, where it stands, if it still stands there, is so still, and nobody else has it: claims, acks and other reapers are left to
+-- finish what they do. (The lease in a form that no partial index answers to: the item is found by its id.) The last look is the one that counts: by its lock a heartbeat has come before, and is seen, or finds the item gone.
+create function pgqueue._keyed_at_hand(item bigint, why text, heartbeat_ms bigint, orphan_ms bigint) returns boolean
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+begin
+  if why = 'stalled' then
+    perform from pgqueue.lease l
+    where l.id = (select i.lease_id from pgqueue.keyed_item i where i.job_id = item) and l.job_ids @> array[item] for update skip locked;
+    if found then
+      perform from pgqueue.keyed_item i
+      where i.job_id = item and coalesce(i.lease_id, 0) <> 0
+        and greatest(i.heartbeat_at, (
+          select w.heartbeat_at from pgqueue.worker w where w.id = (select l.worker_id from pgqueue.lease l where l.id = i.lease_id))) < v_now - pgqueue._ms(heartbeat_ms)
+      for update of i skip locked;
+    end if;
+    return found;
+  end if;
+  perform from pgqueue.ready r where r.ctid = (select p.place from pgqueue._in_ready(item) p) and r.job_id = item for update skip locked;
+  if not found then
+    perform from pgqueue.suspect s where s.job_id = item for update skip locked;
+  end if;
+  if not found then
+    perform from pgqueue.scheduled s where s.job_id = item for update skip locked;
+  end if;
+  if found then
+    perform from pgqueue.keyed_item i
+    where i.job_id = item and coalesce(i.lease_id, 0) = 0
+      and coalesce(i.orphan_at, i.created_at + pgqueue._ms(orphan_ms)) < v_now
+      and coalesce((
+        select max(coalesce(r.orphan_at, r.at + pgqueue._ms(orphan_ms))) from pgqueue.keyed_request r where r.job_id = i.job_id) < v_now, true)
+    for update of i skip locked;
+  end if;
+  return found;
+end $$;
+
+-- source: sql/functions/private/_keyed_claimed.sql
+-- Items among the jobs of new leases are active from now on, each in a lease of its own: so that whoever executes one can lose it alone. Returns the leases as they are then.
+create function pgqueue._keyed_claimed(leases bigint[]) returns bigint[]
+language plpgsql
+as $$
+declare
+  v_apart bigint[];
+  v_items bigint[];
+  v_of bigint[];
+begin
+  if exists (select from pgqueue.lease l where l.id = any(leases) and cardinality(l.job_ids) > 1) then
+    with was as (
+      delete from pgqueue.lease l where l.id = any(leases) and 0 <> any(select t & 1024 from unnest(l.traits) t)
+      returning l.id, l.worker_id, l.claimed_at, l.forget, l.queue, l.job_ids, l.attempts, l.traits),
+    apart as (
+      insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
+      select pgqueue._lease_number(), a.worker_id, a.claimed_at, a.forget, a.queue, a.jobs, a.attempts, a.traits
+      from (
+        select w.id, w.worker_id, w.claimed_at, w.forget, w.queue, array_agg(e.id order by e.ord) as jobs, array_agg(e.attempt order by e.ord) as attempts,
+          array_agg(e.traits order by e.ord) as traits
+        from was w cross join lateral unnest(w.job_ids, w.attempts, w.traits) with ordinality e(id, attempt, traits, ord)
+        group by w.id, w.worker_id, w.claimed_at, w.forget, w.queue, case when e.traits & 1024 <> 0 then e.ord end
+        order by w.id, min(e.ord)) a
+      returning id)
+    select array_agg(a.id) into v_apart from apart a;
+    leases := array(select l.id from pgqueue.lease l where l.id = any(leases || v_apart) order by l.id);
+  end if;
+  -- By arrays, as in _keyed_waits.
+  select array_agg(l.job_ids[1]), array_agg(l.id) into v_items, v_of from pgqueue.lease l where l.id = any(leases) and l.traits[1] & 1024 <> 0;
+  update pgqueue.keyed_item i
+  set lease_id = v_of[array_position(v_items, i.job_id)], claimed_at = pgqueue._now(), heartbeat_at = pgqueue._now()
+  where i.job_id = any(v_items);
+  return leases;
+end $$;
+
+-- source: sql/functions/private/_keyed_drop.sql
+-- Cancels an item and tells those concerned: who waits for it, by the final transition; who executes it; and who waits for the place it had.
+create function pgqueue._keyed_drop(item bigint, reason text) returns boolean
+language plpgsql
+as $$
+declare
+  v_end record;
+begin
+  select * into v_end from pgqueue._keyed_end(item, 'cancelled', reason);
+  if v_end.ended and v_end.was_active then
+    if pg_notification_queue_usage() < 0.5 then
+      if v_end.worker is null then
+        perform pg_notify('pgqueue_keyed', item::text);
+      else
+        perform pg_notify('pgqueue_worker', v_end.worker::text);
+      end if;
+    end if;
+    perform pgqueue._wake(v_end.line);
+  end if;
+  return v_end.ended;
+end $$;
+
+-- source: sql/functions/private/_keyed_end.sql
+-- Ends one item, wherever it stands: takes it out of its lease or from where it waits. False when it is gone. The lease first and the item last, as settles do. `line`: where workers wait for
+-- the place it had; an exclusive item, too, has a place of its queue.
+create function pgqueue._keyed_end(in item bigint, in state text, in reason text, out ended boolean, out was_active boolean, out worker bigint, out line text)
+language plpgsql
+as $$
+declare
+  v_lease pgqueue.lease;
+  v_lease_id bigint;
+  v_was record;
+begin
+  for v_look in 1..100 loop
+    select i.lease_id, pgqueue._keyed_line(i.queue) into v_lease_id, line from pgqueue.keyed_item i where i.job_id = item;
+    ended := found;
+    if not ended then
+      return;
+    end if;
+    was_active := v_lease_id is not null;
+    if was_active then
+      -- Most leases of clients hold one item.
+      delete from pgqueue.lease l where l.id = v_lease_id and l.job_ids = array[item] returning l.* into v_lease;
+      if found then
+        worker := nullif(v_lease.worker_id, 0);
+        perform pgqueue._finish(array[item], array[_keyed_end.state], array[_keyed_end.reason], v_lease.attempts, v_lease.traits, null, worker, v_lease.claimed_at, v_lease.forget);
+        return;
+      end if;
+      select l.* into v_lease from pgqueue.lease l where l.id = v_lease_id for update;
+      continue when not found or item <> all(v_lease.job_ids);
+      perform pgqueue._unlease(v_lease, array[item]);
+      worker := nullif(v_lease.worker_id, 0);
+      perform pgqueue._finish(array[item], array[_keyed_end.state], array[_keyed_end.reason], array[e.attempt], array[e.traits], null, worker, v_lease.claimed_at, v_lease.forget)
+      from unnest(v_lease.job_ids, v_lease.attempts, v_lease.traits) e(id, attempt, traits) where e.id = item;
+      return;
+    end if;
+    select * into v_was from pgqueue._withdraw(item);
+    if v_was.place is not null then
+      perform pgqueue._finish(array[item], array[_keyed_end.state], array[_keyed_end.reason], array[v_was.attempt], array[v_was.traits], null, null, null,
+        pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_was.queue)));
+      return;
+    end if;
+  end loop;
+  perform pgqueue._refuse('PQ005', format('item %s keeps moving', item), 'Try again.');
+end $$;
+
+-- source: sql/functions/private/_keyed_ended.sql
+-- Items end. What a worker settled is their result: text, which came as a JSON string; a failure is a result too, of the form callers know from any queue. A client's result is stored
+-- before (keyed_ack).
+create function pgqueue._keyed_ended(jobs bigint[], states text[], reasons text[], traits integer[], results jsonb[]) returns void
+language plpgsql
+as $$
+declare
+  v_items bigint[] := array(select e.id from unnest(jobs, _keyed_ended.traits) e(id, traits) where e.traits & 1024 <> 0);
+begin
+  -- For _keyed_settled.
+  perform pg_advisory_xact_lock_shared(pgqueue._lock_class('keyed end'), n.number) from (select distinct (i & 255)::integer as number from unnest(v_items) i) n;
+  if results is not null or 'failed' = any(states) then
+    insert into pgqueue.keyed_result (job_id, expires_at, taken, state, queue, key, result)
+    select e.id, pgqueue._now() + (select c.keyed_ttl from pgqueue.config c), false, coalesce(e.state, 'succeeded')::pgqueue.final_state, i.queue, i.key,
+      case when e.state = 'failed' then jsonb_build_object('error', coalesce((
+          select coalesce(a.error ->> 'message', a.reason) from pgqueue.attempt_error a where a.job_id = e.id order by a.failed_at desc limit 1), e.reason))::text
+        when jsonb_typeof(e.result) = 'string' then e.result #>> '{}'
+        else e.result::text end
+    from unnest(jobs, states, reasons, results) e(id, state, reason, result)
+    cross join lateral (select i.queue, i.key from pgqueue.keyed_item i where i.job_id = e.id offset 0) i
+    where e.id = any(v_items) and (e.state = 'failed' or coalesce(e.state, 'succeeded') = 'succeeded' and e.result is not null)
+    on conflict do nothing;
+  end if;
+  with what as (delete from pgqueue.keyed_payload p where p.job_id = any(v_items)),
+  who as (delete from pgqueue.keyed_request r where r.job_id = any(v_items) and r.external_id is null)
+  delete from pgqueue.keyed_item i where i.job_id = any(v_items);
+end $$;
+
+-- source: sql/functions/private/_keyed_fresh.sql
+-- The newest result of a key, if nobody has read it yet.
+create function pgqueue._keyed_fresh(queue text, key text, now_ timestamptz) returns bigint
+language plpgsql stable
+as $$
+begin
+  return (
+    select r.job_id
+    from (
+      select r.job_id, r.taken, r.expires_at from pgqueue.keyed_result r
+      where r.queue = _keyed_fresh.queue and r.key = _keyed_fresh.key order by r.job_id + 0 desc limit 1) r
+    where not r.taken and r.expires_at > now_);
+end $$;
+
+-- source: sql/functions/private/_keyed_id.sql
+-- The live item a caller means: the id where one is given, whatever the key says by now, else what holds the key. Null when it is gone.
+create function pgqueue._keyed_id(queue text, key text, id bigint) returns bigint
+language plpgsql stable
+as $$
+declare
+  v_id bigint;
+begin
+  if id is null then
+    if queue is null or key is null then
+      perform pgqueue._refuse('PQ001', 'neither an id nor a key', 'Give id, or queue and key.');
+    end if;
+    -- The offset: as in _take_keys. An old snapshot may show an ended holder beside the live one.
+    select k.job_id into v_id
+    from (select k.job_id from pgqueue.job_key k where k.queue = pgqueue._keyed_line(_keyed_id.queue) and k.unique_key = _keyed_id.key offset 0) k
+    order by k.job_id desc limit 1;
+    return v_id;
+  end if;
+  return id;
+end $$;
+
+-- source: sql/functions/private/_keyed_items.sql
+-- Items of a queue in the order in which they are claimed, without those that belong to other processes. Each half in that order, as the index has the first: two halves are merged faster than
+-- all of them are sorted. Inlined: keep it one plain query.
+create function pgqueue._keyed_items(queue text, process_id text) returns setof pgqueue.keyed_item
+language sql stable
+as $$
+  (select i.* from pgqueue.keyed_item i
+   where i.queue = $1 and i.lease_id is null and (not i.exclusive or i.process_id = $2)
+   order by i.priority desc, i.job_id)
+  union all
+  (select i.* from pgqueue.keyed_item i
+   where i.queue = $1 and i.lease_id is not null and (not i.exclusive or i.process_id = $2)
+   order by i.priority desc, i.job_id);
+$$;
+
+-- source: sql/functions/private/_keyed_join.sql
+-- One more request for an item: its deadline moves later, never earlier, and the external id is remembered. A poller leaves a row only for each twentieth of its deadline, or each second.
+create function pgqueue._keyed_join(id bigint, now_ timestamptz, orphan_ms bigint, external_id text) returns void
+language plpgsql
+as $$
+begin
+  insert into pgqueue.keyed_request (job_id, at, orphan_at, external_id)
+  select _keyed_join.id, now_, now_ + pgqueue._ms(orphan_ms), _keyed_join.external_id
+  where not exists (
+    select from pgqueue.keyed_request r
+    where r.job_id = _keyed_join.id and r.external_id is not distinct from _keyed_join.external_id
+      and r.at > now_ - least(interval '1 second', pgqueue._ms(orphan_ms / 20))
+      and case when orphan_ms is null then r.orphan_at is null else r.orphan_at >= now_ + pgqueue._ms(orphan_ms) - least(interval '1 second', pgqueue._ms(orphan_ms / 20)) end);
+end $$;
+
+-- source: sql/functions/private/_keyed_key.sql
+-- Takes the key of a new item, or joins the one that holds it (created false). Locks: those of enqueue; whoever joins appends a row, and only one who
+-- asks for a higher priority moves the item.
+create function pgqueue._keyed_key(
+  in queue text,
+  in key text,
+  in priority integer,
+  in orphan_ms bigint,
+  in external_id text,
+  in reuse boolean,
+  out id bigint,
+  out created boolean)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_priority smallint;
+  v_left bigint;
+begin
+  loop
+    if reuse then
+      -- Also once the key is had: who waited for its last holder finds what it left.
+      v_left := pgqueue._keyed_fresh(queue, key, pgqueue._now());
+      if v_left is not null then
+        delete from pgqueue.job_key k where k.job_id = id;
+        id := v_left;
+        created := false;
+        return;
+      end if;
+    end if;
+    exit when created;
+    insert into pgqueue.job_key (queue, unique_key, job_id) values (pgqueue._keyed_line(queue), _keyed_key.key, nextval('pgqueue.job_id'))
+    on conflict do nothing
+    returning job_id, true into id, created;
+    exit when created and not reuse;
+    continue when created;
+    id := pgqueue._keyed_id(queue, key, null);
+    continue when id is null;
+    select i.priority into v_priority from pgqueue.keyed_item i where i.job_id = id;
+    if found then
+      created := false;
+      perform pgqueue._keyed_join(id, pgqueue._now(), orphan_ms, external_id);
+      if priority > v_priority then
+        perform pgqueue._keyed_raise(id, priority::smallint);
+      end if;
+      return;
+    end if;
+    -- Ended between the two looks, or a job that is no item.
+    if exists (select from pgqueue.job_key k where k.job_id = id) and not exists (select from pgqueue.keyed_item i where i.job_id = id) then
+      perform pgqueue._refuse('PQ005', format('key %s of queue %s belongs to job %s, which is no item', key, queue, id),
+        'Give keyed items a queue of their own, apart from jobs with unique keys.');
+    end if;
+    id := null;
+  end loop;
+end $$;
+
+-- source: sql/functions/private/_keyed_lapsed.sql
+-- Items of a queue that nobody executes any more or nobody asks for any more. A null leaves that half out. Requests count from the latest deadline any of them has,
+-- those without one from when they came. A worker's heartbeat is that of all it executes.
+create function pgqueue._keyed_lapsed(queue text, heartbeat_ms bigint, orphan_ms bigint)
+returns table (id bigint, key text, why text)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+begin
+  if heartbeat_ms is not null then
+    return query
+    select i.job_id, i.key, 'stalled'
+    from pgqueue.keyed_item i
+    where i.queue = _keyed_lapsed.queue and i.lease_id is not null
+      and greatest(i.heartbeat_at, (
+        select w.heartbeat_at from pgqueue.worker w where w.id = (select l.worker_id from pgqueue.lease l where l.id = i.lease_id))) < v_now - pgqueue._ms(heartbeat_ms)
+    order by i.job_id + 0;
+  end if;
+  if orphan_ms is not null then
+    return query
+    select i.job_id, i.key, 'orphaned'
+    from pgqueue.keyed_item i
+    where i.queue = _keyed_lapsed.queue and i.lease_id is null
+      and coalesce(i.orphan_at, i.created_at + pgqueue._ms(orphan_ms)) < v_now
+      and coalesce((
+        select max(coalesce(r.orphan_at, r.at + pgqueue._ms(orphan_ms))) from pgqueue.keyed_request r where r.job_id = i.job_id) < v_now, true)
+    order by i.job_id + 0;
+  end if;
+end $$;
+
+-- source: sql/functions/private/_keyed_lease.sql
+-- A lease of a client's: no worker has it, so nobody's heartbeat counts but the item's own. `line` is that of the keyed queue, also for an exclusive item: its place is one of that queue's, where
+-- workers' claims count it. Always true.
+create function pgqueue._keyed_lease(item bigint, attempt smallint, traits integer, line text, forget smallint) returns boolean
+language plpgsql
+as $$
+begin
+  with held as (
+    insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
+    values (pgqueue._lease_number(), 0, pgqueue._now(), _keyed_lease.forget, line, array[item], array[_keyed_lease.attempt + 1]::smallint[], array[_keyed_lease.traits])
+    returning id, claimed_at)
+  update pgqueue.keyed_item i
+  set lease_id = (select h.id from held h), claimed_at = (select h.claimed_at from held h), heartbeat_at = (select h.claimed_at from held h)
+  where i.job_id = item;
+  return true;
+end $$;
+
+-- source: sql/functions/private/_keyed_line.sql
+-- The queue of the core in which items of a keyed queue stand: that of the same name; for exclusive items one of their process's own, where no other claim finds them.
+-- Inlined: keep it one expression.
+create function pgqueue._keyed_line(queue text, process_id text default null) returns text
+language sql immutable
+as $$
+  select case when $2 is null and length($1) <= 200 then $1 else pgqueue._keyed_long_line($1 || coalesce('@' || $2, '')) end;
+$$;
+
+-- source: sql/functions/private/_keyed_lock.sql
+-- Claims of one keyed queue go one after the other, so that its budget is exact; those of different queues never meet. The numbers of the locks are of 64 bits, so that two names
+-- do not share one. A budget is counted afterwards, in a statement of its own: for that its snapshot must be a new one.
+create function pgqueue._keyed_lock(queue text) returns void
+language plpgsql
+as $$
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    perform pgqueue._refuse('PQ005', format('a claim in a %s transaction', current_setting('transaction_isolation')),
+      'Claim in a read committed transaction, best in one of its own: in this one the items that run are not to be seen.');
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended(queue, pgqueue._lock_class('keyed')));
+end $$;
+
+-- source: sql/functions/private/_keyed_long_line.sql
+-- Names too long for the core are cut, and told apart by what they were.
+create function pgqueue._keyed_long_line(name text) returns text
+language plpgsql immutable
+as $$
+begin
+  return case
+    when length(name) <= 200 then name
+    else left(name, 130) || '~' || encode(sha256(convert_to(name, 'UTF8')), 'hex') end;
+end $$;
+
+-- source: sql/functions/private/_keyed_raise.sql
+-- A waiting item is wanted more urgently. Whoever has it just now, a claim or another join, is not waited for.
+create function pgqueue._keyed_raise(id bigint, priority smallint) returns void
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_row pgqueue.ready;
+begin
+  select r.* into v_row from pgqueue.ready r where r.ctid = (select w.place from pgqueue._in_ready(id) w) for update skip locked;
+  if not found or v_row.job_id <> id or v_row.priority >= priority then
+    return;
+  end if;
+  delete from pgqueue.ready r where r.queue = v_row.queue and r.priority = v_row.priority and r.seq = v_row.seq;
+  insert into pgqueue.changed_priority (job_id, priority) values (_keyed_raise.id, _keyed_raise.priority)
+  on conflict (job_id) do update set priority = excluded.priority;
+  perform pgqueue._enter(array[id], array[v_row.queue], array[priority], array[v_row.attempt], array[v_row.traits | 64], true);
+end $$;
+
+-- source: sql/functions/private/_keyed_release.sql
+-- A stalled item goes back to where it waits, as from a worker that was lost.
+create function pgqueue._keyed_release(item bigint) returns boolean
+language plpgsql
+as $$
+declare
+  v_lease pgqueue.lease;
+begin
+  select l.* into v_lease from pgqueue.lease l
+  where l.id = (select i.lease_id from pgqueue.keyed_item i where i.job_id = item) for update;
+  if not found or item <> all(v_lease.job_ids) then
+    return false;
+  end if;
+  perform pgqueue._unlease(v_lease, array[item]);
+  perform pgqueue._rescue_jobs(v_lease, array[e.id], array[e.attempt], array[e.traits], 0::smallint)
+  from unnest(v_lease.job_ids, v_lease.attempts, v_lease.traits) e(id, attempt, traits) where e.id = item;
+  return true;
+end $$;
+
+-- source: sql/functions/private/_keyed_room.sql
+-- Takes the lock of a keyed queue (_keyed_lock), and says what a claim must know then: what is active, what waits, the item it wants, and how many more may run by the caller's number and the
+-- queue's own max_running. In one statement, as each costs more than what it reads.
+create function pgqueue._keyed_room(
+  in queue text,
+  in concurrency integer,
+  in wanted bigint,
+  out pending integer,
+  out active text[],
+  out room integer,
+  out paused boolean,
+  out forget smallint,
+  out item bigint,
+  out item_lease bigint,
+  out item_queue text,
+  out item_key text,
+  out item_exclusive boolean,
+  out item_process text,
+  out item_extra text)
+language plpgsql
+as $$
+declare
+  v_most integer;
+begin
+  perform pgqueue._keyed_lock(queue);
+  select s.pending, s.active, coalesce(_keyed_room.concurrency, 2147483647) - cardinality(s.active), q.paused_at is not null, pgqueue._forget(q.history), q.max_running,
+    i.job_id, i.lease_id, i.queue, i.key, i.exclusive, i.process_id, i.extra
+  into pending, active, room, paused, forget, v_most, item, item_lease, item_queue, item_key, item_exclusive, item_process, item_extra
+  from (
+    select (select count(*) from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is null) as pending,
+      array(select i.key from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is not null order by i.job_id + 0) as active offset 0) s
+  left join pgqueue.queue q on q.name = pgqueue._keyed_line(_keyed_room.queue)
+  left join pgqueue.keyed_item i on i.job_id = _keyed_room.wanted;
+  if v_most is not null then
+    -- Where workers' claims of this queue meet; what they did meanwhile is counted anew.
+    perform from pgqueue.limiter l where l.queue = pgqueue._keyed_line(_keyed_room.queue) for no key update;
+    pending := (select count(*) from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is null);
+    active := array(select i.key from pgqueue.keyed_item i where i.queue = _keyed_room.queue and i.lease_id is not null order by i.job_id + 0);
+    item_lease := (select i.lease_id from pgqueue.keyed_item i where i.job_id = item);
+    item := (select i.job_id from pgqueue.keyed_item i where i.job_id = item);
+    room := least(coalesce(concurrency, v_most) - cardinality(active), v_most - cardinality(active), pgqueue._room(pgqueue._keyed_line(queue), v_most));
+  end if;
+end $$;
+
+-- source: sql/functions/private/_keyed_settled.sql
+-- Lets an end of this item that is in progress come to its commit, for a second at most. Whoever ends items looks for waiters before it commits; who begins to wait in between would miss both the notification
+-- and the result. Ends hold a shared lock from before that look to their commit (_keyed_ended), of few numbers, lest a large one fill the table of locks. Here nobody queues for it, or others would behind.
+create function pgqueue._keyed_settled(id bigint) returns void
+language plpgsql
+as $$
+declare
+  v_class integer := pgqueue._lock_class('keyed end');
+  v_number integer := (id & 255)::integer;
+begin
+  if id is null then
+    return;
+  end if;
+  for v_try in 1..250 loop
+    if pg_try_advisory_lock(v_class, v_number) then
+      perform pg_advisory_unlock(v_class, v_number);
+      return;
+    end if;
+    perform pg_sleep(0.004);
+  end loop;
+end $$;
+
+-- source: sql/functions/private/_keyed_store.sql
+-- Writes a new item whose key is taken: with the place where it waits, or, `claimed`, with a lease of a client's. In one statement, as each costs more than what it writes.
+create function pgqueue._keyed_store(
+  item bigint,
+  queue text,
+  key text,
+  payload text,
+  priority integer,
+  orphan_ms bigint,
+  process_id text,
+  exclusive boolean,
+  external_id text,
+  stage_key text,
+  max_attempts integer,
+  claimed boolean,
+  forget smallint) returns void
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_line text := pgqueue._keyed_line(queue, case when exclusive then process_id end);
+begin
+  with job as (
+    insert into pgqueue.job (id, created_at, priority, max_attempts, queue, kind, unique_key, args)
+    values (item, v_now, _keyed_store.priority, _keyed_store.max_attempts, v_line, 'keyed.item', _keyed_store.key, '{}')),
+  place as (
+    insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+    select item, item, 1025, _keyed_store.priority, 0, v_line where not claimed),
+  held as (
+    insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
+    select pgqueue._lease_number(), 0, v_now, _keyed_store.forget, pgqueue._keyed_line(_keyed_store.queue), array[item], array[1::smallint], array[1025] where claimed
+    returning id),
+  what as (
+    insert into pgqueue.keyed_payload (job_id, payload) values (item, _keyed_store.payload)),
+  who as (
+    insert into pgqueue.keyed_request (job_id, at, orphan_at, external_id)
+    select item, v_now, v_now + pgqueue._ms(orphan_ms), _keyed_store.external_id where external_id is not null)
+  insert into pgqueue.keyed_item (job_id, lease_id, created_at, claimed_at, heartbeat_at, orphan_at, priority, exclusive, queue, key, process_id, stage_key)
+  values (item, (select h.id from held h), v_now, case when claimed then v_now end, case when claimed then v_now end, v_now + pgqueue._ms(orphan_ms), _keyed_store.priority,
+    _keyed_store.exclusive, _keyed_store.queue, _keyed_store.key, _keyed_store.process_id, _keyed_store.stage_key);
+  if claimed then
+    return;
+  end if;
+  -- Claims know where to look, and workers who sleep are told.
+  if not pgqueue._lane_known(v_line, priority) then
+    perform pgqueue._open_lane(v_line, priority::smallint, false);
+  end if;
+  if not pgqueue._nobody_sleeps(v_line) then
+    perform pgqueue._wake(v_line);
+  end if;
+end $$;
+
+-- source: sql/functions/private/_keyed_take.sql
+-- Claims one waiting item for a client. False when it is not where a claim finds it, or another session has it.
+create function pgqueue._keyed_take(item bigint, line text, forget smallint) returns boolean
+language plpgsql
+as $$
+declare
+  v_row record;
+begin
+  delete from pgqueue.ready r
+  where r.ctid = (
+    select w.ctid from pgqueue.ready w where w.ctid = (select p.place from pgqueue._in_ready(item) p) and w.job_id = item for update skip locked)
+  returning r.attempt, r.traits into v_row;
+  if not found then
+    delete from pgqueue.suspect s
+    where s.ctid = (select w.ctid from pgqueue.suspect w where w.job_id = item for update skip locked)
+    returning s.attempt, s.traits into v_row;
+    if not found then
+      return false;
+    end if;
+  end if;
+  return pgqueue._keyed_lease(item, v_row.attempt, v_row.traits, line, forget);
+end $$;
+
+-- source: sql/functions/private/_keyed_tidy.sql
+-- Upkeep of keyed queues: results that have expired; requests that came when their item had just ended; and, as the last net, items nobody has touched for hours: those that wait,
+-- two hours after their deadline or four after the last request, those of clients, four hours after the last heartbeat.
+create function pgqueue._keyed_tidy(now_ timestamptz) returns bigint
+language plpgsql
+as $$
+declare
+  v_jobs bigint[];
+  v_job bigint;
+  v_done bigint;
+begin
+  v_jobs := array(
+    select r.job_id from pgqueue.keyed_result r where r.expires_at <= now_ order by r.expires_at limit 1000 for update skip locked);
+  delete from pgqueue.keyed_request q where q.job_id = any(v_jobs);
+  delete from pgqueue.keyed_result r where r.job_id = any(v_jobs);
+  v_done := cardinality(v_jobs);
+
+  v_jobs := array(
+    select q.job_id from pgqueue.keyed_request q where q.job_id > pgqueue._slice('keyed_request') order by q.job_id limit 1000);
+  perform pgqueue._next_slice('keyed_request', v_jobs, 1000);
+  delete from pgqueue.keyed_request q
+  where q.job_id = any(v_jobs) and q.at < now_ - interval '1 minute'
+    and (select i.job_id from pgqueue.keyed_item i where i.job_id = q.job_id) is null
+    and (select r.job_id from pgqueue.keyed_result r where r.job_id = q.job_id) is null;
+
+  v_jobs := array(
+    select i.job_id from pgqueue.keyed_item i where i.job_id > pgqueue._slice('keyed_item') order by i.job_id limit 1000);
+  perform pgqueue._next_slice('keyed_item', v_jobs, 1000);
+  for v_job in
+    select i.job_id from pgqueue.keyed_item i
+    where i.job_id = any(v_jobs) and i.created_at < now_ - interval '2 hours'
+      and case
+        when i.lease_id is null then greatest(coalesce(i.orphan_at + interval '2 hours', i.created_at + interval '4 hours'), (
+          select max(coalesce(q.orphan_at + interval '2 hours', q.at + interval '4 hours')) from pgqueue.keyed_request q where q.job_id = i.job_id)) < now_
+        else i.heartbeat_at < now_ - interval '4 hours'
+          and (select l.worker_id from pgqueue.lease l where l.id = i.lease_id) = 0 end
+    order by i.job_id
+  loop
+    if pgqueue._keyed_drop(v_job, 'orphaned') then
+      v_done := v_done + 1;
+    end if;
+  end loop;
+  return v_done;
+end $$;
+
+-- source: sql/functions/private/_keyed_waits.sql
+-- Items go back to where they wait, or stand there under another priority. By array: a join with one would be planned as one with the whole table.
+create function pgqueue._keyed_waits(jobs bigint[], priorities smallint[]) returns void
+language plpgsql
+as $$
+begin
+  update pgqueue.keyed_item i
+  set lease_id = null, claimed_at = null, heartbeat_at = null, priority = priorities[array_position(jobs, i.job_id)]
+  where i.job_id = any(jobs);
+end $$;
+
 -- source: sql/functions/private/_lane.sql
 -- One lane, as _lanes gives it; nothing when its queue is paused. Inlined: keep it one plain query.
 create function pgqueue._lane(queue text, priority smallint) returns setof pgqueue.lane_in_view
@@ -3180,6 +4009,49 @@ begin
     perform pgqueue._wake((batch).queue);
   end if;
 end $$;
+
+-- source: sql/functions/private/_merge_json.sql
+-- Two texts of JSON objects as one: the second's members win. The type json keeps numbers and strings as they are written. Escapes that no text can stand for, NUL and half
+-- surrogates, are legal in it all the same, yet not to its functions: they are hidden meanwhile. What hides `\u` is right after a backslash, too.
+create function pgqueue._merge_json(old text, new text) returns text
+language plpgsql immutable
+as $$
+declare
+  v_hide boolean := old || new ~ '\\u(0000|[dD][89a-fA-F])';
+  v_hidden constant text := '\/~u~';
+  v_merged text;
+  v_names boolean;
+begin
+  if v_hide then
+    if position('~u~' in old || new) > 0 then
+      perform pgqueue._refuse('PQ001', 'extra has ~u~ beside an escaped NUL or surrogate', 'Give it without one of them.');
+    end if;
+    old := replace(old, '\u', v_hidden);
+    new := replace(new, '\u', v_hidden);
+  end if;
+  select '{' || coalesce(string_agg(to_json(m.key)::text || ':' || m.value::text, ',' order by m.ord), '') || '}', coalesce(bool_or(position('~u~' in m.key) > 0), false)
+  into v_merged, v_names
+  from (
+    select distinct on (e.key) e.key, e.value, min(e.ord) over (partition by e.key) as ord
+    from (
+      select o.key, o.value, o.ord, 1 as turn from json_each(old::json) with ordinality o(key, value, ord)
+      union all
+      select n.key, n.value, n.ord + 1000000000, 2 from json_each(new::json) with ordinality n(key, value, ord)) e
+    order by e.key, e.turn desc, e.ord desc) m;
+  if v_hide then
+    if v_names then
+      perform pgqueue._refuse('PQ001', 'extra has an escape in the name of a member beside an escaped NUL or surrogate', 'Give names of members as they are.');
+    end if;
+    v_merged := replace(v_merged, v_hidden, '\u');
+  end if;
+  return v_merged;
+end $$;
+
+-- source: sql/functions/private/_ms.sql
+-- Inlined: keep it one expression.
+create function pgqueue._ms(ms bigint) returns interval
+language sql immutable
+return make_interval(secs => ms / 1000.0::float8);
 
 -- source: sql/functions/private/_new_batch.sql
 -- Checks what batches and slow queries have in common, and writes the batch without rows. Op is lower-cased everywhere.
@@ -4158,6 +5030,9 @@ begin
       perform pgqueue._interrupt_scripts(jobs);
     end if;
   end if;
+  if 0 <> any(select t & 1024 from unnest(_schedule.traits) t) then
+    perform pgqueue._keyed_waits(jobs, priorities);
+  end if;
 end $$;
 
 -- source: sql/functions/private/_schedule_after.sql
@@ -4665,7 +5540,6 @@ declare
   v_job record;
   v_script pgqueue.script;
 begin
-  delete from pgqueue.backend b where b.job_id = any(jobs);
   for v_job in
     select e.id, coalesce(e.state, 'succeeded') as state, e.reason, e.traits
     from unnest(jobs, states, reasons, traits) e(id, state, reason, traits) where e.traits & 128 <> 0 order by e.id
@@ -4684,6 +5558,8 @@ begin
       perform pgqueue._query_ended(v_job.id, v_job.state, v_job.reason);
     end if;
   end loop;
+  -- After the scripts: whoever cancels or begins one has it locked before it asks for this.
+  delete from pgqueue.backend b where b.job_id = any(jobs);
 end $$;
 
 -- source: sql/functions/private/_sql_limit.sql
@@ -5392,7 +6268,13 @@ begin
       on conflict (job_id) do nothing;
       changed := found;
       v_lease := pgqueue._lease_of(cancel.id);
-      if v_lease.id is not null then
+      if v_lease.worker_id = 0 then
+        -- A client has it, who can be told but not asked.
+        delete from pgqueue.cancel_request c where c.job_id = cancel.id;
+        continue when not pgqueue._keyed_drop(cancel.id, 'cancelled_by_user');
+        return query select 'cancelled', true;
+        return;
+      elsif v_lease.id is not null then
         perform pgqueue._sql_job_cancelled(cancel.id);
         if pg_notification_queue_usage() < 0.5 then
           perform pg_notify('pgqueue_worker', v_lease.worker_id::text);
@@ -5601,7 +6483,10 @@ begin
     select t.leases, t.jobs, t.of_lease, t.any_, t.low, t.high, t.spent, t.special into v_leases, v_jobs, v_of_lease, v_any, v_low, v_high, v_spent, v_special
     from pgqueue._take(worker, v_picked, queues) t;
   end if;
-  if v_spent > 0 or v_special or v_any & 112 <> 0 then
+  if v_spent > 0 or v_special or v_any & 1136 <> 0 then
+    if v_any & 1024 <> 0 then
+      v_leases := pgqueue._keyed_claimed(v_leases);
+    end if;
     if v_any & 16 <> 0 then
       v_leases := pgqueue._drop_expired(v_leases);
     end if;
@@ -5649,7 +6534,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-  v_hint constant text := 'Keys: lost_after, retention, block_age, sql_timeout, result_ttl, log_retention (seconds or interval text), max_crashes, block_size, '
+  v_hint constant text := 'Keys: lost_after, retention, block_age, sql_timeout, result_ttl, keyed_ttl, log_retention (seconds or interval text), max_crashes, block_size, '
     'blocks_ahead, script_max_chars, script_max_waiting, result_max_bytes, result_max_rows (whole numbers).';
   v_key text;
   v_problem text;
@@ -5658,13 +6543,13 @@ begin
     perform pgqueue._refuse('PQ001', format('settings is %s, not an object', coalesce(jsonb_typeof(settings), 'null')), v_hint);
   end if;
   for v_key in select k from jsonb_object_keys(settings) k loop
-    if v_key not in ('lost_after', 'retention', 'block_age', 'max_crashes', 'block_size', 'blocks_ahead', 'script_max_chars', 'script_max_waiting', 'sql_timeout', 'result_ttl',
+    if v_key not in ('lost_after', 'retention', 'block_age', 'max_crashes', 'block_size', 'blocks_ahead', 'script_max_chars', 'script_max_waiting', 'sql_timeout', 'result_ttl', 'keyed_ttl',
       'result_max_bytes', 'result_max_rows', 'log_retention') then
       perform pgqueue._refuse('PQ001', format('%L is not a setting', v_key), v_hint);
     end if;
   end loop;
   begin
-    perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), true) from unnest(array['lost_after', 'block_age', 'sql_timeout', 'result_ttl']) k;
+    perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), true) from unnest(array['lost_after', 'block_age', 'sql_timeout', 'result_ttl', 'keyed_ttl']) k;
     perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), false) from unnest(array['retention', 'log_retention']) k;
     update pgqueue.config c set
       lost_after = case when settings ? 'lost_after' then pgqueue._interval(settings -> 'lost_after') else c.lost_after end,
@@ -5677,6 +6562,7 @@ begin
       script_max_waiting = case when settings ? 'script_max_waiting' then (settings ->> 'script_max_waiting')::integer else c.script_max_waiting end,
       sql_timeout = case when settings ? 'sql_timeout' then pgqueue._interval(settings -> 'sql_timeout') else c.sql_timeout end,
       result_ttl = case when settings ? 'result_ttl' then pgqueue._interval(settings -> 'result_ttl') else c.result_ttl end,
+      keyed_ttl = case when settings ? 'keyed_ttl' then pgqueue._interval(settings -> 'keyed_ttl') else c.keyed_ttl end,
       result_max_bytes = case when settings ? 'result_max_bytes' then (settings ->> 'result_max_bytes')::bigint else c.result_max_bytes end,
       result_max_rows = case when settings ? 'result_max_rows' then (settings ->> 'result_max_rows')::bigint else c.result_max_rows end,
       log_retention = case when settings ? 'log_retention' then pgqueue._interval(settings -> 'log_retention') else c.log_retention end
@@ -5695,6 +6581,7 @@ comment on function pgqueue.configure is
 say (7 days). block_size, blocks_ahead, block_age: ids per partition, partitions made ahead, and the age at which a partition is closed. script_max_chars,
 script_max_waiting: how large a script may be and how many an owner may have waiting (16,384 and 64). sql_timeout: how long one query of a script, or a query, may run (12
 hours). result_ttl, result_max_bytes, result_max_rows: how long results of queries are kept, and how large they may be (1 hour, 1 GiB, no limit).
+keyed_ttl: how long results of keyed queues are kept (5 minutes).
 log_retention: how long query_log remembers (90 days). Errors: PQ001.';
 
 -- source: sql/functions/core/configure_queue.sql
@@ -6379,6 +7266,9 @@ begin
   end if;
   if v_job.kind in ('rows.slice', 'rows.slow') then
     perform pgqueue._refuse('PQ005', format('job %s carried rows of a batch', id), 'What became of them is recorded: submit them again.');
+  end if;
+  if v_job.kind = 'keyed.item' then
+    perform pgqueue._refuse('PQ005', format('job %s was an item of a keyed queue', id), 'What it asked for is gone: add its key again.');
   end if;
   delete from pgqueue.cancel_request c where c.job_id = retry.id;
   if v_job.kind = 'sql.query' then
@@ -8035,6 +8925,834 @@ end $$;
 comment on function pgqueue.slow_query_submit is
 'Hands one input over to the slow-query processor of this application''s operation; returns an id to ask after. op is lower-cased. Errors: PQ001.';
 
+-- source: sql/functions/keyed/keyed_ack.sql
+-- The hot path, as that of settle: a lease of one item that has no more traits than any has, in a queue that keeps its history: in one statement, which takes the lease first, and
+-- nothing without it. The rest goes the way of every final transition; there the result comes last, so that whoever ends the item has it alone.
+create function pgqueue.keyed_ack(
+  queue text default null,
+  key text default null,
+  id bigint default null,
+  result text default null,
+  ttl interval default null)
+returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  v_id bigint := case when keyed_ack.id is null then pgqueue._keyed_id(keyed_ack.queue, keyed_ack.key, null) else keyed_ack.id end;
+  v_now timestamptz := pgqueue._now();
+  v_item record;
+  v_end record;
+begin
+  if ttl is not null then
+    perform pgqueue._check_interval('ttl', ttl, true);
+  end if;
+  with held as (
+    delete from pgqueue.lease l
+    where l.id = (select i.lease_id from pgqueue.keyed_item i where i.job_id = v_id) and l.job_ids = array[v_id] and l.traits = array[1025] and l.forget = 0
+    returning l.worker_id, l.claimed_at, l.attempts),
+  item as (delete from pgqueue.keyed_item i where i.job_id = v_id and exists (select from held) returning i.queue, i.key),
+  what as (delete from pgqueue.keyed_payload p where p.job_id = v_id and exists (select from held)),
+  who as (delete from pgqueue.keyed_request r where r.job_id = v_id and r.external_id is null and exists (select from held)),
+  taken as (delete from pgqueue.job_key k where k.job_id = v_id and exists (select from held)),
+  outcome as (
+    insert into pgqueue.outcome (job_id, finished_at, claimed_at, worker_id, state, attempt)
+    select v_id, v_now, h.claimed_at, nullif(h.worker_id, 0), 'succeeded', h.attempts[1] from held h),
+  stored as (
+    insert into pgqueue.keyed_result (job_id, expires_at, taken, state, queue, key, result)
+    select v_id, v_now + coalesce(ttl, (select c.keyed_ttl from pgqueue.config c)), false, 'succeeded', i.queue, i.key, keyed_ack.result
+    from item i where keyed_ack.result is not null)
+  -- The lock is for _keyed_settled.
+  select pgqueue._keyed_line(i.queue) as line, pg_advisory_xact_lock_shared(pgqueue._lock_class('keyed end'), (v_id & 255)::integer),
+    exists (select from pgqueue.queue q where q.name = pgqueue._keyed_line(i.queue) and q.max_running is not null) as limited
+  into v_item
+  from item i;
+  if found then
+    if not pgqueue._nobody_waits() then
+      perform pgqueue._announce(array[v_id]);
+    end if;
+    if v_item.limited then
+      perform pgqueue._wake(v_item.line);  -- workers that found no place
+    end if;
+    return true;
+  end if;
+
+  select i.job_id, i.queue, i.key into v_item from pgqueue.keyed_item i where i.job_id = v_id;
+  if not found then
+    return false;
+  end if;
+  select * into v_end from pgqueue._keyed_end(v_id, 'succeeded', null);
+  if not v_end.ended then
+    return false;
+  end if;
+  if result is not null then
+    insert into pgqueue.keyed_result (job_id, expires_at, taken, state, queue, key, result)
+    values (v_id, v_now + coalesce(ttl, (select c.keyed_ttl from pgqueue.config c)), false, 'succeeded', v_item.queue, v_item.key, keyed_ack.result);
+  end if;
+  if v_end.was_active and exists (select from pgqueue.queue q where q.name = v_end.line and q.max_running is not null) then
+    perform pgqueue._wake(v_end.line);
+  end if;
+  return true;
+end $$;
+
+comment on function pgqueue.keyed_ack is
+'Ends an item and stores its result, text of any size; with null there is none, and who waits gets nothing. ttl: how long the result is kept (keyed_ttl, 5 minutes). False: the item is gone, nothing is changed. By id it never touches a
+newer item of that key. Also a waiting item can be ended so. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_active.sql
+create function pgqueue.keyed_active(queue text, process_id text default null)
+returns table (key text, id bigint, status text, priority integer, extra text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  return query
+  select i.key::text, i.job_id, 'active', i.priority::integer, i.extra
+  from pgqueue.keyed_item i
+  where i.queue = keyed_active.queue and i.lease_id is not null and (not i.exclusive or i.process_id = keyed_active.process_id)
+  order by i.job_id + 0;
+end $$;
+
+comment on function pgqueue.keyed_active is
+'Items of a queue that are being executed, by id. Exclusive items of other processes are left out. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_add.sql
+create function pgqueue.keyed_add(
+  queue text,
+  key text,
+  payload text,
+  priority integer default 0,
+  orphan_ms bigint default null,
+  process_id text default null,
+  exclusive boolean default false,
+  external_id text default null,
+  stage_key text default null,
+  reuse boolean default false,
+  max_attempts integer default 1)
+returns table (id bigint, created boolean, pending integer)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  v_key record;
+begin
+  perform pgqueue._check_keyed_item(queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts);
+  v_key := pgqueue._keyed_key(queue, key, priority, orphan_ms, external_id, reuse);
+  id := v_key.id;
+  created := v_key.created;
+  if created then
+    perform pgqueue._keyed_store(id, queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts, false, 0::smallint);
+  end if;
+  select count(*) into pending from pgqueue.keyed_item i where i.queue = keyed_add.queue and i.lease_id is null;
+  return next;
+end $$;
+
+comment on function pgqueue.keyed_add is
+'Adds an item to a keyed queue, or joins the one that holds the key (created false): its payload stands, its deadline moves later, its priority higher, if this request asks for that. Never waits for a claim. pending: the
+items of the queue that wait.
+payload: text of any size. orphan_ms: milliseconds after which the item counts as orphaned unless it is asked for again; null: the reader says. process_id: who adds it, up to 96 characters;
+exclusive: only that process sees and claims it. external_id: up to 48 characters; whoever gave one reads the result any number of times. stage_key: for keyed_stage. reuse: a result of this key that nobody has read is
+as good: its id comes back, created false. max_attempts: how often workers try; a client''s ack is final.
+Errors: PQ001; PQ005 when a job that is no item holds the key. Nothing is stored then.';
+
+-- source: sql/functions/keyed/keyed_add_and_claim.sql
+-- The key before the lock: who waits for another's uncommitted key must hold nothing that a claim needs.
+create function pgqueue.keyed_add_and_claim(
+  queue text,
+  key text,
+  payload text,
+  priority integer default 0,
+  orphan_ms bigint default null,
+  process_id text default null,
+  exclusive boolean default false,
+  external_id text default null,
+  concurrency integer default null,
+  stage_key text default null,
+  reuse boolean default false,
+  max_attempts integer default 1)
+returns setof pgqueue.keyed_add_info
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  v_add pgqueue.keyed_add_info;
+  v_key record;
+  v_room record;
+  v_claims boolean;
+begin
+  perform pgqueue._check_keyed_item(queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts);
+  if concurrency < 0 then
+    perform pgqueue._check_concurrency(concurrency);
+  end if;
+  v_key := pgqueue._keyed_key(queue, key, priority, orphan_ms, external_id, reuse);
+  v_add.id := v_key.id;
+  v_add.created := v_key.created;
+  v_room := pgqueue._keyed_room(queue, concurrency, case when not v_add.created then v_add.id end);
+  -- Of the others that wait, none is passed by.
+  v_claims := not v_room.paused and v_room.room > v_room.pending - case when v_add.created then 0 else 1 end;
+  if v_add.created then
+    perform pgqueue._keyed_store(v_add.id, queue, key, payload, priority, orphan_ms, process_id, exclusive, external_id, stage_key, max_attempts, v_claims, v_room.forget);
+    v_add := row(v_add.id, true, v_room.pending + case when v_claims then 0 else 1 end, case when v_claims then v_room.active || key else v_room.active end,
+      case when v_claims then payload end, null);
+    return next v_add;
+    return;
+  end if;
+  v_add.pending := v_room.pending;
+  v_add.active := v_room.active;
+  if v_claims and v_room.item is not null and v_room.item_lease is null
+    and (not v_room.item_exclusive or v_room.item_process is not distinct from keyed_add_and_claim.process_id)
+    and pgqueue._keyed_take(v_add.id, pgqueue._keyed_line(queue), v_room.forget)
+  then
+    v_add.pending := v_add.pending - 1;
+    v_add.active := v_add.active || v_room.item_key;
+    v_add.extra := v_room.item_extra;
+    select p.payload into v_add.payload from pgqueue.keyed_payload p where p.job_id = v_add.id;
+  end if;
+  return next v_add;
+end $$;
+
+comment on function pgqueue.keyed_add_and_claim is
+'keyed_add and keyed_claim in one step: adds or joins the item, and claims it at once if fewer than concurrency items of the queue are active or wait before it. payload: null when it was not claimed; then it waits, or runs already. active:
+the keys of active items, by id. pending: the items that wait now. Errors: PQ001, PQ005.';
+
+-- source: sql/functions/keyed/keyed_cancel.sql
+create function pgqueue.keyed_cancel(queue text default null, key text default null, id bigint default null)
+returns setof pgqueue.keyed_item_info
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  v_item pgqueue.keyed_item_info;
+begin
+  select i.job_id, p.payload, i.extra, case when i.lease_id is null then 'pending' else 'active' end, i.key into v_item
+  from pgqueue.keyed_item i join pgqueue.keyed_payload p on p.job_id = i.job_id
+  where i.job_id = case when keyed_cancel.id is null then pgqueue._keyed_id(keyed_cancel.queue, keyed_cancel.key, null) else keyed_cancel.id end;
+  if found and pgqueue._keyed_drop(v_item.id, 'cancelled_by_user') then
+    return next v_item;
+  end if;
+end $$;
+
+comment on function pgqueue.keyed_cancel is
+'Removes an item, waiting or active, and returns what it was to exactly one caller; no row when it is gone. Who waits for it is told and gets nothing; who executes it is told (a notification on the channel pgqueue_keyed with the id, or the
+worker''s own), and its ack is refused. Errors: PQ001 without id or key.';
+
+-- source: sql/functions/keyed/keyed_claim.sql
+create function pgqueue.keyed_claim(
+  queue text,
+  key text default null,
+  id bigint default null,
+  concurrency integer default 1,
+  process_id text default null)
+returns setof pgqueue.keyed_claim_info
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  v_claim pgqueue.keyed_claim_info;
+  v_room record;
+begin
+  if not coalesce(octet_length(queue) between 1 and 450 and queue !~ '[\x01-\x1f\x7f-\x9f]' and coalesce(concurrency, 0) >= 0 and process_id is null, false) then
+    perform pgqueue._check_name('queue', queue, 1000);
+    perform pgqueue._check_concurrency(concurrency);
+    perform pgqueue._check_process(process_id);
+  end if;
+  v_room := pgqueue._keyed_room(queue, concurrency, case when keyed_claim.id is null then pgqueue._keyed_id(queue, key, null) else keyed_claim.id end);
+  v_claim.pending := v_room.pending;
+  v_claim.active := v_room.active;
+  v_claim.refused := case
+    when v_room.paused then 'paused'
+    when v_room.room <= 0 then 'budget'
+    when v_room.item is null or v_room.item_queue <> keyed_claim.queue or v_room.item_key <> keyed_claim.key then 'unknown'
+    when v_room.item_lease is not null then 'active'
+    when v_room.item_exclusive and v_room.item_process is distinct from keyed_claim.process_id then 'exclusive'
+    when not pgqueue._keyed_take(v_room.item, pgqueue._keyed_line(v_room.item_queue), v_room.forget) then 'busy' end;
+  if v_claim.refused is null then
+    v_claim.id := v_room.item;
+    v_claim.pending := v_claim.pending - 1;
+    v_claim.active := v_claim.active || v_room.item_key;
+    v_claim.extra := v_room.item_extra;
+    select p.payload into v_claim.payload from pgqueue.keyed_payload p where p.job_id = v_room.item;
+  end if;
+  return next v_claim;
+end $$;
+
+comment on function pgqueue.keyed_claim is
+'Claims one item by its key, or by its id, of at most concurrency active ones (null: the queue''s max_running alone, which holds in any case). One row always: refused is null when the claim is made, else paused, budget (no place is free),
+unknown (gone, or the id is not this key''s), active, exclusive (another process''s) or busy (another session is at it just now, or it waits for a retry), and nothing is changed. pending, active: what waits and the keys of what is
+active now, with it. Claims of one queue go one after the other: commit soon. Errors: PQ001, PQ005 outside read committed.';
+
+-- source: sql/functions/keyed/keyed_claim_next.sql
+-- From the list itself, not by the claim's lanes: in its order, with those that came back from a crash, and wherever they stand. Who has the queue's lock meets nobody else here
+-- but workers' claims, whose items it skips.
+create function pgqueue.keyed_claim_next(
+  queue text,
+  concurrency integer default null,
+  process_id text default null,
+  n integer default 1)
+returns table (id bigint, key text, payload text, extra text, pending integer, active text[])
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  v_line text := pgqueue._keyed_line(queue);
+  v_room record;
+  v_left integer;
+  v_item bigint;
+  v_items bigint[] := array[]::bigint[];
+begin
+  if not coalesce(octet_length(queue) between 1 and 450 and queue !~ '[\x01-\x1f\x7f-\x9f]' and coalesce(concurrency, 0) >= 0 and process_id is null and n between 1 and 1000, false) then
+    perform pgqueue._check_name('queue', queue, 1000);
+    perform pgqueue._check_concurrency(concurrency);
+    perform pgqueue._check_process(process_id);
+    if coalesce(n, 0) not between 1 and 1000 then
+      perform pgqueue._refuse('PQ001', format('n is %s', coalesce(n::text, 'null')), 'Give a whole number from 1 to 1000.');
+    end if;
+  end if;
+  v_room := pgqueue._keyed_room(queue, concurrency, null);
+  v_left := least(n, v_room.room, v_room.pending);
+  if v_left <= 0 or v_room.paused then
+    return;
+  end if;
+  for v_item in
+    select i.job_id from pgqueue.keyed_item i
+    where i.queue = keyed_claim_next.queue and i.lease_id is null and (not i.exclusive or i.process_id = keyed_claim_next.process_id)
+    order by i.priority desc, i.job_id
+  loop
+    continue when not pgqueue._keyed_take(v_item, v_line, v_room.forget);
+    v_items := v_items || v_item;
+    v_left := v_left - 1;
+    exit when v_left = 0;
+  end loop;
+  return query
+  select i.job_id, i.key::text, p.payload, i.extra, v_room.pending - cardinality(v_items),
+    v_room.active || array(select k.key from unnest(v_items) o(id) cross join lateral (select k.key from pgqueue.keyed_item k where k.job_id = o.id offset 0) k)
+  from unnest(v_items) with ordinality e(id, ord)
+  cross join lateral (select i.* from pgqueue.keyed_item i where i.job_id = e.id offset 0) i
+  cross join lateral (select p.payload from pgqueue.keyed_payload p where p.job_id = e.id offset 0) p
+  order by e.ord;
+end $$;
+
+comment on function pgqueue.keyed_claim_next is
+'Claims the next items of a queue, up to n and to what concurrency (null: the queue''s max_running alone, which holds in any case) leaves free: higher priority first, then the oldest; none when there is none. Callers do not race for one head. Errors: PQ001, PQ005
+outside read committed.';
+
+-- source: sql/functions/keyed/keyed_extend.sql
+create function pgqueue.keyed_extend(id bigint, orphan_ms bigint)
+returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_ms('orphan_ms', orphan_ms);
+  if not exists (select from pgqueue.keyed_item i where i.job_id = keyed_extend.id) then
+    return false;
+  end if;
+  perform pgqueue._keyed_join(id, pgqueue._now(), orphan_ms, null);
+  return true;
+end $$;
+
+comment on function pgqueue.keyed_extend is
+'Asks for an item again, as one does who goes on waiting for it: its deadline moves later by the rules of keyed_add. False: it is gone. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_get.sql
+create function pgqueue.keyed_get(queue text default null, key text default null, id bigint default null)
+returns setof pgqueue.keyed_item_info
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  return query
+  select i.job_id, p.payload, i.extra, case when i.lease_id is null then 'pending' else 'active' end, i.key::text
+  from pgqueue.keyed_item i join pgqueue.keyed_payload p on p.job_id = i.job_id
+  where i.job_id = case when keyed_get.id is null then pgqueue._keyed_id(keyed_get.queue, keyed_get.key, null) else keyed_get.id end;
+end $$;
+
+comment on function pgqueue.keyed_get is
+'One item of a keyed queue, by its id where one is given, else by its key; no row when it is gone. Errors: PQ001 without either.';
+
+-- source: sql/functions/keyed/keyed_heartbeat.sql
+create function pgqueue.keyed_heartbeat(queue text default null, key text default null, id bigint default null)
+returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  update pgqueue.keyed_item i set heartbeat_at = pgqueue._now()
+  where i.job_id = case when keyed_heartbeat.id is null then pgqueue._keyed_id(keyed_heartbeat.queue, keyed_heartbeat.key, null) else keyed_heartbeat.id end;
+  return found;
+end $$;
+
+comment on function pgqueue.keyed_heartbeat is
+'Says that an item is still being executed. False: it is gone, stop. Errors: PQ001 without id or key.';
+
+-- source: sql/functions/keyed/keyed_keys.sql
+create function pgqueue.keyed_keys(queue text, process_id text default null)
+returns table (key text, id bigint, status text, priority integer, extra text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  return query
+  select i.key::text, i.job_id, case when i.lease_id is null then 'pending' else 'active' end, i.priority::integer, i.extra
+  from pgqueue._keyed_items(keyed_keys.queue, keyed_keys.process_id) i
+  order by i.priority desc, i.job_id;
+end $$;
+
+comment on function pgqueue.keyed_keys is
+'keyed_list without the payloads, which it does not read however large they are. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_list.sql
+create function pgqueue.keyed_list(queue text, process_id text default null)
+returns table (key text, id bigint, status text, priority integer, extra text, payload text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  return query
+  select i.key::text, i.job_id, case when i.lease_id is null then 'pending' else 'active' end, i.priority::integer, i.extra, p.payload
+  from pgqueue._keyed_items(keyed_list.queue, keyed_list.process_id) i
+  cross join lateral (select p.payload from pgqueue.keyed_payload p where p.job_id = i.job_id offset 0) p
+  order by i.priority desc, i.job_id;
+end $$;
+
+comment on function pgqueue.keyed_list is
+'Items of a queue with their payloads: higher priority first, then the oldest. Exclusive items of other processes are left out. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_merge_extra.sql
+create function pgqueue.keyed_merge_extra(queue text default null, key text default null, id bigint default null, extra text default null)
+returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_variable
+declare
+  v_new text := pgqueue._json_object_or_refuse('extra', extra);
+begin
+  update pgqueue.keyed_item i set extra = case when i.extra is null or v_new is null then v_new else pgqueue._merge_json(i.extra, v_new) end
+  where i.job_id = case when keyed_merge_extra.id is null then pgqueue._keyed_id(queue, key, null) else keyed_merge_extra.id end;
+  return found;
+end $$;
+
+comment on function pgqueue.keyed_merge_extra is
+'Adds the members of a JSON object to an item''s extra; those it has already are replaced. JSON null clears it. Numbers and strings come back as they were written. False: the item is gone. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_orphaned.sql
+create function pgqueue.keyed_orphaned(queue text, orphan_ms bigint)
+returns table (key text, id bigint)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  perform pgqueue._check_ms('orphan_ms', orphan_ms);
+  return query select l.key, l.id from pgqueue._keyed_lapsed(keyed_orphaned.queue, null, keyed_orphaned.orphan_ms) l;
+end $$;
+
+comment on function pgqueue.keyed_orphaned is
+'Waiting items whose deadline has passed: the latest of those their requests gave; a request that gave none counts orphan_ms milliseconds from when it came. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_pending.sql
+create function pgqueue.keyed_pending(queue text, process_id text default null)
+returns table (key text, id bigint, status text, priority integer, extra text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  return query
+  select i.key::text, i.job_id, 'pending', i.priority::integer, i.extra
+  from pgqueue.keyed_item i
+  where i.queue = keyed_pending.queue and i.lease_id is null and (not i.exclusive or i.process_id = keyed_pending.process_id)
+  order by i.priority desc, i.job_id;
+end $$;
+
+comment on function pgqueue.keyed_pending is
+'Items of a queue that wait, in the order in which they are to be claimed. Exclusive items of other processes are left out. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_reap.sql
+-- Items that another session has in hand are left to it.
+create function pgqueue.keyed_reap(
+  queue text,
+  heartbeat_ms bigint default null,
+  orphan_ms bigint default null,
+  max integer default 1000,
+  release boolean default false)
+returns table (id bigint, key text, payload text, extra text, why text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  perform pgqueue._check_ms('heartbeat_ms', heartbeat_ms);
+  perform pgqueue._check_ms('orphan_ms', orphan_ms);
+  if coalesce(max, 0) not between 1 and 10000 then
+    perform pgqueue._refuse('PQ001', format('max is %s', coalesce(max::text, 'null')), 'Give a whole number from 1 to 10000.');
+  end if;
+  for id, key, why in
+    select l.id, l.key, l.why from pgqueue._keyed_lapsed(keyed_reap.queue, keyed_reap.heartbeat_ms, keyed_reap.orphan_ms) l order by l.id limit keyed_reap.max
+  loop
+    continue when not pgqueue._keyed_at_hand(id, why, heartbeat_ms, orphan_ms);
+    select i.extra, p.payload into extra, payload from pgqueue.keyed_item i join pgqueue.keyed_payload p on p.job_id = i.job_id where i.job_id = id;
+    if why = 'stalled' and release then
+      continue when not pgqueue._keyed_release(id);
+    else
+      continue when not pgqueue._keyed_drop(id, case why when 'stalled' then 'worker_lost' else 'orphaned' end);
+    end if;
+    return next;
+  end loop;
+end $$;
+
+comment on function pgqueue.keyed_reap is
+'Removes items that are stalled or orphaned (see keyed_to_cancel; a null leaves that half out) and returns what they were, each to exactly one caller: up to max. why: stalled or orphaned. release: stalled items go back to where they wait
+instead, until they were in max_crashes of those. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_result.sql
+-- Who takes the newest result of a key has it alone: a second reader waits for the first and finds it taken.
+create function pgqueue.keyed_result(queue text, key text, external_id text default null)
+returns table (id bigint, payload text, state text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+begin
+  perform pgqueue._check_keyed(queue, key);
+  if external_id is not null then
+    return query
+    select r.job_id, r.result, r.state::text
+    from (
+      select r.* from pgqueue.keyed_result r where r.queue = keyed_result.queue and r.key = keyed_result.key order by r.job_id + 0 desc offset 0) r
+    where r.expires_at > v_now
+      and (select q.job_id from pgqueue.keyed_request q where q.job_id = r.job_id and q.external_id = keyed_result.external_id limit 1) is not null
+    order by r.job_id desc limit 1;
+    if found then
+      return;
+    end if;
+  end if;
+  return query
+  update pgqueue.keyed_result u set taken = true
+  where u.job_id = (
+      select r.job_id
+      from (
+        select r.job_id, r.expires_at from pgqueue.keyed_result r
+        where r.queue = keyed_result.queue and r.key = keyed_result.key order by r.job_id + 0 desc limit 1) r
+      where r.expires_at > v_now)
+    and not u.taken
+  returning u.job_id, u.result, u.state::text;
+end $$;
+
+comment on function pgqueue.keyed_result is
+'The newest result of a key, once: whoever reads first has it, the next gets no row. With the external_id under which the item was asked for, any number of times. state: succeeded, or failed with the payload {"error": message} when a
+worker gave up. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_result_by_id.sql
+create function pgqueue.keyed_result_by_id(id bigint, external_id text default null, hide boolean default true)
+returns setof pgqueue.keyed_result_info
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  if external_id is not null and exists (select from pgqueue.keyed_result r where r.job_id = keyed_result_by_id.id)
+    and not exists (select from pgqueue.keyed_request q where q.job_id = keyed_result_by_id.id and q.external_id = keyed_result_by_id.external_id)
+  then
+    perform pgqueue._refuse('PQ001', format('item %s was not asked for as %L', id, external_id), 'Give the external_id of keyed_add, or none.');
+  end if;
+  if not exists (select from pgqueue.keyed_result r where r.job_id = keyed_result_by_id.id) then
+    perform pgqueue._keyed_settled(id);
+  end if;
+  if hide then
+    -- The first reader's work; nobody waits for a reader.
+    update pgqueue.keyed_result r set taken = true
+    where r.ctid = (
+      select r.ctid from pgqueue.keyed_result r where r.job_id = keyed_result_by_id.id and not r.taken for no key update skip locked);
+  end if;
+  return query
+  select r.job_id, r.result, r.state::text from pgqueue.keyed_result r where r.job_id = keyed_result_by_id.id and r.expires_at > pgqueue._now();
+end $$;
+
+comment on function pgqueue.keyed_result_by_id is
+'The result of one item, any number of times until it expires; no row when there is none: not yet, no more, or never. hide: reads by key do not get it any more, so that who asks for the key next does not have an old run''s. To wait: listen to
+pgqueue_done, call watch(array[id]), then keyed_state(id); while that is pending or active, a notification with the id as its payload will come; then read. Errors: PQ001 when external_id is not one of this item''s.';
+
+-- source: sql/functions/keyed/keyed_stage.sql
+create function pgqueue.keyed_stage(queue text, stage_key text, priority integer default null)
+returns table (id bigint, stage text, "position" integer, elapsed_ms bigint)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  perform pgqueue._check_name('stage_key', stage_key, 1000);
+  select i.job_id, case when i.lease_id is null then 'pending' else 'active' end, i.priority,
+    (extract(epoch from pgqueue._now() - coalesce(i.claimed_at, i.created_at)) * 1000)::bigint
+  into id, stage, "position", elapsed_ms
+  from pgqueue._keyed_items(keyed_stage.queue, null) i
+  where i.stage_key = keyed_stage.stage_key and (keyed_stage.priority is null or i.priority = keyed_stage.priority)
+  order by i.lease_id is null, i.priority desc, i.job_id limit 1;
+  if not found then
+    return;
+  end if;
+  "position" := case when stage = 'pending' then (
+    select count(*) from pgqueue.keyed_item i, (select k.priority, k.job_id from pgqueue.keyed_item k where k.job_id = keyed_stage.id) k
+    where i.queue = keyed_stage.queue and i.lease_id is null and (keyed_stage.priority is null or i.priority = keyed_stage.priority)
+      and (i.priority > k.priority or i.priority = k.priority and i.job_id <= k.job_id)) end;
+  return next;
+end $$;
+
+comment on function pgqueue.keyed_stage is
+'How far the first item with this stage_key (and priority) is: stage active, or pending with its position among those that wait (of that priority, if one is given), counted from 1. elapsed_ms: since it was claimed, or added. No row when
+there is none. Reads no payload. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_stalled.sql
+create function pgqueue.keyed_stalled(queue text, heartbeat_ms bigint)
+returns table (key text, id bigint)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  perform pgqueue._check_ms('heartbeat_ms', heartbeat_ms);
+  return query select l.key, l.id from pgqueue._keyed_lapsed(keyed_stalled.queue, keyed_stalled.heartbeat_ms, null) l;
+end $$;
+
+comment on function pgqueue.keyed_stalled is
+'Active items whose last heartbeat, or claim, is more than heartbeat_ms milliseconds ago; whosever they are. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_state.sql
+create function pgqueue.keyed_state(id bigint)
+returns table (state text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._keyed_settled(id);
+  return query
+  select coalesce(
+    (select case when i.lease_id is null then 'pending' else 'active' end from pgqueue.keyed_item i where i.job_id = keyed_state.id),
+    (select r.state::text from pgqueue.keyed_result r where r.job_id = keyed_state.id),
+    (select o.state::text from pgqueue.outcome o where o.job_id = keyed_state.id),
+    'gone');
+end $$;
+
+comment on function pgqueue.keyed_state is
+'Where an item stands: pending, active, succeeded, failed, cancelled, or gone when nothing of it is left. An end that is in progress is let finish first: who has called watch and is told pending or active here gets a notification when
+the item ends. Errors: none.';
+
+-- source: sql/functions/keyed/keyed_to_cancel.sql
+create function pgqueue.keyed_to_cancel(queue text, heartbeat_ms bigint default null, orphan_ms bigint default null)
+returns table (key text, id bigint)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  perform pgqueue._check_ms('heartbeat_ms', heartbeat_ms);
+  perform pgqueue._check_ms('orphan_ms', orphan_ms);
+  return query select l.key, l.id from pgqueue._keyed_lapsed(keyed_to_cancel.queue, keyed_to_cancel.heartbeat_ms, keyed_to_cancel.orphan_ms) l;
+end $$;
+
+comment on function pgqueue.keyed_to_cancel is
+'keyed_stalled and keyed_orphaned together; a null leaves that half out. keyed_reap does the rest as well. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_truncate.sql
+create function pgqueue.keyed_truncate(queue text)
+returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  v_item bigint;
+  v_done bigint := 0;
+begin
+  perform pgqueue._check_name('queue', queue, 1000);
+  for v_item in
+    select u.job_id
+    from (
+      select i.job_id from pgqueue.keyed_item i where i.queue = keyed_truncate.queue and i.lease_id is null
+      union all
+      select i.job_id from pgqueue.keyed_item i where i.queue = keyed_truncate.queue and i.lease_id is not null) u
+    order by u.job_id + 0
+  loop
+    v_done := v_done + case when pgqueue._keyed_drop(v_item, 'cancelled_by_user') then 1 else 0 end;
+  end loop;
+  delete from pgqueue.keyed_request q
+  where q.job_id = any(array(select r.job_id from pgqueue.keyed_result r where r.queue = keyed_truncate.queue));
+  delete from pgqueue.keyed_result r where r.queue = keyed_truncate.queue;
+  return v_done;
+end $$;
+
+comment on function pgqueue.keyed_truncate is
+'Empties one keyed queue: cancels its items, waiting and active, and forgets its results. Returns how many items there were. Errors: PQ001.';
+
+-- source: sql/functions/keyed/keyed_wait.sql
+-- As wait: a procedure, because waiting inside a function would pin one snapshot for as long.
+create procedure pgqueue.keyed_wait(
+  id bigint,
+  timeout interval default '1 minute',
+  inout payload text default null,
+  inout state text default null)
+language plpgsql
+as $$
+#variable_conflict use_variable
+declare
+  -- Its caller's search_path may put other operators first; these are named in full.
+  v_until float8 := extract(epoch from pg_catalog.clock_timestamp())::float8 operator(pg_catalog.+)
+    extract(epoch from coalesce(timeout, '1 minute'::interval))::float8;
+  v_left float8;
+  v_pause float8 := 0.005;
+begin
+  loop
+    select r.state into state from pgqueue.keyed_state(id) r;
+    commit;
+    v_left := v_until operator(pg_catalog.-) extract(epoch from pg_catalog.clock_timestamp())::float8;
+    exit when state operator(pg_catalog.<>) all (array['pending', 'active']::text[]) or v_left operator(pg_catalog.<=) 0::float8;
+    perform pg_catalog.pg_sleep(least(v_pause, v_left));
+    v_pause := least(v_pause operator(pg_catalog.*) 1.5::float8, 0.5::float8);
+  end loop;
+  select r.payload into payload from pgqueue.keyed_result_by_id(id) r;
+  commit;
+end $$;
+
+comment on procedure pgqueue.keyed_wait is
+'Waits until an item has ended, for at most timeout, and gives its result, null when there is none: call pgqueue.keyed_wait(42). state: succeeded, failed, cancelled; pending or active on a timeout; gone when the item and its
+result are past. For clients that cannot listen; it polls. Call it outside a transaction block. Errors: none of its own.';
+
+-- source: sql/functions/keyed/next_number.sql
+create function pgqueue.next_number(name text)
+returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_value bigint;
+begin
+  perform pgqueue._check_name('name', name, 500);
+  insert into pgqueue.number as n (name, value) values (next_number.name, 1)
+  on conflict on constraint number_pkey do update set value = n.value + 1
+  returning n.value into v_value;
+  return v_value;
+end $$;
+
+comment on function pgqueue.next_number is
+'The next of the whole numbers 1, 2, 3, … under this name; no two callers get the same. Callers of one name wait for each other''s transactions, so that none is left out. Errors: PQ001.';
+
 -- source: sql/functions/flow/next_runs.sql
 create function pgqueue.next_runs(
   cron text,
@@ -8372,7 +10090,13 @@ begin
   return query select 'lost workers', v_count = 0, format('%s without a heartbeat for %s', v_count, v_lost_after),
     'Run upkeep: start a worker or call pgqueue.maintain().';
   select count(*) into v_count from pgqueue.worker w where w.heartbeat_at >= v_now - v_lost_after;
-  return query select 'workers', v_count > 0 or not exists (select from pgqueue.ready), format('%s live', v_count), 'Jobs are queued: start a worker.';
+  -- Items of keyed queues may have clients that execute them. The first of a lane stands for all.
+  return query select 'workers',
+    v_count > 0 or not exists (select from pgqueue.ready) or not exists (
+      select from pgqueue.lane l
+      cross join lateral (select r.traits from pgqueue.ready r where r.queue = l.queue and r.priority = l.priority order by r.seq limit 1) r
+      where r.traits & 1024 = 0),
+    format('%s live', v_count), 'Jobs are queued: start a worker.';
   select max(v_now - s.run_at) into v_age from pgqueue.scheduled s where s.run_at < v_now;
   return query select 'promotion', coalesce(v_age < interval '1 minute', true),
     case when v_age is null then 'nothing overdue' else format('a job has been due for %s', date_trunc('second', v_age)) end,
@@ -8587,6 +10311,11 @@ begin
     return format('%s is final: it %s%s at %s.', v_name,
       case v_job.state when 'cancelled' then 'was cancelled' else v_job.state end, coalesce(' (' || v_job.reason || ')', ''),
       to_char(v_job.finished_at, 'YYYY-MM-DD HH24:MI:SS OF'));
+  elsif v_job.state = 'running' and v_job.worker_id = 0 then
+    return (
+      select format('Item %s is active: a client claimed it %s ago, and last said %s ago that it executes it.', id, date_trunc('milliseconds', v_now - i.claimed_at),
+        date_trunc('milliseconds', v_now - i.heartbeat_at))
+      from pgqueue.keyed_item i where i.job_id = why.id);
   elsif v_job.state = 'running' then
     return format('%s is running: worker %s claimed it %s ago%s.', v_name, v_job.worker_id, date_trunc('milliseconds', v_now - v_job.claimed_at),
       case when v_job.cancel_requested then ', and was asked to cancel it' else '' end);
@@ -8605,7 +10334,7 @@ begin
     return format('%s waits for the release of batch %s: call pgqueue.batch_release(%s).', v_name, v_batch.id, v_batch.id);
   elsif v_job.state = 'held' then
     return format('%s waits for its turn: group %s of queue %s runs at most %s at a time.', v_name, v_job.group_key, v_job.queue, v_queue.group_limit);
-  elsif v_workers = 0 then
+  elsif v_workers = 0 and v_job.kind <> 'keyed.item' then
     return format('No live worker serves queue %s: start one.', v_job.queue);
   elsif v_queue.max_running <= v_running then
     return format('Queue %s runs %s jobs already, its max_running is %s.', v_job.queue, v_running, v_queue.max_running);
@@ -8622,6 +10351,12 @@ begin
   select * into v_place from pgqueue._in_ready(why.id);
   v_ahead := (select count(*) from pgqueue.ready o where o.queue = v_place.queue and o.priority > v_place.priority)
     + (select count(*) from pgqueue.ready o where o.queue = v_place.queue and o.priority = v_place.priority and o.seq < v_place.seq);
+  if v_job.kind = 'keyed.item' then
+    return (
+      select format('Item %s is pending: %s before it in keyed queue %s, of which %s active.', id, case v_ahead when 0 then 'nothing waits' when 1 then 'one waits' else v_ahead || ' wait' end, i.queue,
+        case v_running when 0 then 'nothing is' when 1 then 'one is' else v_running || ' are' end)
+      from pgqueue.keyed_item i where i.job_id = why.id);
+  end if;
   return format('%s is queued: %s ahead of it in queue %s, which %s.', v_name,
     case v_ahead when 0 then 'nothing is' when 1 then 'one job is' else v_ahead || ' jobs are' end, v_job.queue,
     case v_workers when 1 then 'one worker serves' else v_workers || ' workers serve' end);
@@ -8666,7 +10401,8 @@ declare
       "submit_script", "script_report", "scripts", "cancel_script",
       "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
       "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
-      "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file"],
+      "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file",
+      "keyed_add", "keyed_get", "keyed_cancel", "keyed_extend", "keyed_result", "keyed_result_by_id", "keyed_state", "keyed_wait", "keyed_list", "keyed_keys", "keyed_pending", "keyed_active", "keyed_stage", "next_number"],
     "worker": ["register_worker", "worker_heartbeat", "deregister_worker", "claim", "settle", "settle_and_claim", "job_heartbeat",
       "worker_sleep", "worker_wake", "try_lead", "stop_leading", "maintain", "next_due", "version", "sync_schedules",
       "script_begin", "script_end", "query_begin", "query_describe", "query_put", "query_end",
@@ -8674,17 +10410,22 @@ declare
       "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file",
       "submit_script", "script_report", "scripts", "cancel_script", "scripts_running",
       "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
-      "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel"],
+      "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel",
+      "keyed_add", "keyed_get", "keyed_cancel", "keyed_extend", "keyed_result", "keyed_result_by_id", "keyed_state", "keyed_wait", "keyed_list", "keyed_keys", "keyed_pending", "keyed_active", "keyed_stage", "next_number",
+      "keyed_add_and_claim", "keyed_claim", "keyed_claim_next", "keyed_heartbeat", "keyed_merge_extra", "keyed_ack", "keyed_stalled", "keyed_orphaned", "keyed_to_cancel", "keyed_reap"],
     "operator": ["schedule", "unschedule", "pause_schedule", "resume_schedule", "run_schedule", "schedules", "next_runs", "sync_schedules",
       "cancel", "retry", "reschedule", "set_priority", "pause_queue", "resume_queue", "configure_queue", "configure", "maintain",
       "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "next_due",
       "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
       "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file", "batch_purge",
+      "keyed_add", "keyed_get", "keyed_cancel", "keyed_extend", "keyed_result", "keyed_result_by_id", "keyed_state", "keyed_wait", "keyed_list", "keyed_keys", "keyed_pending", "keyed_active", "keyed_stage", "next_number",
+      "keyed_add_and_claim", "keyed_claim", "keyed_claim_next", "keyed_heartbeat", "keyed_merge_extra", "keyed_ack", "keyed_stalled", "keyed_orphaned", "keyed_to_cancel", "keyed_reap", "keyed_truncate",
       "submit_script", "script_report", "scripts", "cancel_script", "scripts_running", "configure_owner",
       "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
       "job", "jobs", "attempts", "queues", "workers", "why", "health", "version"],
     "reader": ["schedules", "next_runs", "batch_status", "batch_rows", "batch_list", "slow_query_status", "output_file", "script_report", "scripts", "scripts_running", "query_status", "query_columns", "query_batch",
-      "job", "jobs", "attempts", "queues", "workers", "why", "health", "result", "version", "next_due"]}';
+      "job", "jobs", "attempts", "queues", "workers", "why", "health", "result", "version", "next_due",
+      "keyed_keys", "keyed_pending", "keyed_active", "keyed_stalled", "keyed_orphaned", "keyed_to_cancel", "keyed_stage", "keyed_state"]}';
   v_routine regprocedure;
   v_role text;
   v_name text;

@@ -20,6 +20,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from pgqueue._async.batches import AsyncBatches
 from pgqueue._async.execute import execute, make_pool
+from pgqueue._async.keyed import AsyncKeyedQueue
 from pgqueue._async.query import AsyncQueryHandle
 from pgqueue._async.script import AsyncScriptHandle
 from pgqueue._calls import Call, Calls
@@ -232,6 +233,10 @@ class AsyncClient:
         """Row batches and slow queries, with less to write than their functions."""
         return AsyncBatches(self)
 
+    def keyed(self, queue: str, *, text: bool = False) -> AsyncKeyedQueue:
+        """A keyed queue. Payloads, extras and results are JSON values; with `text`, text of any kind."""
+        return AsyncKeyedQueue(self, queue, text=text)
+
     enqueue = _method(Calls.enqueue)
     enqueue_each = _method(Calls.enqueue_each)
     enqueue_many = _method(Calls.enqueue_many)
@@ -317,3 +322,28 @@ class AsyncClient:
     schedules = _method(Calls.schedules)
     next_runs = _method(Calls.next_runs)
     sync_schedules = _method(Calls.sync_schedules)
+    keyed_add = _method(Calls.keyed_add)
+    keyed_add_and_claim = _method(Calls.keyed_add_and_claim)
+    keyed_claim = _method(Calls.keyed_claim)
+    keyed_claim_next = _method(Calls.keyed_claim_next)
+    keyed_get = _method(Calls.keyed_get)
+    keyed_cancel = _method(Calls.keyed_cancel)
+    keyed_heartbeat = _method(Calls.keyed_heartbeat)
+    keyed_merge_extra = _method(Calls.keyed_merge_extra)
+    keyed_extend = _method(Calls.keyed_extend)
+    keyed_ack = _method(Calls.keyed_ack)
+    keyed_result = _method(Calls.keyed_result)
+    keyed_result_by_id = _method(Calls.keyed_result_by_id)
+    keyed_wait = _method(Calls.keyed_wait)
+    keyed_state = _method(Calls.keyed_state)
+    keyed_list = _method(Calls.keyed_list)
+    keyed_keys = _method(Calls.keyed_keys)
+    keyed_pending = _method(Calls.keyed_pending)
+    keyed_active = _method(Calls.keyed_active)
+    keyed_stalled = _method(Calls.keyed_stalled)
+    keyed_orphaned = _method(Calls.keyed_orphaned)
+    keyed_to_cancel = _method(Calls.keyed_to_cancel)
+    keyed_reap = _method(Calls.keyed_reap)
+    keyed_stage = _method(Calls.keyed_stage)
+    keyed_truncate = _method(Calls.keyed_truncate)
+    next_number = _method(Calls.next_number)

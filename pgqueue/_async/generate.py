@@ -31,6 +31,8 @@ _NAMES = {
     "AsyncHooks": "Hooks",
     "AsyncIterable": "Iterable",
     "AsyncIterator": "Iterator",
+    "AsyncKeyedQueue": "KeyedQueue",
+    "AsyncMerging": "Merging",
     "AsyncQueryHandle": "QueryHandle",
     "AsyncRowDrain": "RowDrain",
     "AsyncScriptHandle": "ScriptHandle",

@@ -12,7 +12,9 @@ from pgqueue import _running
 from pgqueue._async.client import AsyncClient
 from pgqueue._running import arun_handler
 from pgqueue.errors import PgQueueError, UnknownJob
+from pgqueue.keyed import KIND
 from pgqueue.models import ClaimedJob, Job
+from pgqueue.outcomes import Settlement
 
 if TYPE_CHECKING:
     from pgqueue._async.rowdrain import AsyncRowDrain
@@ -92,7 +94,11 @@ async def _run(
 ) -> None:
     failure: BaseException | None = None
     try:
-        if rows is not None and rows.knows(job.kind):
+        if job.kind == KIND:
+            found = await client.keyed_get(id=job.id)
+            executor, call = _running.prepare_item(app, job, found, _running.AsyncMerging(client))
+            settlement = Settlement("succeeded", executor.result(await arun_handler(executor, call)))
+        elif rows is not None and rows.knows(job.kind):
             settlement, failure = await rows.run(job)
         else:
             task, call = _running.prepare(app, job, hooks)

@@ -13,7 +13,9 @@ from pgqueue import _running
 from pgqueue._running import run_handler
 from pgqueue._sync.client import Client
 from pgqueue.errors import PgQueueError, UnknownJob
+from pgqueue.keyed import KIND
 from pgqueue.models import ClaimedJob, Job
+from pgqueue.outcomes import Settlement
 
 if TYPE_CHECKING:
     from pgqueue._sync.rowdrain import RowDrain
@@ -93,7 +95,15 @@ def _run(
 ) -> None:
     failure: BaseException | None = None
     try:
-        if rows is not None and rows.knows(job.kind):
+        if job.kind == KIND:
+            found = client.keyed_get(id=job.id)
+            executor, call = _running.prepare_item(
+                app, job, found, _running.Merging(client)
+            )
+            settlement = Settlement(
+                "succeeded", executor.result(run_handler(executor, call))
+            )
+        elif rows is not None and rows.knows(job.kind):
             settlement, failure = rows.run(job)
         else:
             task, call = _running.prepare(app, job, hooks)

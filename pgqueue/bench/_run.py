@@ -15,7 +15,7 @@ from pgqueue.errors import InvalidArgument
 
 ORDER = (
     "limit", "enqueue", "claim", "worker", "latency", "backlog", "pinned", "soak", "wal", "notify", "wide", "big",
-    "exact", "sql", "rows",
+    "exact", "sql", "rows", "keyed",
 )  # fmt: skip
 """As they are run and listed; what is not named here comes after."""
 

@@ -46,6 +46,10 @@ __all__ = ["Heart"]
 logger = logging.getLogger("pgqueue.worker")
 
 _STATEMENT_TIMEOUT = 4.0
+_ASK_AGAIN = 0.05
+"""Seconds to the next heartbeat when the server has something to say and a claim was under way: it may be about leases,
+which were not named. Twice as long each time.
+"""
 
 
 class Heart:
@@ -108,17 +112,20 @@ class Heart:
         backoff = Backoff(first=0.1, most=self._settings.heartbeat_interval)
         tick = min(1.0, self._settings.block_warning / 2, self._settings.heartbeat_interval / 2) or 0.1
         due = monotonic() + jittered(self._settings.heartbeat_interval, 0.1)
+        again = 0.0  # seconds; 0 when nothing is left open
         while True:
-            asked = self._wanted.wait(tick)
+            asked = self._wanted.wait(min(again or tick, tick)) or again > 0
             self._wanted.clear()
             if self._ending:
                 break
             alive = self._watch()
             if alive and (asked or monotonic() >= due):
                 try:
-                    self._beat()
+                    is_told = self._beat()
+                    again = 0.0 if is_told or not asked else 2 * again or _ASK_AGAIN
                 except PgQueueError as error:
                     self._hang_up()
+                    again = 0.0
                     delay = backoff.delay()
                     logger.warning(
                         "heartbeat failed, trying again in %.1f s: %s",
@@ -129,6 +136,7 @@ class Heart:
                     due = monotonic() + delay
                 except Exception:
                     self._hang_up()
+                    again = 0.0
                     logger.exception("heartbeat failed")
                     due = monotonic() + backoff.delay()
                 else:
@@ -136,19 +144,22 @@ class Heart:
                     due = monotonic() + jittered(self._settings.heartbeat_interval, 0.1)
         self._hang_up()
 
-    def _beat(self) -> None:
+    def _beat(self) -> bool:
+        """Whether the server was told which leases are here."""
         worker_id = self.worker_id
         if worker_id is None:
-            return
-        call = self._calls.worker_heartbeat(worker_id, self._leases())
+            return True
+        leases = self._leases()
+        call = self._calls.worker_heartbeat(worker_id, leases)
         try:
             directives = self._fetch(call)
         except UnknownWorker:
             self._on_loop(self._on_unknown, worker_id)
-            return
+            return True
         self._tell_soon("heartbeat", worker_id=worker_id)
         if directives:
             self._on_loop(self._on_answer, directives)
+        return leases is not None
 
     def _fetch(self, call: Call[list[Directive]]) -> list[Directive]:
         try:

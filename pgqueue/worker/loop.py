@@ -42,6 +42,7 @@ class ClaimLoop:
         on_unknown: the server does not know this worker any more; returns when it is registered again.
         on_superseded: these jobs were claimed again, so the leases we had them under are lost.
         on_unsuccessful: jobs have been handed in that may run again at some time.
+        on_asked: a claim has been answered, whether it brought jobs or not.
         on_idle: nothing is in hand and the last sweep of every queue found nothing.
         on_crash: called with a sentence should a lane itself fail.
     """
@@ -60,6 +61,7 @@ class ClaimLoop:
         on_unknown: Callable[[int], Awaitable[None]],
         on_superseded: Callable[[list[Job]], None],
         on_unsuccessful: Callable[[], None],
+        on_asked: Callable[[], None],
         on_idle: Callable[[], None],
         on_crash: Crash,
     ) -> None:
@@ -75,6 +77,7 @@ class ClaimLoop:
         self._on_jobs = on_jobs
         self._on_unknown = on_unknown
         self._on_superseded = on_superseded
+        self._on_asked = on_asked
         self._on_idle = on_idle
         self._on_crash = on_crash
         self._plan = Plan(settings, hands, groups, has_waiting, self._is_asleep)
@@ -260,6 +263,7 @@ class ClaimLoop:
             self._pace.claimed(turn.group, turn.n, jobs, urgent=turn.urgent, asleep=self._is_asleep())
             if jobs:
                 self._tell("claimed", jobs=len(jobs))
+            self._on_asked()
             if self.listener is not None:
                 self.listener.rest(self.claiming and self._pace.should_sleep(self._hands, self._groups))
         self._after()

@@ -35,6 +35,7 @@ from pgqueue.worker.executors import Executors
 from pgqueue.worker.finishing import LAST_WORD, Finishing
 from pgqueue.worker.hands import Hands
 from pgqueue.worker.heartbeat import Heart
+from pgqueue.worker.keyed import Keyed
 from pgqueue.worker.links import Links
 from pgqueue.worker.loop import ClaimLoop
 from pgqueue.worker.notify import Listener, hears_itself
@@ -63,7 +64,7 @@ class Worker:
         app: whose tasks are run.
         dsn: libpq connection string or URL; None: the App's, else `pgqueue.config.resolve_dsn`.
         listen_dsn: where to LISTEN when `dsn` leads to a transaction pooler; None: the App's.
-        queues: names, or (name, this worker's own limit) pairs; None: the queues of the App's tasks and processors.
+        queues: names, or (name, this worker's own limit) pairs; None: the queues of all that the App has registered.
         schema: None: the App's.
         json_logs: True or False configures the logging of `pgqueue`; None leaves it alone.
         datasources: databases that scripts and queries may name: connection strings by name. They come before those
@@ -172,6 +173,13 @@ class Worker:
         hooks = Progress(calls)
         self._engine = self._make_engine()
         self._rows = Rows(self.app.processors, self._engine)
+        self._keyed = Keyed(
+            self.app.keyed_executors,
+            self._engine,
+            queue_limits(settings.queues),
+            arm=lambda job: self._executors.arm(job),
+            on_crash=self._give_up,
+        )
         self._executors = Executors(
             self.app,
             settings,
@@ -180,7 +188,7 @@ class Worker:
             self._tell,
             on_ended=lambda: self._loop.ended(),
             on_gave_up=self._give_up,
-            ours={**self._engine.handlers, **self._rows.handlers},
+            ours={**self._engine.handlers, **self._rows.handlers, **self._keyed.handlers},
         )
         self._orders = Orders(self._hands, self._executors, self._tell)
         self._link = self._links.work()
@@ -197,6 +205,7 @@ class Worker:
             on_unknown=self._unknown,
             on_superseded=self._orders.drop,
             on_unsuccessful=lambda: self._upkeep.hurry(),
+            on_asked=self._keyed.look,
             on_idle=self._idle,
             on_crash=self._give_up,
         )
@@ -260,6 +269,7 @@ class Worker:
             on_drained=lambda: self.stop("drained"),
             on_crash=self._give_up,
         )
+        await self._keyed.prepare()
         self._patrol_task = background(self._patrol.run(), "patrol", self._give_up)
         is_session = self._listener is not None and not is_pooled
         self._loop.start(self._link, await self._links.claim() if is_session else None)
@@ -377,6 +387,7 @@ class Worker:
             await self._registration.end(LAST_WORD)
         await self._executors.close()
         await self._rows.close()
+        await self._keyed.close()
         await self._engine.close()
         if self._listener is not None:
             await self._listener.stop()

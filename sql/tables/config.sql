@@ -11,6 +11,7 @@ create table pgqueue.config (
   script_max_waiting integer not null default 64 check (script_max_waiting >= 0),
   sql_timeout interval not null default '12 hours' check (sql_timeout > interval '0'),
   result_ttl interval not null default '1 hour' check (result_ttl > interval '0'),
+  keyed_ttl interval not null default '5 minutes' check (keyed_ttl > interval '0'),
   result_max_bytes bigint not null default 1073741824 check (result_max_bytes >= 0),
   result_max_rows bigint check (result_max_rows >= 0),
   log_retention interval not null default '90 days' check (log_retention >= interval '0'));

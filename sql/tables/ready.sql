@@ -2,7 +2,7 @@
 --
 -- `traits` is a bit mask that travels from ready into the lease, so that settling a plain job touches nothing but lease and outcome:
 --   1 unique key · 2 group · 4 timeout · 8 heartbeat promise · 16 queue timeout, until it first starts · 32 came out of a crash · 64 priority was changed
---   128 its owner takes turns (tables/line.sql) · 256 one turn at a time · 512 carries rows of a batch
+--   128 its owner takes turns (tables/line.sql) · 256 one turn at a time · 512 carries rows of a batch · 1024 is an item of a keyed queue
 
 -- One row per queued job. `seq` is new each time a job becomes ready. `attempt` counts the attempts already spent.
 create table pgqueue.ready (
@@ -18,7 +18,7 @@ create unique index ready_turn on pgqueue.ready (queue, priority desc, seq);
 -- which most jobs never enter. See _in_ready.
 create unique index ready_job on pgqueue.ready (job_id) where seq <> job_id;
 
--- One row per claim call and queue. Running = in a lease. `traits` is null when no job of the lease has any.
+-- One row per claim call and queue. Running = in a lease. `traits` is null when no job of the lease has any. Worker 0 are the clients of keyed queues: each of their items has a heartbeat of its own.
 -- `forget`: 0 keep every outcome, 1 only unsuccessful ones, 2 none.
 create sequence pgqueue.lease_id;
 

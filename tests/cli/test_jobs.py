@@ -196,8 +196,8 @@ def test_workers_and_upkeep(on: Run, client: Client) -> None:
     assert {d["duty"] for d in duties} >= {"rescue", "promote", "expire"}
     assert all(d["error"] is None for d in duties)
     assert [d["duty"] for d in on("maintain", "--duty", "promote", "--duty", "rescue", "--json").lines] == [
-        "promote",
         "rescue",
+        "promote",
     ]
     assert on("maintain", "--duty", "nonsense").code == 2
 

@@ -13,6 +13,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from tests.plans.batches import SLICES, grow_batches, plant_batches
+from tests.plans.keyed import EACH, grow_keyed, plant_keyed
 from tests.sql.calls import Caller
 
 # Where jobs wait.
@@ -60,6 +61,15 @@ KINDS = {
     "lined": Kind(0.05, _OWNERS),
     "sliced": Kind(0.05, {"batch_id": f"g - i % {SLICES}"}),
     "reserved": Kind(0.05, {"batch_id": f"g - i % {SLICES}"}),
+    "itemed": Kind(0.1, {"unique_key": "'key ' || g", "key": "'key ' || g", "queue": f"'items ' || i / {EACH}"}),
+    "resulted": Kind(
+        0.1,
+        {
+            "key": "'key ' || g",
+            "queue": "'results ' || g % 100",
+            "expires_at": "now() + interval '1 hour' + interval '1 second' * (g % 80000)",
+        },
+    ),
     "asked": Kind(0.02, {**_OWNERS, "unique_key": "'asked ' || g", "identity": "decode(md5(g::text), 'hex')"}),
     "scripted": Kind(0.05, {**_OWNERS, "expires_at": "now() + interval '1 second' * (g % 86400)"}),
     "answered": Kind(0.05, {**_OWNERS, **_ANSWERS}),
@@ -104,7 +114,7 @@ def plant(q: Caller, size: int) -> Population:
     )
     made = _first_of_each(q)
     slices, found.batches = plant_batches(q)
-    made |= slices
+    made |= slices | plant_keyed(q)
     found.ids = {kind: range(job, job + 1) for kind, job in made.items()}
     found.workers = [q.worker("default", "mail", "leased") for _ in range(20)]
     _hold(found, 1)
@@ -141,6 +151,7 @@ def grow(found: Population, size: int) -> None:
     )
     grow_batches(found, size)
     _finish_the_first(q, min(ids.start for ids in found.ids.values()))
+    grow_keyed(found)
     _hold(found, 10)
     for low in range(0, 1000, 100):
         q("enqueue_each", kind="noop", args=[{"n": low}] * 100, queue="limited")

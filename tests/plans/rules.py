@@ -64,6 +64,19 @@ PATHS: dict[str, dict[str, tuple[str, ...]]] = {
     "held": {"held_pkey": ("job_id",), "held_batch": ("batch_id",)},
     "row_outcome": {"row_outcome_pkey": ("batch_id",)},
     "query_chunk": {"query_chunk_pkey": ("job_id",)},
+    "keyed_item": {
+        "keyed_item_pkey": ("job_id",),
+        "keyed_item_pending": ("queue",),
+        "keyed_item_active": ("queue",),
+    },
+    "keyed_payload": {"keyed_payload_pkey": ("job_id",)},
+    "keyed_request": {"keyed_request_job_id_idx": ("job_id",)},
+    "keyed_result": {
+        "keyed_result_pkey": ("job_id",),
+        "keyed_result_key": ("queue",),
+        "keyed_result_expires_at_idx": ("expires_at",),
+    },
+    "number": {"number_pkey": ("name",)},
     "query_caller": {"query_caller_job_id_owner_idx": ("job_id",)},
 }
 

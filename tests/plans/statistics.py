@@ -32,10 +32,16 @@ def analysed_when_full(found: Population) -> None:
     kept = [job for kind in KINDS for job in (*found.some(kind, 200), found.one(kind))]
     # Of the batches the first few are whole.
     kept += [job for kind in ("sliced", "reserved") for job in found.ids[kind][: 10 * SLICES]]
+    waits = "job_id in (select i.job_id from pgqueue.keyed_item i where i.lease_id is null)"
+    found.q.sql(f"delete from pgqueue.job_key k where {waits} and k.job_id <> all(%s)", kept)
     for place in PLACES:
         gone = "not exists (select from unnest(%s::bigint[]) k(id) where k.id = w.job_id)"
         found.q.sql(f"delete from pgqueue.{place} w where {gone}", kept)
         found.q.sql(f"vacuum (truncate off) pgqueue.{place}")
+    for table in ("keyed_item", "keyed_payload"):
+        gone = "not exists (select from pgqueue.job_key k where k.job_id = w.job_id)"
+        found.q.sql(f"delete from pgqueue.{table} w where {gone}")
+        found.q.sql(f"vacuum (truncate off) pgqueue.{table}")
 
 
 def _tables(q: Caller) -> list[str]:

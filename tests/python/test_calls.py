@@ -65,7 +65,7 @@ def test_every_public_function_is_known_with_its_arguments_and_columns(public: d
 def test_every_public_function_is_one_method(kind: type, public: dict[str, Any]) -> None:
     methods = {name for name, _ in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")}
     beside = {"aclose", "close", "on", "pool", "run", "transaction", "results", "user"}
-    handles = {"query", "query_handle", "script", "script_handle"}
+    handles = {"query", "query_handle", "script", "script_handle", "keyed"}
     assert methods - beside - handles == public.keys()
 
 

@@ -11,6 +11,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.sql.calls import Caller, wait_until
+from tests.sql.test_batch_locks import Started
 
 Session = Callable[[], Caller]
 
@@ -113,3 +114,16 @@ def test_who_may_not_signal_leaves_it_to_the_worker(q: Caller, session: Session)
         q.sql("alter function pgqueue.cancel owner to current_user")
         q.sql(f"drop owned by {role}")
         q.sql(f"drop role {role}")
+
+
+def test_a_settle_and_a_cancel_of_one_script(q: Caller, session: Session) -> None:
+    """A worker that stops gives the script back, while somebody cancels it: one waits for the other, not both."""
+    script = int(q.value("submit_script", document=Jsonb("select 1"), owner="A"))
+    (taken,) = q.claim(q.worker("scripts"), queues=["scripts"])
+    q("script_begin", lease=taken["lease"], job=script, backend_pid=1, backend_start="2026-01-01")
+    with (holder := session()).connection.transaction():
+        holder.sql("select from pgqueue.backend where job_id = %s for update", script)
+        settle = Started(session(), lambda s: s.settle([taken], "discard")).waits(q)
+        cancel = Started(session(), lambda s: s("cancel", id=script)).waits(q)
+    assert [call.ended().error for call in (settle, cancel)] == [None, None]
+    assert q.value("script_report", id=script)["status"] == "failed"

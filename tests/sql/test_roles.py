@@ -52,7 +52,7 @@ def test_every_public_routine_is_what_the_rules_say(shared: Caller) -> None:
         assert comment, f"{name} has no comment"
         assert len(comment) > 40, f"the comment on {name} says too little"
         if kind == "p":  # it commits, which PostgreSQL allows neither in a security definer nor under a set
-            assert (name, definer, settings) == ("wait", False, None)
+            assert (name, definer, settings) in {("wait", False, None), ("keyed_wait", False, None)}
         else:
             assert definer, f"{name} is not security definer"
             assert "search_path=pg_catalog, pg_temp" in (settings or []), f"{name}: {settings}"
@@ -241,6 +241,10 @@ def test_wait_runs_nothing_of_others_under_its_callers_rights(q: Caller) -> None
     assert q.sql(f"call pgqueue.wait({job}, '20 ms')") == [("queued", None, None)]
     q("cancel", id=job)
     assert q.sql(f"call pgqueue.wait({job}, '1 s')") == [("cancelled", "cancelled_by_user", None)]
+    item = q.one("keyed_add", queue="q", key="k", payload="p")["id"]
+    assert q.sql(f"call pgqueue.keyed_wait({item}, '20 ms')") == [(None, "pending")]
+    q("keyed_ack", id=item, result="r")
+    assert q.sql(f"call pgqueue.keyed_wait({item}, '1 s')") == [("r", "succeeded")]
     assert q.sql("select distinct who, what from public.caught") == []
 
 
@@ -477,6 +481,49 @@ def timed(q: Caller, text: str) -> bool:
     return True
 
 
+def keyed(q: Caller, text: str) -> bool:
+    """An item from its request to its result, with those that only look."""
+    queue, key, payload, other = f"{text} queue", f"{text} key", f"{text} payload", f"{text}?"
+    process, external = text[:96], text[:48]
+    asked = {"queue": queue, "key": key, "payload": payload, "process_id": process, "stage_key": text}
+    (item,) = {q.one(call, **asked, external_id=external)["id"] for call in ("keyed_add", "keyed_add_and_claim")}
+    where = {"queue": queue, "key": key}
+    document = json.dumps({text: text})
+    told = [
+        q.value("keyed_merge_extra", **where, extra=document),
+        q.value("keyed_heartbeat", **where),
+        *(q.value("keyed_heartbeat", **where | {name: other}) for name in where),
+        q.one("keyed_stage", queue=queue, stage_key=text)["id"],
+        [row["key"] for row in q("keyed_stalled", queue=queue, heartbeat_ms=10**9)],
+        [row["key"] for row in q("keyed_orphaned", queue=queue, orphan_ms=10**9)],
+        [row["key"] for row in q("keyed_to_cancel", queue=queue)],
+        [q.value("next_number", name=text) > 0, q("keyed_reap", queue=queue)],
+    ]
+    q("keyed_cancel", queue=queue, key=other)
+    found = [q.one("keyed_get", **where)[name] for name in ("payload", "key")]
+    found += [q.one(f"keyed_{name}", queue=queue, process_id=process)["key"] for name in ("list", "keys", "active")]
+    added = q.one("keyed_add", **asked | {"key": other}, exclusive=True)["id"]
+    found += [row["key"] for row in q("keyed_pending", queue=queue, process_id=process)]
+    claims = [
+        q.one("keyed_claim", queue=queue, key=other, concurrency=9, process_id=other[-96:])["refused"],
+        q("keyed_claim_next", queue=queue, process_id=other[-96:]),
+        q.one("keyed_claim", queue=queue, key=other, concurrency=9, process_id=process)["id"] == added,
+    ]
+    q("keyed_ack", **where, result=text)
+    results = [
+        q.one("keyed_result", **where, external_id=external)["payload"],
+        q.one("keyed_result_by_id", id=item, external_id=external)["payload"],
+        q.sql("call pgqueue.keyed_wait(%s, '0', %s, %s)", item, text, text),
+    ]
+    return [told, found, claims, results, q.value("keyed_truncate", queue=queue)] == [
+        [True, True, False, False, item, [], [], [], [True, []]],
+        [payload, key, key, key, key, other],
+        ["exclusive", [], True],
+        [text, text, [(text, "succeeded")]],
+        1,
+    ]
+
+
 def no(call: str) -> Kept:
     """Refused: the argument has a closed set of values."""
 
@@ -549,6 +596,28 @@ ARGUMENTS: dict[str, Kept] = {
     "schedule.backoff": no("schedule('s', '@daily', 'k', backoff => %s::jsonb)"),
     "next_runs.cron": no("next_runs(%s)"),
     "next_runs.time_zone": no("next_runs('@daily', %s)"),
+    **{
+        f"{name}.{argument}": keyed
+        for name in ("keyed_add", "keyed_add_and_claim")
+        for argument in ("queue", "key", "payload", "process_id", "external_id", "stage_key")
+    },
+    **{
+        f"keyed_{name}.{argument}": keyed
+        for name in ("claim", "get", "cancel", "heartbeat", "merge_extra", "ack", "result")
+        for argument in ("queue", "key")
+    },
+    **{
+        f"keyed_{name}.queue": keyed
+        for name in ("claim_next", "stage", "stalled", "orphaned", "to_cancel", "reap", "truncate")
+    },
+    **{
+        f"keyed_{name}.{argument}": keyed
+        for name in ("list", "keys", "active", "pending")
+        for argument in ("queue", "process_id")
+    },
+    **dict.fromkeys(("keyed_claim.process_id", "keyed_claim_next.process_id", "keyed_merge_extra.extra"), keyed),
+    **dict.fromkeys(("keyed_ack.result", "keyed_result.external_id", "keyed_result_by_id.external_id"), keyed),
+    **dict.fromkeys(("keyed_stage.stage_key", "keyed_wait.payload", "keyed_wait.state", "next_number.name"), keyed),
 }
 
 

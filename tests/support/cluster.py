@@ -107,6 +107,7 @@ class Server:
     def __init__(self, process: Postgresql) -> None:
         self._process = process
         self._count = 0
+        self._clerk: psycopg.Connection[Any] | None = None
 
     @property
     def binaries(self) -> Binaries:
@@ -133,8 +134,14 @@ class Server:
 
     def execute(self, statement: str) -> None:
         """One statement as the superuser, in the database postgres."""
-        with psycopg.connect(self.dsn(), autocommit=True) as connection:
-            connection.execute(statement.encode())
+        if self._clerk is None or self._clerk.closed:  # kept: a connection costs as much as a database
+            self._clerk = psycopg.connect(self.dsn(), autocommit=True)
+        self._clerk.execute(statement.encode())
+
+    def _dismiss(self) -> None:
+        if self._clerk is not None:
+            self._clerk.close()
+            self._clerk = None
 
     def create_database(self, template: str | None = TEMPLATE) -> str:
         """Makes a database and returns its name: with the schema in it, or empty with template=None."""
@@ -152,6 +159,7 @@ class Server:
 
     def stop(self) -> None:
         """Ends the server and removes its data."""
+        self._dismiss()
         self._process.stop()
         shutil.rmtree(self._process.base_dir, ignore_errors=True)
 
@@ -161,6 +169,7 @@ class DurableServer(Server):
 
     def kill(self) -> None:
         """SIGKILL to the postmaster, then waits until none of its processes is left."""
+        self._dismiss()
         child = self._process.child_process
         child.send_signal(signal.SIGKILL)
         child.wait(30)
@@ -169,6 +178,7 @@ class DurableServer(Server):
 
     def stop_cleanly(self) -> None:
         """A fast shutdown; the data stays."""
+        self._dismiss()
         self._process.terminate()
 
     def start(self) -> None:

@@ -121,3 +121,17 @@ def test_what_storing_raises_is_raised_by_a_later_chunk() -> None:
 )
 def test_command_tags(sql: str, command: str) -> None:
     assert command_of(sql, 3) == command
+
+
+def test_a_session_ended_between_two_statements_says_who_ended_it(pg: Database) -> None:
+    """libpq takes the server's word for a notice then, and the next statement only finds the connection closed."""
+    killer = pg.connect()
+
+    async def use(session: Session) -> None:
+        assert killer.execute("select pg_terminate_backend(%s, 10000)", (session.backend.pid,)).fetchone() == (True,)
+        with pytest.raises(SqlFailure) as caught:
+            await session.prepare(None)
+        assert caught.value.sqlstate == "57P01"
+        assert str(caught.value) == "terminating connection due to administrator command"
+
+    in_session(pg.dsn, use)

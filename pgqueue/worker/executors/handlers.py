@@ -27,6 +27,7 @@ from pgqueue.worker.job import Job
 from pgqueue.worker.wire import JSON_START
 
 if TYPE_CHECKING:
+    from pgqueue.worker.keyed.handlers import KeyedHandler
     from pgqueue.worker.rows.handlers import RowHandler
     from pgqueue.worker.sql.engine import SqlHandler
 
@@ -50,7 +51,7 @@ running_job: ContextVar[Job] = ContextVar("pgqueue running job")
 # straight to the scanner in C: the text begins after a byte of version, and comes from PostgreSQL, so it is sound
 _scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
-AnyHandler: TypeAlias = "Handler | SqlHandler | RowHandler"
+AnyHandler: TypeAlias = "Handler | SqlHandler | RowHandler | KeyedHandler"
 """What runs the jobs of one kind: a task of the App's, or a handler of ours."""
 OUTCOMES = frozenset({Retry, Snooze, Cancel, Discard, Settlement})
 """What is no plain result. Handlers of ours return Settlements."""

@@ -16,7 +16,7 @@ from typing import Any
 from pgqueue._json import dumps_lossy
 from pgqueue.outcomes import Settlement, error_document
 
-__all__ = ["Blocks", "InitFailed", "LoopBlocks", "awaited", "init_failed"]
+__all__ = ["Blocks", "InitFailed", "LoopBlocks", "awaited", "awaited_by", "init_failed"]
 
 logger = logging.getLogger("pgqueue.worker")
 
@@ -33,6 +33,11 @@ def init_failed(error: InitFailed) -> Settlement:
 async def awaited(value: Awaitable[Any]) -> Any:
     """A coroutine, whatever kind of awaitable it is."""
     return await value
+
+
+def awaited_by(loop: asyncio.AbstractEventLoop) -> Callable[[Awaitable[Any]], Any]:
+    """For threads: has `loop` await what they hand over, and gives what came of it."""
+    return lambda value: asyncio.run_coroutine_threadsafe(awaited(value), loop).result()
 
 
 class Blocks:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from pgqueue.outcomes import Settlement, settlement_of_error
 from pgqueue.rows import BatchDone, Kind, Processor, Processors, is_async
 from pgqueue.worker.job import Job
 from pgqueue.worker.link import describe
-from pgqueue.worker.rows.blocks import Blocks, InitFailed, LoopBlocks, awaited, init_failed
+from pgqueue.worker.rows.blocks import Blocks, InitFailed, LoopBlocks, awaited_by, init_failed
 from pgqueue.worker.rows.contexts import Contexts
 from pgqueue.worker.rows.done import ending_of_batch, ending_of_slow_query, stored
 from pgqueue.worker.rows.pool import Pool, uncancel
@@ -165,11 +165,7 @@ class Rows:
         self.processors = processors
         self.engine = engine
         self.contexts = Contexts(lambda batch: engine.call(engine.calls.batch_context(batch)))
-
-        def wait(value: Awaitable[Any]) -> Any:
-            return asyncio.run_coroutine_threadsafe(awaited(value), loop).result()
-
-        self.pool = Pool(lambda: Blocks(processors.initializers, wait))
+        self.pool = Pool(lambda: Blocks(processors.initializers, awaited_by(loop)))
         self.blocks = LoopBlocks(processors.initializers, self._call_in_thread)
         self.handlers: dict[str, RowHandler] = {
             "rows.slice": SliceHandler(self, "batch"),

@@ -116,10 +116,14 @@ class Driver:
         rows: list[Any] = []
         lines: list[bytes] = []
         size = 0
-        has_waited = is_fresh = False
+        has_waited = is_fresh = is_lost = False
         while size < _BUNCH:
             try:
                 length, row = get(1)
+            except psycopg.OperationalError:
+                self._copied = True
+                break
+            try:
                 if length > 0:
                     size += length
                     rows.append(row)
@@ -127,7 +131,7 @@ class Driver:
                     if len(rows) == _JOINED:
                         lines.append(b"".join(rows))
                         rows.clear()
-                elif length < 0:
+                elif length < 0 or is_lost:
                     self._copied = True
                     break
                 elif not is_fresh:
@@ -142,8 +146,7 @@ class Driver:
                 else:
                     return b""
             except psycopg.OperationalError:
-                self._copied = True
-                break
+                is_lost = True  # what came before is still there to be read, the server's reason at its end
         if not has_waited:
             await asyncio.sleep(0)
         lines.append(b"".join(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import psycopg
+from psycopg.errors import Diagnostic
 
 from pgqueue.errors import PgQueueError
 from pgqueue.models import JSON
@@ -13,6 +14,7 @@ __all__ = [
     "failure_of",
     "failure_of_call",
     "failure_of_connecting",
+    "failure_told",
     "refused_copy",
     "time_is_up",
 ]
@@ -63,6 +65,11 @@ def failure_of(error: psycopg.Error, *, shift: int = 0) -> SqlFailure:
         detail=told.message_detail,
         position=position if position is not None and position > 0 else None,
     )
+
+
+def failure_told(told: Diagnostic) -> SqlFailure:
+    """What the server said when it ended the session."""
+    return SqlFailure(told.message_primary or "the server has ended the session", told.message_hint, told.sqlstate)
 
 
 def failure_of_connecting(error: psycopg.Error) -> SqlFailure:

@@ -21,10 +21,18 @@ from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import Diagnostic
 
 from pgqueue.worker.sql import statements
 from pgqueue.worker.sql.driver import Driver
-from pgqueue.worker.sql.failures import CANCELED, SqlFailure, failure_of, failure_of_connecting, time_is_up
+from pgqueue.worker.sql.failures import (
+    CANCELED,
+    SqlFailure,
+    failure_of,
+    failure_of_connecting,
+    failure_told,
+    time_is_up,
+)
 from pgqueue.worker.sql.notices import Notices
 
 __all__ = ["Backend", "Interrupted", "Session", "Wishes"]
@@ -104,7 +112,8 @@ class Session:
         self._timer: asyncio.TimerHandle | None = None
         self._ends_at = math.inf
         self._loop = asyncio.get_running_loop()
-        connection.add_notice_handler(self.notices.hear)
+        self._last_words: SqlFailure | None = None
+        connection.add_notice_handler(self._hear)
 
     @classmethod
     async def open(cls, dsn: str, wishes: Wishes) -> Session:
@@ -163,7 +172,7 @@ class Session:
                     await self.driver.script(statements.end_backend(other.pid, other.start, with_role=self._has_role))
                 )
         except psycopg.Error as error:
-            raise failure_of(error) from error
+            raise self._failure_of(error) from error
 
     async def prepare(self, limit: float | None) -> None:
         """Makes the settings, unless they came with the connection, and starts the clock: what runs is ended after
@@ -178,7 +187,7 @@ class Session:
                 try:
                     await self.driver.fetch(statements.SET, (name.encode(), value.encode()))
                 except psycopg.Error as error:
-                    raise failure_of(error) from error
+                    raise self._failure_of(error) from error
         if limit is not None:
             self._ends_at = monotonic() + limit
             self._timer = self._loop.call_later(limit + _SLACK, self.interrupt, "timeout")
@@ -207,10 +216,24 @@ class Session:
         """What this error of the statement means. `shift`: see `failure_of`."""
         if self.interrupted == "timeout" and error.sqlstate in (None, CANCELED, _TERMINATED):
             return time_is_up()
-        failure = failure_of(error, shift=shift)
+        failure = self._failure_of(error, shift=shift)
         if error.sqlstate == CANCELED and monotonic() > self._ends_at - _ABOUT:
             failure.document["type"] = "Timeout"
         return failure
+
+    def _failure_of(self, error: psycopg.Error, *, shift: int = 0) -> SqlFailure:
+        if error.sqlstate is None and self._last_words is not None:
+            return self._last_words
+        return failure_of(error, shift=shift)
+
+    def _hear(self, told: Diagnostic) -> None:
+        """What ends a session between two statements is no statement's error: libpq passes it on as a notice, and the
+        next statement only finds the connection closed.
+        """
+        if told.severity_nonlocalized in ("FATAL", "PANIC"):
+            self._last_words = failure_told(told)  # now: a notice is gone once it is heard
+        else:
+            self.notices.hear(told)
 
     def interrupt(self, why: str) -> None:
         """Ends what is under way, and whatever would come after it. Later reasons do not count."""

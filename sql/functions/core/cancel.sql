@@ -30,7 +30,13 @@ begin
       on conflict (job_id) do nothing;
       changed := found;
       v_lease := pgqueue._lease_of(cancel.id);
-      if v_lease.id is not null then
+      if v_lease.worker_id = 0 then
+        -- A client has it, who can be told but not asked.
+        delete from pgqueue.cancel_request c where c.job_id = cancel.id;
+        continue when not pgqueue._keyed_drop(cancel.id, 'cancelled_by_user');
+        return query select 'cancelled', true;
+        return;
+      elsif v_lease.id is not null then
         perform pgqueue._sql_job_cancelled(cancel.id);
         if pg_notification_queue_usage() < 0.5 then
           perform pg_notify('pgqueue_worker', v_lease.worker_id::text);

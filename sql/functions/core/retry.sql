@@ -33,6 +33,9 @@ begin
   if v_job.kind in ('rows.slice', 'rows.slow') then
     perform pgqueue._refuse('PQ005', format('job %s carried rows of a batch', id), 'What became of them is recorded: submit them again.');
   end if;
+  if v_job.kind = 'keyed.item' then
+    perform pgqueue._refuse('PQ005', format('job %s was an item of a keyed queue', id), 'What it asked for is gone: add its key again.');
+  end if;
   delete from pgqueue.cancel_request c where c.job_id = retry.id;
   if v_job.kind = 'sql.query' then
     update pgqueue.query_run r set outcome = null, reason = null, error = null, ended_at = null, expires_at = null, forget_at = null, updated_at = pgqueue._now()

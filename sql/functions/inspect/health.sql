@@ -32,7 +32,13 @@ begin
   return query select 'lost workers', v_count = 0, format('%s without a heartbeat for %s', v_count, v_lost_after),
     'Run upkeep: start a worker or call pgqueue.maintain().';
   select count(*) into v_count from pgqueue.worker w where w.heartbeat_at >= v_now - v_lost_after;
-  return query select 'workers', v_count > 0 or not exists (select from pgqueue.ready), format('%s live', v_count), 'Jobs are queued: start a worker.';
+  -- Items of keyed queues may have clients that execute them. The first of a lane stands for all.
+  return query select 'workers',
+    v_count > 0 or not exists (select from pgqueue.ready) or not exists (
+      select from pgqueue.lane l
+      cross join lateral (select r.traits from pgqueue.ready r where r.queue = l.queue and r.priority = l.priority order by r.seq limit 1) r
+      where r.traits & 1024 = 0),
+    format('%s live', v_count), 'Jobs are queued: start a worker.';
   select max(v_now - s.run_at) into v_age from pgqueue.scheduled s where s.run_at < v_now;
   return query select 'promotion', coalesce(v_age < interval '1 minute', true),
     case when v_age is null then 'nothing overdue' else format('a job has been due for %s', date_trunc('second', v_age)) end,

@@ -36,6 +36,11 @@ begin
     return format('%s is final: it %s%s at %s.', v_name,
       case v_job.state when 'cancelled' then 'was cancelled' else v_job.state end, coalesce(' (' || v_job.reason || ')', ''),
       to_char(v_job.finished_at, 'YYYY-MM-DD HH24:MI:SS OF'));
+  elsif v_job.state = 'running' and v_job.worker_id = 0 then
+    return (
+      select format('Item %s is active: a client claimed it %s ago, and last said %s ago that it executes it.', id, date_trunc('milliseconds', v_now - i.claimed_at),
+        date_trunc('milliseconds', v_now - i.heartbeat_at))
+      from pgqueue.keyed_item i where i.job_id = why.id);
   elsif v_job.state = 'running' then
     return format('%s is running: worker %s claimed it %s ago%s.', v_name, v_job.worker_id, date_trunc('milliseconds', v_now - v_job.claimed_at),
       case when v_job.cancel_requested then ', and was asked to cancel it' else '' end);
@@ -54,7 +59,7 @@ begin
     return format('%s waits for the release of batch %s: call pgqueue.batch_release(%s).', v_name, v_batch.id, v_batch.id);
   elsif v_job.state = 'held' then
     return format('%s waits for its turn: group %s of queue %s runs at most %s at a time.', v_name, v_job.group_key, v_job.queue, v_queue.group_limit);
-  elsif v_workers = 0 then
+  elsif v_workers = 0 and v_job.kind <> 'keyed.item' then
     return format('No live worker serves queue %s: start one.', v_job.queue);
   elsif v_queue.max_running <= v_running then
     return format('Queue %s runs %s jobs already, its max_running is %s.', v_job.queue, v_running, v_queue.max_running);
@@ -71,6 +76,12 @@ begin
   select * into v_place from pgqueue._in_ready(why.id);
   v_ahead := (select count(*) from pgqueue.ready o where o.queue = v_place.queue and o.priority > v_place.priority)
     + (select count(*) from pgqueue.ready o where o.queue = v_place.queue and o.priority = v_place.priority and o.seq < v_place.seq);
+  if v_job.kind = 'keyed.item' then
+    return (
+      select format('Item %s is pending: %s before it in keyed queue %s, of which %s active.', id, case v_ahead when 0 then 'nothing waits' when 1 then 'one waits' else v_ahead || ' wait' end, i.queue,
+        case v_running when 0 then 'nothing is' when 1 then 'one is' else v_running || ' are' end)
+      from pgqueue.keyed_item i where i.job_id = why.id);
+  end if;
   return format('%s is queued: %s ahead of it in queue %s, which %s.', v_name,
     case v_ahead when 0 then 'nothing is' when 1 then 'one job is' else v_ahead || ' jobs are' end, v_job.queue,
     case v_workers when 1 then 'one worker serves' else v_workers || ' workers serve' end);

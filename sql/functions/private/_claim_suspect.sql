@@ -41,6 +41,9 @@ begin
     values (pgqueue._lease_number(), _claim_suspect.worker, pgqueue._now(), pgqueue._forget(v_job.history), v_job.queue,
       array[v_job.job_id], array[v_job.attempt + 1]::smallint[], array[v_job.traits])
     returning id into v_lease;
+    if v_job.traits & 1024 <> 0 then
+      perform pgqueue._keyed_claimed(array[v_lease]);
+    end if;
     return v_lease;
   end loop;
   return null;

@@ -10,7 +10,7 @@ declare
 begin
   v_slices := array(
     select l.id from pgqueue.lease l
-    where l.traits is not null
+    where l.traits is not null and l.worker_id <> 0
       and not coalesce((select w.heartbeat_at from pgqueue.worker w where w.id = l.worker_id) >= pgqueue._now() - (select c.lost_after from pgqueue.config c), false));
   if cardinality(v_slices) > 0 then
     begin
@@ -28,7 +28,7 @@ begin
   end loop;
   for v_worker in
     select distinct l.worker_id from pgqueue.lease l
-    where not exists (select from pgqueue.worker w where w.id = l.worker_id) order by 1 limit 100
+    where l.worker_id <> 0 and not exists (select from pgqueue.worker w where w.id = l.worker_id) order by 1 limit 100
   loop
     v_done := v_done + pgqueue._lose_worker(v_worker, v_slices);
   end loop;

@@ -42,5 +42,5 @@ begin
     delete from pgqueue.query q where q.job_id = any(v_jobs);
     delete from pgqueue.query_run r where r.job_id = any(v_jobs);
   end if;
-  return v_done + cardinality(v_jobs);
+  return v_done + cardinality(v_jobs) + pgqueue._keyed_tidy(v_now);
 end $$;

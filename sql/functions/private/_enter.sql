@@ -43,6 +43,10 @@ begin
     where e.traits & 2 <> 0 and e.traits & 160 <> 32;
   end if;
 
+  if 0 <> any(select t & 1024 from unnest(_enter.traits) t) then
+    perform pgqueue._keyed_waits(jobs, priorities);
+  end if;
+
   perform pgqueue._open_lane(l.queue, l.priority, l.grouped)
   from (
     select e.queue, e.priority, bool_or(e.traits & 2 <> 0) as grouped

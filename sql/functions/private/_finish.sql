@@ -24,6 +24,13 @@ begin
     perform pgqueue._slices_ended(jobs, states, reasons, results, worker);
     results := array(select case when e.traits & 512 = 0 then e.result end from unnest(_finish.traits, _finish.results) e(traits, result));
   end if;
+  if traits is not null and 0 <> any(select t & 1024 from unnest(traits) t) then
+    -- So is the result of a keyed item: text, with a life of its own.
+    perform pgqueue._keyed_ended(jobs, states, reasons, traits, results);
+    if results is not null then
+      results := array(select case when e.traits & 1024 = 0 then e.result end from unnest(_finish.traits, _finish.results) e(traits, result));
+    end if;
+  end if;
   if states is null then
     if forget = 0 then
       insert into pgqueue.outcome (job_id, finished_at, claimed_at, worker_id, state, attempt, result)

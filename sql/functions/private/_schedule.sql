@@ -19,4 +19,7 @@ begin
       perform pgqueue._interrupt_scripts(jobs);
     end if;
   end if;
+  if 0 <> any(select t & 1024 from unnest(_schedule.traits) t) then
+    perform pgqueue._keyed_waits(jobs, priorities);
+  end if;
 end $$;

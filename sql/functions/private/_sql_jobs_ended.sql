@@ -8,7 +8,6 @@ declare
   v_job record;
   v_script pgqueue.script;
 begin
-  delete from pgqueue.backend b where b.job_id = any(jobs);
   for v_job in
     select e.id, coalesce(e.state, 'succeeded') as state, e.reason, e.traits
     from unnest(jobs, states, reasons, traits) e(id, state, reason, traits) where e.traits & 128 <> 0 order by e.id
@@ -27,4 +26,6 @@ begin
       perform pgqueue._query_ended(v_job.id, v_job.state, v_job.reason);
     end if;
   end loop;
+  -- After the scripts: whoever cancels or begins one has it locked before it asks for this.
+  delete from pgqueue.backend b where b.job_id = any(jobs);
 end $$;
