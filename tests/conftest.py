@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,6 +17,11 @@ def pytest_configure() -> None:
     """What a shell starts in the background ignores Ctrl-C, and so would all that the tests interrupt."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are processors, and four at most: tests wait a good part of their time."""
+    return min((os.cpu_count() or 1) + 1, 4)
 
 
 def pytest_report_header() -> str:

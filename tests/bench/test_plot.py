@@ -22,6 +22,7 @@ FIGURES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_pictures_are_written_and_say_what_they_show(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="the extra bench is not installed")
     folder = tmp_path / "some" / "pictures"

@@ -63,6 +63,7 @@ def test_the_workloads_are_listed_in_their_order(run: Run) -> None:
     assert all(each["summary"] for each in listed)
 
 
+@pytest.mark.slow
 def test_figures_come_as_lines_of_json_and_nothing_stays_in_a_given_database(
     shell: Run, database: psycopg.Connection[Any], empty_database: str
 ) -> None:
@@ -152,6 +153,7 @@ def test_a_schema_of_somebody_is_never_touched(run: Run, empty_database: str, ta
         assert traces(connection) == [taken]
 
 
+@pytest.mark.slow
 def test_what_a_killed_bench_left_goes_with_force(
     run: Run, database: psycopg.Connection[Any], empty_database: str, tmp_path: Path
 ) -> None:

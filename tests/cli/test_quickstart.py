@@ -59,6 +59,7 @@ def test_a_schema_of_another_version_is_left_alone(shell: Run, pg: Any, tree: Pa
     assert "9999" in said.err
 
 
+@pytest.mark.slow
 def test_rm_in_a_given_database_leaves_nothing_there(shell: Run, empty_database: str, tree: Path) -> None:
     said = shell("quickstart", "--dsn", empty_database, "--dir", tree, "--rm", "--json")
     assert said.code == 0, said
@@ -68,6 +69,7 @@ def test_rm_in_a_given_database_leaves_nothing_there(shell: Run, empty_database:
         assert connection.execute(f"{schemas} union all {roles}".encode()).fetchall() == []
 
 
+@pytest.mark.slow
 def test_it_stays_can_be_looked_at_with_psql_and_runs_again(shell: Run, run: Run, tree: Path, tmp_path: Path) -> None:
     try:
         said = shell("quickstart", "--dir", tree)
@@ -100,6 +102,7 @@ def leftovers(folder: Path) -> list[str]:
     return told
 
 
+@pytest.mark.slow
 def test_rm_leaves_nothing_behind_not_even_after_ctrl_c(shell: Run, tree: Path, tmp_path: Path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()

@@ -14,6 +14,8 @@ from tests.worker.sqljobs import SqlJobs, worker, worker_process
 if TYPE_CHECKING:
     from tests.support.cluster import Database
 
+pytestmark = pytest.mark.slow
+
 # Without this the server itself ends a statement as soon as it notices that its client is gone.
 DEAF = "set client_connection_check_interval = 0; "
 QUICK = {"heartbeat_interval": 0.3, "poll_interval": 0.2}

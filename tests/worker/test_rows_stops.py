@@ -260,6 +260,7 @@ def test_a_killed_worker_loses_no_row(rows: RowJobs) -> None:
     assert set(rows.lines()) == set(range(1, 31))
 
 
+@pytest.mark.slow
 def test_a_row_that_kills_workers_takes_no_other_along(rows: RowJobs) -> None:
     rows.client.configure({"lost_after": "1 second"})
     batch = rows.submit("killer", ["kill" if n == 7 else "" for n in range(1, 11)])
