@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
@@ -283,6 +284,12 @@ def test_what_nobody_asks_for_is_removed_in_a_busy_queue(items: Items) -> None:
 def test_who_goes_on_waiting_in_a_busy_queue_is_served(items: Items) -> None:
     items.add("one", "runs")
 
+    async def past_its_first_deadline(key: str) -> bool:
+        async with await psycopg.AsyncConnection.connect(items.dsn) as connection:
+            query = "select orphan_at < clock_timestamp() from pgqueue.keyed_item where key = %s"
+            row = await (await connection.execute(query, (key,))).fetchone()
+            return row == (True,)
+
     async def ask() -> Any:
         async with AsyncClient(items.dsn) as client:
             payload = {"file": str(items.file), "gate": str(items.gate)}
@@ -294,7 +301,8 @@ def test_who_goes_on_waiting_in_a_busy_queue_is_served(items: Items) -> None:
             await client.keyed("one").add("forgotten", payload)
             while "cancel forgotten None" not in items.notes():
                 await asyncio.sleep(0.01)
-            await asyncio.sleep(0.7)  # longer than its own deadline, which the waiting moves on
+            while not await past_its_first_deadline("wanted"):  # which the waiting moves on
+                await asyncio.sleep(0.01)
             items.gate.touch()
             return await asking
 
