@@ -254,6 +254,18 @@ def test_queries_run_side_by_side_up_to_group_limit(q: Caller, limit: int | None
     assert owners == {"A": 3 if limit is None else limit, "B": 1}
 
 
+def test_a_script_counts_in_its_owners_limit(q: Caller) -> None:
+    q("configure_queue", queue="queries", settings={"group_limit": 2})
+    worker = q.worker("queries")
+    for n in range(2):
+        q("submit_query", sql=f"select {n}", owner="A")
+    running = q.claim(worker, 4, ["queries"])
+    script = submit(q, "A", queue="queries")
+    assert q.claim(worker, 4, ["queries"]) == []
+    turn(q, running[0])
+    assert [job["id"] for job in q.claim(worker, 4, ["queries"])] == [script]
+
+
 def test_submits_of_one_owner_meet_at_the_limit(q: Caller, session: Session) -> None:
     """Exact, though the first is not committed; another owner's submit waits for nobody."""
     q("configure", settings={"script_max_waiting": 2})

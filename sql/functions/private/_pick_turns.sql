@@ -1,6 +1,6 @@
 -- Gives turns to owners: up to n jobs of a queue leave the line and are made ready, to be taken by the same claim. Returns their addresses in ready. The next turn is
--- for the owner that has had the fewest since the queue was last idle, of those for who came first; inside an owner it is by priority and id. A script's owner has one
--- turn at a time, others as many as `group_limit` says.
+-- for the owner that has had the fewest since the queue was last idle, of those for who came first; inside an owner it is by priority and id. An owner has as many turns
+-- at a time as `group_limit` says, and one of them with a script.
 --
 -- Exact because an owner's row is locked while its turns are counted and given: in one statement, which skips what another claim has locked, and what the lock guards is
 -- read in the next, which sees what whoever held it before has committed. So nothing is waited for;
@@ -29,7 +29,7 @@ begin
       select l.traits from pgqueue.line l
       where l.queue = t.queue and l.owner = t.owner order by l.queue, l.owner, l.priority desc, l.job_id limit 1) l
     where t.queue = _pick_turns.queue and case
-      when l.traits & 256 <> 0 then not exists (select from pgqueue.turn w where w.queue = t.queue and w.owner = t.owner and w.traits & 256 <> 0)
+      when l.traits & 256 <> 0 and exists (select from pgqueue.turn w where w.queue = t.queue and w.owner = t.owner and w.traits & 256 <> 0) then false
       when v_limit is null then true
       else v_limit > (select count(*) from pgqueue.turn w where w.queue = t.queue and w.owner = t.owner) end
     order by t.queue, t.turns, t.arrived
@@ -40,8 +40,8 @@ begin
 
   with place as materialized (
     select o.owner, o.turns, o.rank,
-      case when o.single then 1 when v_limit is null then n
-        else greatest(v_limit - (select count(*) from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = o.owner), 0) end as free,
+      least(case when o.single then 1 else n end, case when v_limit is not null then
+        greatest(v_limit - (select count(*) from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = o.owner), 0) end) as free,
       (select count(*) from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = o.owner and w.traits & 256 <> 0) as scripts
     from unnest(v_owners, v_single, v_turns) with ordinality o(owner, single, turns, rank)),
   head as materialized (
