@@ -48,7 +48,7 @@ create type pgqueue.job_line as (
   unique_key text,
   group_key text);
 
--- One element of enqueue_many, converted and checked, on its way into the tables.
+-- One element of enqueue_many, converted and checked, on its way into the tables. `depends_on` are ids, `refs` names of other elements of the same call.
 create type pgqueue.new_job as (
   id bigint,
   kind text,
@@ -64,7 +64,16 @@ create type pgqueue.new_job as (
   heartbeat interval,
   backoff jsonb,
   headers jsonb,
-  traits integer);
+  traits integer,
+  unique_until text,
+  unique_for interval,
+  on_duplicate text,
+  depends_on bigint[],
+  refs text[],
+  on_parent_failure text,
+  on_success jsonb,
+  on_error jsonb,
+  ref text);
 
 -- A lane as a claim looks at it, with its queue's settings and this session's cursor.
 create type pgqueue.lane_in_view as (

@@ -105,7 +105,7 @@ create type pgqueue.job_line as (
   unique_key text,
   group_key text);
 
--- One element of enqueue_many, converted and checked, on its way into the tables.
+-- One element of enqueue_many, converted and checked, on its way into the tables. `depends_on` are ids, `refs` names of other elements of the same call.
 create type pgqueue.new_job as (
   id bigint,
   kind text,
@@ -121,7 +121,16 @@ create type pgqueue.new_job as (
   heartbeat interval,
   backoff jsonb,
   headers jsonb,
-  traits integer);
+  traits integer,
+  unique_until text,
+  unique_for interval,
+  on_duplicate text,
+  depends_on bigint[],
+  refs text[],
+  on_parent_failure text,
+  on_success jsonb,
+  on_error jsonb,
+  ref text);
 
 -- A lane as a claim looks at it, with its queue's settings and this session's cursor.
 create type pgqueue.lane_in_view as (
@@ -369,7 +378,7 @@ comment on table pgqueue.blocked is 'Jobs that wait for a slot of their group.';
 comment on table pgqueue.slot is 'One row per admitted job of a group: ready or running.';
 
 -- source: sql/tables/job.sql
--- What was asked. Written once, never updated. Job ids and turns (`ready.seq`) are drawn from one sequence: a job's first turn is its id.
+-- What was asked. Written once, never updated. `unique_until`: null its end, 'start', or 'period'. `depends_on`: the jobs it waited for, for good. Job ids and turns (`ready.seq`) are drawn from one sequence: a job's first turn is its id.
 create sequence pgqueue.job_id;
 
 create table pgqueue.job (
@@ -386,7 +395,9 @@ create table pgqueue.job (
   group_key text collate "C",
   args jsonb not null,
   backoff jsonb,
-  headers jsonb) partition by range (id);
+  headers jsonb,
+  unique_until text collate "C",
+  depends_on bigint[]) partition by range (id);
 
 -- How it ended. One narrow row per final job; inserting it is the final transition.
 create table pgqueue.outcome (
@@ -1366,6 +1377,58 @@ begin
   return given;
 end $$;
 
+-- source: sql/functions/private/_check_flow.sql
+-- What every way of enqueueing accepts beside what _check_job looks at.
+create function pgqueue._check_flow(
+  unique_key text,
+  unique_by text[],
+  unique_until text,
+  unique_for interval,
+  on_duplicate text,
+  depends_on bigint[],
+  on_parent_failure text,
+  on_success jsonb,
+  on_error jsonb) returns void
+language plpgsql
+as $$
+begin
+  if unique_by is not null then
+    if unique_key is not null then
+      perform pgqueue._refuse('PQ001', 'both unique_key and unique_by are given', 'Give one of them.');
+    end if;
+    if array_position(unique_by, null) is not null or array_ndims(unique_by) > 1 then
+      perform pgqueue._refuse('PQ001', 'unique_by has an element that is null or an array', 'Give the names of arguments, or {} for all.');
+    end if;
+  elsif unique_key is null and num_nonnulls(unique_until, unique_for, on_duplicate) > 0 then
+    perform pgqueue._refuse('PQ001', format('%s is given without a unique key',
+        case when unique_until is not null then 'unique_until' when unique_for is not null then 'unique_for' else 'on_duplicate' end),
+      'Give unique_key or unique_by as well.');
+  end if;
+  if unique_until not in ('start', 'finish') then
+    perform pgqueue._refuse('PQ001', format('unique_until is %L', unique_until), 'It is start or finish.');
+  end if;
+  if unique_for is not null then
+    if unique_until is not null then
+      perform pgqueue._refuse('PQ001', 'both unique_until and unique_for are given', 'A key is held until an event or for a time: give one of them.');
+    end if;
+    perform pgqueue._check_interval('unique_for', unique_for, true);
+  end if;
+  if on_duplicate not in ('return', 'replace', 'debounce', 'raise') then
+    perform pgqueue._refuse('PQ001', format('on_duplicate is %L', on_duplicate), 'It is return, replace, debounce or raise.');
+  end if;
+  if on_parent_failure not in ('cancel', 'run', 'wait') then
+    perform pgqueue._refuse('PQ001', format('on_parent_failure is %L', on_parent_failure), 'It is cancel, run or wait.');
+  end if;
+  if array_position(depends_on, null) is not null or array_ndims(depends_on) > 1 then
+    perform pgqueue._refuse('PQ001', 'depends_on has an element that is null or an array', 'Give ids of jobs.');
+  end if;
+  if jsonb_typeof(on_success) not in ('object', 'array') or jsonb_typeof(on_error) not in ('object', 'array') then
+    perform pgqueue._refuse('PQ001', format('%s is %s', case when jsonb_typeof(on_success) not in ('object', 'array') then 'on_success' else 'on_error' end,
+        case when jsonb_typeof(on_success) not in ('object', 'array') then jsonb_typeof(on_success) else jsonb_typeof(on_error) end),
+      'Give a job as enqueue_many takes it, such as {"kind": "notify"}, or an array of them.');
+  end if;
+end $$;
+
 -- source: sql/functions/private/_check_interval.sql
 -- An interval argument: null (not given), or at least zero (or above zero) and at most a century, so that adding it to a time cannot overflow.
 create function pgqueue._check_interval(what text, given interval, above_zero boolean) returns void
@@ -1541,6 +1604,27 @@ begin
   if _check_name.name ~ '[\x01-\x1f\x7f-\x9f]' then
     perform pgqueue._refuse('PQ001', format('%s contains a control character', what), 'Take it out: names are printable text.');
   end if;
+end $$;
+
+-- source: sql/functions/private/_check_names.sql
+-- _check_name for one name an element, null meaning none: the first bad one is refused with its place.
+create function pgqueue._check_names(what text, names text[], most integer) returns void
+language plpgsql
+as $$
+declare
+  v_bad record;
+  v_problem text;
+  v_advice text;
+begin
+  for v_bad in
+    select n.name, n.ord from unnest(names) with ordinality n(name, ord) where length(n.name) not between 1 and most or octet_length(n.name) > 1800 or n.name ~ '[\x01-\x1f\x7f-\x9f]' order by n.ord limit 1
+  loop
+    perform pgqueue._check_name(what, v_bad.name, most);
+  end loop;
+exception
+  when sqlstate 'PQ001' then
+    get stacked diagnostics v_problem = message_text, v_advice = pg_exception_hint;
+    perform pgqueue._refuse('PQ001', format('element %s: %s', v_bad.ord, v_problem), v_advice);
 end $$;
 
 -- source: sql/functions/private/_check_owner.sql
@@ -2245,6 +2329,23 @@ begin
   return jsonb_populate_record(null::pgqueue.schedule, v_given);
 end $$;
 
+-- source: sql/functions/private/_derived_key.sql
+-- The unique key of a job whose key is made of some of its arguments, none meaning all: the kind and what they are, as jsonb writes it, so that order and spaces do
+-- not count; an argument that is not given differs from one that is null. A long one is cut and told from others by its digest.
+create function pgqueue._derived_key(kind text, args jsonb, names text[]) returns text
+language plpgsql immutable
+as $$
+declare
+  v_key text;
+begin
+  if names is null then
+    return null;
+  end if;
+  v_key := kind || ' ' || case when cardinality(names) = 0 then args
+    else coalesce((select jsonb_object_agg(a.key, a.value) from jsonb_each(args) a where a.key = any(names)), '{}') end::text;
+  return case when length(v_key) <= 500 and octet_length(v_key) <= 1800 then v_key else left(v_key, 430) || ' ' || encode(sha256(convert_to(v_key, 'UTF8')), 'hex') end;
+end $$;
+
 -- source: sql/functions/private/_drop_expired.sql
 -- Of jobs just leased: those whose queue timeout has passed before they ever started fail now instead of being handed out. Returns the leases that are left.
 create function pgqueue._drop_expired(leases bigint[]) returns bigint[]
@@ -2728,6 +2829,18 @@ begin
       or (select j.id from pgqueue.job j where j.id = p.job_id) is null);
   get diagnostics v_rows = row_count;
   return v_done + v_rows;
+end $$;
+
+-- source: sql/functions/private/_elements.sql
+-- The elements of a JSON array that is an option of a job; none of null.
+create function pgqueue._elements(name text, list jsonb) returns setof jsonb
+language plpgsql immutable
+as $$
+begin
+  if jsonb_typeof(list) not in ('array', 'null') then
+    perform pgqueue._refuse('PQ001', format('%s is %s, not an array', name, jsonb_typeof(list)), format('Give %s as an array.', name));
+  end if;
+  return query select e.value from jsonb_array_elements(case when jsonb_typeof(list) = 'array' then list else '[]' end) with ordinality e(value, ord) order by e.ord;
 end $$;
 
 -- source: sql/functions/private/_enqueue_tick.sql
@@ -4053,6 +4166,18 @@ create function pgqueue._ms(ms bigint) returns interval
 language sql immutable
 return make_interval(secs => ms / 1000.0::float8);
 
+-- source: sql/functions/private/_names.sql
+-- A JSON array of names as an array of text; null of null.
+create function pgqueue._names(name text, list jsonb) returns text[]
+language plpgsql immutable
+as $$
+begin
+  if exists (select from pgqueue._elements(name, list) e(value) where jsonb_typeof(e.value) <> 'string') then
+    perform pgqueue._refuse('PQ001', format('%s has an element that is not text', name), format('Give %s as an array of names.', name));
+  end if;
+  return case when jsonb_typeof(list) = 'array' then array(select e.value #>> '{}' from pgqueue._elements(name, list) e(value)) end;
+end $$;
+
 -- source: sql/functions/private/_new_batch.sql
 -- Checks what batches and slow queries have in common, and writes the batch without rows. Op is lower-cased everywhere.
 create function pgqueue._new_batch(
@@ -4113,8 +4238,12 @@ declare
   v_delay interval := pgqueue._interval(job -> 'delay');
   v_max_attempts integer := (job ->> 'max_attempts')::integer;
   v_expires_in interval := pgqueue._interval(job -> 'expires_in');
+  v_flow boolean := job ?| array['unique_by', 'unique_until', 'unique_for', 'on_duplicate', 'depends_on', 'on_parent_failure', 'on_success', 'on_error', 'ref'];
+  v_unique_by text[];
 begin
-  for v_key in select k from unnest(array['kind', 'queue', 'unique_key', 'group_key', 'run_at']) k loop
+  for v_key in
+    select k from unnest(array['kind', 'queue', 'unique_key', 'group_key', 'run_at', 'unique_until', 'on_duplicate', 'on_parent_failure', 'ref']) k
+  loop
     if jsonb_typeof(job -> v_key) not in ('string', 'null') then
       perform pgqueue._refuse('PQ001', format('%s is %s, not text', v_key, jsonb_typeof(job -> v_key)), format('Give %s as a string.', v_key));
     end if;
@@ -4135,6 +4264,22 @@ begin
   v_new.max_attempts := v_max_attempts;
   v_new.due := coalesce(v_run_at, now_ + v_delay, now_);
   v_new.expires_at := now_ + v_expires_in;
+  if v_flow then
+    v_unique_by := pgqueue._names('unique_by', job -> 'unique_by');
+    v_new.unique_for := pgqueue._interval(job -> 'unique_for');
+    v_new.on_duplicate := job ->> 'on_duplicate';
+    select array_agg(d.value::bigint) filter (where jsonb_typeof(d.value) = 'number'), array_agg(d.value #>> '{}') filter (where jsonb_typeof(d.value) <> 'number')
+    into v_new.depends_on, v_new.refs
+    from pgqueue._elements('depends_on', job -> 'depends_on') d(value);
+    v_new.on_parent_failure := job ->> 'on_parent_failure';
+    v_new.on_success := nullif(job -> 'on_success', 'null');
+    v_new.on_error := nullif(job -> 'on_error', 'null');
+    v_new.ref := job ->> 'ref';
+    perform pgqueue._check_flow(v_new.unique_key, v_unique_by, job ->> 'unique_until', v_new.unique_for, v_new.on_duplicate, v_new.depends_on,
+      v_new.on_parent_failure, v_new.on_success, v_new.on_error);
+    v_new.unique_key := coalesce(v_new.unique_key, pgqueue._derived_key(v_new.kind, v_new.args, v_unique_by));
+    v_new.unique_until := case when v_new.unique_for is not null then 'period' when job ->> 'unique_until' = 'start' then 'start' end;
+  end if;
   v_new.traits := pgqueue._traits(v_new.unique_key, v_new.group_key, v_new.timeout, v_new.heartbeat, v_new.expires_at);
   return v_new;
 end $$;
@@ -5797,6 +5942,52 @@ begin
   where s.job_id = script.job_id;
 end $$;
 
+-- source: sql/functions/private/_store_jobs.sql
+-- Writes checked jobs into the tables: the general way in, for whatever a job may have. One row per job, in input order: its own id, or that of the live job that holds
+-- its unique key.
+create function pgqueue._store_jobs(jobs pgqueue.new_job[], now_ timestamptz)
+returns table (id bigint, created boolean)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_ids bigint[];
+  v_new pgqueue.new_job[];
+begin
+  jobs := array(
+    select (j.id, j.kind, j.args, j.queue, j.priority, j.due, j.unique_key, j.group_key, j.max_attempts, j.timeout, j.expires_at, j.heartbeat, j.backoff,
+      j.headers, pgqueue._traits(j.unique_key, j.group_key, j.timeout, j.heartbeat, j.expires_at), j.unique_until, j.unique_for, j.on_duplicate,
+      j.depends_on, j.refs, j.on_parent_failure, j.on_success, j.on_error, j.ref)::pgqueue.new_job
+    from unnest(jobs) with ordinality j order by j.ordinality);
+  v_ids := pgqueue._take_keys(jobs);
+  v_new := array(select j::pgqueue.new_job from unnest(jobs) j where j.id in (select i from unnest(v_ids) i));
+  insert into pgqueue.job (id, created_at, expires_at, timeout, heartbeat, priority, max_attempts, queue, kind, unique_key, group_key,
+    args, backoff, headers, unique_until, depends_on)
+  select j.id, now_, j.expires_at, j.timeout, j.heartbeat, j.priority, j.max_attempts, j.queue, j.kind, j.unique_key, j.group_key,
+    j.args, j.backoff, j.headers, j.unique_until, j.depends_on
+  from unnest(v_new) j;
+  insert into pgqueue.deadline (expires_at, job_id)
+  select j.expires_at, j.id from unnest(v_new) j where j.expires_at is not null;
+  insert into pgqueue.scheduled (run_at, job_id, traits, priority, attempt, queue)
+  select j.due, j.id, j.traits, j.priority, 0, j.queue from unnest(v_new) j where j.due > now_;
+  insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
+  select j.id, j.id, j.traits, j.priority, 0, j.queue, j.group_key
+  from unnest(v_new) j where j.due <= now_ and j.group_key is not null;
+  insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+  select j.id, j.id, j.traits, j.priority, 0, j.queue
+  from unnest(v_new) j where j.due <= now_ and j.group_key is null;
+  perform pgqueue._open_lane(l.queue, l.priority, l.grouped)
+  from (
+    select j.queue, j.priority, bool_or(j.group_key is not null) as grouped
+    from unnest(v_new) j where j.due <= now_ group by 1, 2) l;
+  perform pgqueue._wake(q.queue) from (select distinct j.queue from unnest(v_new) j where j.due <= now_) q;
+
+  return query
+  select i.id, i.id = i.own_id
+  from unnest(array(select j.id from unnest(jobs) with ordinality j order by j.ordinality), v_ids) with ordinality i(own_id, id, ord)
+  order by i.ord;
+end $$;
+
 -- source: sql/functions/private/_sweep_again.sql
 -- When a sweep that has just ended is due again: a sweep that cost much is due less often. Seconds since the epoch. Inlined: keep it one expression.
 create function pgqueue._sweep_again(started float8) returns float8
@@ -5865,7 +6056,7 @@ begin
         select k.job_id from (select k.job_id from pgqueue.job_key k where k.queue = v.queue and k.unique_key = v.unique_key offset 0) k
         order by k.job_id desc limit 1))  -- the offset: else the index on job_id is walked for the order
       from unnest(jobs, v_ids) with ordinality v(own_id, kind, args, queue, priority, due, unique_key, group_key, max_attempts, timeout, expires_at,
-        heartbeat, backoff, headers, traits, id, ord)
+        heartbeat, backoff, headers, traits, unique_until, unique_for, on_duplicate, depends_on, refs, on_parent_failure, on_success, on_error, ref, id, ord)
       order by v.ord);
   end loop;
   return v_ids;
@@ -6698,7 +6889,15 @@ create function pgqueue.enqueue(
   expires_in interval default null,
   heartbeat interval default null,
   backoff jsonb default null,
-  headers jsonb default null)
+  headers jsonb default null,
+  unique_by text[] default null,
+  unique_until text default null,
+  unique_for interval default null,
+  on_duplicate text default null,
+  depends_on bigint[] default null,
+  on_parent_failure text default null,
+  on_success jsonb default null,
+  on_error jsonb default null)
 returns table (id bigint, created boolean)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -6714,7 +6913,8 @@ begin
   -- order and without options, passes in one of them and takes the short way.
   if length(kind) <= 200 and length(queue) <= 200 and kind ~ '^[^\x01-\x1f\x7f-\x9f]+$' and queue ~ '^[^\x01-\x1f\x7f-\x9f]+$'
     and jsonb_typeof(args) = 'object' and priority between -32768 and 32767
-    and num_nonnulls(run_at, delay, unique_key, group_key, max_attempts, timeout, expires_in, heartbeat, backoff, headers) = 0
+    and num_nonnulls(run_at, delay, unique_key, group_key, max_attempts, timeout, expires_in, heartbeat, backoff, headers,
+      unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) = 0
   then
     id := nextval('pgqueue.job_id');
     created := true;
@@ -6736,6 +6936,17 @@ begin
     headers);
   v_due := coalesce(run_at, v_now + delay);
   v_expires_at := v_now + expires_in;
+  if num_nonnulls(unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) > 0 then
+    perform pgqueue._check_flow(unique_key, unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error);
+    return query
+    select s.id, s.created
+    from pgqueue._store_jobs(array[(
+      nextval('pgqueue.job_id'), kind, args, queue, priority, coalesce(v_due, v_now),
+      coalesce(unique_key, pgqueue._derived_key(kind, args, unique_by)), group_key, max_attempts, timeout, v_expires_at, heartbeat, backoff, headers, 0,
+      case when unique_for is not null then 'period' when unique_until = 'start' then 'start' end, unique_for, on_duplicate, depends_on, null,
+      on_parent_failure, on_success, on_error, null)::pgqueue.new_job], v_now) s;
+    return;
+  end if;
   v_traits := pgqueue._traits(unique_key, group_key, timeout, heartbeat, v_expires_at);
   id := nextval('pgqueue.job_id');
   created := true;
@@ -6790,10 +7001,16 @@ the second waits for it: it gets the first''s id after a commit and makes the jo
 group_key: jobs of a queue with one key share its group_limit and take turns; without a group_limit it changes nothing. max_attempts, timeout, backoff: null means the queue''s own.
 timeout: how long one attempt may run. expires_in: fails with queue_timeout if it has not started by then. heartbeat: the job promises job_heartbeat at
 least this often, or counts as lost. headers: an object for tools, not shown to the handler as arguments.
-Errors: PQ001 for any argument that is out of range; nothing is stored then.';
+unique_by: the key is derived from the kind and these members of args, {} meaning all of them. unique_until: the key is given up at the job''s finish, or at its first
+start. unique_for: instead, it is held for that long from now on, whatever becomes of the job. on_duplicate: what an enqueue of a held key does: return the holder,
+replace the args and headers of one that still waits, debounce (replace, and move it to the new time), or raise (PQ005).
+depends_on: ids of jobs that must end first; it is held until then. on_parent_failure: when one of them fails or is cancelled, cancel this job too, run it
+all the same, or wait until that one has been retried. on_success, on_error: a job, or an array of jobs, as enqueue_many takes them, enqueued when this one
+succeeds, or fails or is cancelled; its "pass_as" names the argument that receives the result or the error.
+Errors: PQ001 for any argument that is out of range, PQ002 for an unknown id in depends_on, PQ005 on_duplicate raise; nothing is stored then.';
 
 -- source: sql/functions/core/enqueue_each.sql
--- The fast way to enqueue many jobs of one kind: two array-shaped inserts. With keys or groups it goes the general way of enqueue_many.
+-- The fast way to enqueue many jobs of one kind: two array-shaped inserts. With keys, groups or anything else that makes a job more than itself it goes the general way of enqueue_many.
 create function pgqueue.enqueue_each(
   kind text,
   args jsonb[],
@@ -6808,7 +7025,15 @@ create function pgqueue.enqueue_each(
   expires_in interval default null,
   heartbeat interval default null,
   backoff jsonb default null,
-  headers jsonb default null)
+  headers jsonb default null,
+  unique_by text[] default null,
+  unique_until text default null,
+  unique_for interval default null,
+  on_duplicate text default null,
+  depends_on bigint[] default null,
+  on_parent_failure text default null,
+  on_success jsonb default null,
+  on_error jsonb default null)
 returns table (id bigint, created boolean)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -6829,7 +7054,8 @@ begin
   if not coalesce(
     v_objects and array_ndims(args) = 1 and length(kind) <= 200 and length(queue) <= 200 and kind ~ '^[^\x01-\x1f\x7f-\x9f]+$'
       and queue ~ '^[^\x01-\x1f\x7f-\x9f]+$' and priority between -32768 and 32767
-      and num_nonnulls(run_at, delay, unique_keys, group_keys, max_attempts, timeout, expires_in, heartbeat, backoff, headers) = 0,
+      and num_nonnulls(run_at, delay, unique_keys, group_keys, max_attempts, timeout, expires_in, heartbeat, backoff, headers,
+        unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) = 0,
     false)
   then
     if args is null or array_ndims(args) > 1 then
@@ -6842,6 +7068,7 @@ begin
         'Give arrays of the same length, or null.');
     end if;
     perform pgqueue._check_job(kind, '{}', queue, priority, run_at, delay, null, null, max_attempts, timeout, expires_in, heartbeat, backoff, headers);
+    perform pgqueue._check_flow(unique_keys[1], unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error);
     select e.ord, jsonb_typeof(e.args) as what into v_bad
     from unnest(args) with ordinality e(args, ord)
     where e.args is null or jsonb_typeof(e.args) <> 'object' order by e.ord limit 1;
@@ -6855,16 +7082,18 @@ begin
   end if;
 
   v_due := coalesce(run_at, v_now + delay);
-  if unique_keys is not null or group_keys is not null then
+  if num_nonnulls(unique_keys, group_keys, unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) > 0 then
+    v_expires_at := v_now + expires_in;
+    perform pgqueue._check_names('unique_key', unique_keys, 500);
+    perform pgqueue._check_names('group_key', group_keys, 500);
     return query
-    select m.id, m.created
-    from pgqueue.enqueue_many((
-      select jsonb_agg(jsonb_build_object('kind', enqueue_each.kind, 'args', e.args, 'queue', enqueue_each.queue, 'priority', enqueue_each.priority,
-        'run_at', v_due, 'unique_key', e.unique_key, 'group_key', e.group_key, 'max_attempts', enqueue_each.max_attempts,
-        'timeout', enqueue_each.timeout, 'expires_in', enqueue_each.expires_in, 'heartbeat', enqueue_each.heartbeat,
-        'backoff', enqueue_each.backoff, 'headers', enqueue_each.headers) order by e.ord)
-      from unnest(enqueue_each.args, coalesce(unique_keys, array_fill(null::text, array[v_count])),
-        coalesce(group_keys, array_fill(null::text, array[v_count]))) with ordinality e(args, unique_key, group_key, ord))) m;
+    select s.id, s.created
+    from pgqueue._store_jobs(array(
+      select (
+        e.id, kind, e.args, queue, priority, coalesce(v_due, v_now), coalesce(e.unique_key, pgqueue._derived_key(kind, e.args, unique_by)), e.group_key, max_attempts,
+        timeout, v_expires_at, heartbeat, backoff, headers, 0, case when unique_for is not null then 'period' when unique_until = 'start' then 'start' end, unique_for,
+        on_duplicate, depends_on, null, on_parent_failure, on_success, on_error, null)::pgqueue.new_job
+      from unnest(v_ids, enqueue_each.args, unique_keys, group_keys) with ordinality e(id, args, unique_key, group_key, ord) order by e.ord), v_now) s;
     return;
   end if;
 
@@ -6916,8 +7145,6 @@ declare
   v_element jsonb;
   v_at bigint := 0;
   v_jobs pgqueue.new_job[];
-  v_ids bigint[];
-  v_new pgqueue.new_job[];
   v_problem text;
   v_advice text;
 begin
@@ -6930,7 +7157,8 @@ begin
   left join lateral (
     select k.key from jsonb_object_keys(case when jsonb_typeof(e.job) = 'object' then e.job else '{}' end) k(key)
     where k.key not in ('kind', 'args', 'queue', 'priority', 'run_at', 'delay', 'unique_key', 'group_key', 'max_attempts', 'timeout',
-      'expires_in', 'heartbeat', 'backoff', 'headers') limit 1) k on true
+      'expires_in', 'heartbeat', 'backoff', 'headers', 'unique_by', 'unique_until', 'unique_for', 'on_duplicate', 'depends_on', 'on_parent_failure',
+      'on_success', 'on_error', 'ref') limit 1) k on true
   where jsonb_typeof(e.job) <> 'object' or k.key is not null
   order by e.ord limit 1;
   if found then
@@ -6955,41 +7183,14 @@ begin
     return;
   end if;
 
-  v_ids := pgqueue._take_keys(v_jobs);
-  v_new := array(select j::pgqueue.new_job from unnest(v_jobs) j where j.id in (select i from unnest(v_ids) i));
-  insert into pgqueue.job (id, created_at, expires_at, timeout, heartbeat, priority, max_attempts, queue, kind, unique_key, group_key,
-    args, backoff, headers)
-  select j.id, v_now, j.expires_at, j.timeout, j.heartbeat, j.priority, j.max_attempts, j.queue, j.kind, j.unique_key, j.group_key,
-    j.args, j.backoff, j.headers
-  from unnest(v_new) j;
-  insert into pgqueue.deadline (expires_at, job_id)
-  select j.expires_at, j.id from unnest(v_new) j where j.expires_at is not null;
-  insert into pgqueue.scheduled (run_at, job_id, traits, priority, attempt, queue)
-  select j.due, j.id, j.traits, j.priority, 0, j.queue from unnest(v_new) j where j.due > v_now;
-  insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
-  select j.id, j.id, j.traits, j.priority, 0, j.queue, j.group_key
-  from unnest(v_new) j where j.due <= v_now and j.group_key is not null;
-  insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
-  select j.id, j.id, j.traits, j.priority, 0, j.queue
-  from unnest(v_new) j where j.due <= v_now and j.group_key is null;
-  perform pgqueue._open_lane(l.queue, l.priority, l.grouped)
-  from (
-    select j.queue, j.priority, bool_or(j.group_key is not null) as grouped
-    from unnest(v_new) j where j.due <= v_now group by 1, 2) l;
-  perform pgqueue._wake(q.queue) from (select distinct j.queue from unnest(v_new) j where j.due <= v_now) q;
-
-  return query
-  select i.id, i.id = j.id
-  from unnest(v_jobs) with ordinality j(id, kind, args, queue, priority, due, unique_key, group_key, max_attempts, timeout, expires_at, heartbeat,
-    backoff, headers, traits, ord)
-  join unnest(v_ids) with ordinality i(id, ord) on i.ord = j.ord
-  order by i.ord;
+  return query select s.id, s.created from pgqueue._store_jobs(v_jobs, v_now) s;
 end $$;
 
 comment on function pgqueue.enqueue_many is
 'Enqueues an array of jobs in the caller''s transaction: one row per element, in input order. The keys of an element are the names of the parameters
 of enqueue, with the same defaults and meaning, and null means not given; intervals are seconds or text such as "5 minutes". Two elements with one unique key make one job: the
-second gets the first''s id with created = false. All or nothing. Errors: PQ001, naming the element; unknown keys are refused.';
+second gets the first''s id with created = false. An element may have a "ref", and depends_on may hold refs of other elements beside ids: one call makes a whole graph;
+a circle is refused. All or nothing. Errors: PQ001, naming the element; unknown keys are refused.';
 
 -- source: sql/functions/core/job_heartbeat.sql
 create function pgqueue.job_heartbeat(lease bigint, job bigint, progress jsonb default null)

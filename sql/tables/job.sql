@@ -1,4 +1,4 @@
--- What was asked. Written once, never updated. Job ids and turns (`ready.seq`) are drawn from one sequence: a job's first turn is its id.
+-- What was asked. Written once, never updated. `unique_until`: null its end, 'start', or 'period'. `depends_on`: the jobs it waited for, for good. Job ids and turns (`ready.seq`) are drawn from one sequence: a job's first turn is its id.
 create sequence pgqueue.job_id;
 
 create table pgqueue.job (
@@ -15,7 +15,9 @@ create table pgqueue.job (
   group_key text collate "C",
   args jsonb not null,
   backoff jsonb,
-  headers jsonb) partition by range (id);
+  headers jsonb,
+  unique_until text collate "C",
+  depends_on bigint[]) partition by range (id);
 
 -- How it ended. One narrow row per final job; inserting it is the final transition.
 create table pgqueue.outcome (

@@ -15,7 +15,15 @@ create function pgqueue.enqueue(
   expires_in interval default null,
   heartbeat interval default null,
   backoff jsonb default null,
-  headers jsonb default null)
+  headers jsonb default null,
+  unique_by text[] default null,
+  unique_until text default null,
+  unique_for interval default null,
+  on_duplicate text default null,
+  depends_on bigint[] default null,
+  on_parent_failure text default null,
+  on_success jsonb default null,
+  on_error jsonb default null)
 returns table (id bigint, created boolean)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -31,7 +39,8 @@ begin
   -- order and without options, passes in one of them and takes the short way.
   if length(kind) <= 200 and length(queue) <= 200 and kind ~ '^[^\x01-\x1f\x7f-\x9f]+$' and queue ~ '^[^\x01-\x1f\x7f-\x9f]+$'
     and jsonb_typeof(args) = 'object' and priority between -32768 and 32767
-    and num_nonnulls(run_at, delay, unique_key, group_key, max_attempts, timeout, expires_in, heartbeat, backoff, headers) = 0
+    and num_nonnulls(run_at, delay, unique_key, group_key, max_attempts, timeout, expires_in, heartbeat, backoff, headers,
+      unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) = 0
   then
     id := nextval('pgqueue.job_id');
     created := true;
@@ -53,6 +62,17 @@ begin
     headers);
   v_due := coalesce(run_at, v_now + delay);
   v_expires_at := v_now + expires_in;
+  if num_nonnulls(unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) > 0 then
+    perform pgqueue._check_flow(unique_key, unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error);
+    return query
+    select s.id, s.created
+    from pgqueue._store_jobs(array[(
+      nextval('pgqueue.job_id'), kind, args, queue, priority, coalesce(v_due, v_now),
+      coalesce(unique_key, pgqueue._derived_key(kind, args, unique_by)), group_key, max_attempts, timeout, v_expires_at, heartbeat, backoff, headers, 0,
+      case when unique_for is not null then 'period' when unique_until = 'start' then 'start' end, unique_for, on_duplicate, depends_on, null,
+      on_parent_failure, on_success, on_error, null)::pgqueue.new_job], v_now) s;
+    return;
+  end if;
   v_traits := pgqueue._traits(unique_key, group_key, timeout, heartbeat, v_expires_at);
   id := nextval('pgqueue.job_id');
   created := true;
@@ -107,4 +127,10 @@ the second waits for it: it gets the first''s id after a commit and makes the jo
 group_key: jobs of a queue with one key share its group_limit and take turns; without a group_limit it changes nothing. max_attempts, timeout, backoff: null means the queue''s own.
 timeout: how long one attempt may run. expires_in: fails with queue_timeout if it has not started by then. heartbeat: the job promises job_heartbeat at
 least this often, or counts as lost. headers: an object for tools, not shown to the handler as arguments.
-Errors: PQ001 for any argument that is out of range; nothing is stored then.';
+unique_by: the key is derived from the kind and these members of args, {} meaning all of them. unique_until: the key is given up at the job''s finish, or at its first
+start. unique_for: instead, it is held for that long from now on, whatever becomes of the job. on_duplicate: what an enqueue of a held key does: return the holder,
+replace the args and headers of one that still waits, debounce (replace, and move it to the new time), or raise (PQ005).
+depends_on: ids of jobs that must end first; it is held until then. on_parent_failure: when one of them fails or is cancelled, cancel this job too, run it
+all the same, or wait until that one has been retried. on_success, on_error: a job, or an array of jobs, as enqueue_many takes them, enqueued when this one
+succeeds, or fails or is cancelled; its "pass_as" names the argument that receives the result or the error.
+Errors: PQ001 for any argument that is out of range, PQ002 for an unknown id in depends_on, PQ005 on_duplicate raise; nothing is stored then.';

@@ -1,4 +1,4 @@
--- The fast way to enqueue many jobs of one kind: two array-shaped inserts. With keys or groups it goes the general way of enqueue_many.
+-- The fast way to enqueue many jobs of one kind: two array-shaped inserts. With keys, groups or anything else that makes a job more than itself it goes the general way of enqueue_many.
 create function pgqueue.enqueue_each(
   kind text,
   args jsonb[],
@@ -13,7 +13,15 @@ create function pgqueue.enqueue_each(
   expires_in interval default null,
   heartbeat interval default null,
   backoff jsonb default null,
-  headers jsonb default null)
+  headers jsonb default null,
+  unique_by text[] default null,
+  unique_until text default null,
+  unique_for interval default null,
+  on_duplicate text default null,
+  depends_on bigint[] default null,
+  on_parent_failure text default null,
+  on_success jsonb default null,
+  on_error jsonb default null)
 returns table (id bigint, created boolean)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -34,7 +42,8 @@ begin
   if not coalesce(
     v_objects and array_ndims(args) = 1 and length(kind) <= 200 and length(queue) <= 200 and kind ~ '^[^\x01-\x1f\x7f-\x9f]+$'
       and queue ~ '^[^\x01-\x1f\x7f-\x9f]+$' and priority between -32768 and 32767
-      and num_nonnulls(run_at, delay, unique_keys, group_keys, max_attempts, timeout, expires_in, heartbeat, backoff, headers) = 0,
+      and num_nonnulls(run_at, delay, unique_keys, group_keys, max_attempts, timeout, expires_in, heartbeat, backoff, headers,
+        unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) = 0,
     false)
   then
     if args is null or array_ndims(args) > 1 then
@@ -47,6 +56,7 @@ begin
         'Give arrays of the same length, or null.');
     end if;
     perform pgqueue._check_job(kind, '{}', queue, priority, run_at, delay, null, null, max_attempts, timeout, expires_in, heartbeat, backoff, headers);
+    perform pgqueue._check_flow(unique_keys[1], unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error);
     select e.ord, jsonb_typeof(e.args) as what into v_bad
     from unnest(args) with ordinality e(args, ord)
     where e.args is null or jsonb_typeof(e.args) <> 'object' order by e.ord limit 1;
@@ -60,16 +70,18 @@ begin
   end if;
 
   v_due := coalesce(run_at, v_now + delay);
-  if unique_keys is not null or group_keys is not null then
+  if num_nonnulls(unique_keys, group_keys, unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) > 0 then
+    v_expires_at := v_now + expires_in;
+    perform pgqueue._check_names('unique_key', unique_keys, 500);
+    perform pgqueue._check_names('group_key', group_keys, 500);
     return query
-    select m.id, m.created
-    from pgqueue.enqueue_many((
-      select jsonb_agg(jsonb_build_object('kind', enqueue_each.kind, 'args', e.args, 'queue', enqueue_each.queue, 'priority', enqueue_each.priority,
-        'run_at', v_due, 'unique_key', e.unique_key, 'group_key', e.group_key, 'max_attempts', enqueue_each.max_attempts,
-        'timeout', enqueue_each.timeout, 'expires_in', enqueue_each.expires_in, 'heartbeat', enqueue_each.heartbeat,
-        'backoff', enqueue_each.backoff, 'headers', enqueue_each.headers) order by e.ord)
-      from unnest(enqueue_each.args, coalesce(unique_keys, array_fill(null::text, array[v_count])),
-        coalesce(group_keys, array_fill(null::text, array[v_count]))) with ordinality e(args, unique_key, group_key, ord))) m;
+    select s.id, s.created
+    from pgqueue._store_jobs(array(
+      select (
+        e.id, kind, e.args, queue, priority, coalesce(v_due, v_now), coalesce(e.unique_key, pgqueue._derived_key(kind, e.args, unique_by)), e.group_key, max_attempts,
+        timeout, v_expires_at, heartbeat, backoff, headers, 0, case when unique_for is not null then 'period' when unique_until = 'start' then 'start' end, unique_for,
+        on_duplicate, depends_on, null, on_parent_failure, on_success, on_error, null)::pgqueue.new_job
+      from unnest(v_ids, enqueue_each.args, unique_keys, group_keys) with ordinality e(id, args, unique_key, group_key, ord) order by e.ord), v_now) s;
     return;
   end if;
 

@@ -14,8 +14,6 @@ declare
   v_element jsonb;
   v_at bigint := 0;
   v_jobs pgqueue.new_job[];
-  v_ids bigint[];
-  v_new pgqueue.new_job[];
   v_problem text;
   v_advice text;
 begin
@@ -28,7 +26,8 @@ begin
   left join lateral (
     select k.key from jsonb_object_keys(case when jsonb_typeof(e.job) = 'object' then e.job else '{}' end) k(key)
     where k.key not in ('kind', 'args', 'queue', 'priority', 'run_at', 'delay', 'unique_key', 'group_key', 'max_attempts', 'timeout',
-      'expires_in', 'heartbeat', 'backoff', 'headers') limit 1) k on true
+      'expires_in', 'heartbeat', 'backoff', 'headers', 'unique_by', 'unique_until', 'unique_for', 'on_duplicate', 'depends_on', 'on_parent_failure',
+      'on_success', 'on_error', 'ref') limit 1) k on true
   where jsonb_typeof(e.job) <> 'object' or k.key is not null
   order by e.ord limit 1;
   if found then
@@ -53,38 +52,11 @@ begin
     return;
   end if;
 
-  v_ids := pgqueue._take_keys(v_jobs);
-  v_new := array(select j::pgqueue.new_job from unnest(v_jobs) j where j.id in (select i from unnest(v_ids) i));
-  insert into pgqueue.job (id, created_at, expires_at, timeout, heartbeat, priority, max_attempts, queue, kind, unique_key, group_key,
-    args, backoff, headers)
-  select j.id, v_now, j.expires_at, j.timeout, j.heartbeat, j.priority, j.max_attempts, j.queue, j.kind, j.unique_key, j.group_key,
-    j.args, j.backoff, j.headers
-  from unnest(v_new) j;
-  insert into pgqueue.deadline (expires_at, job_id)
-  select j.expires_at, j.id from unnest(v_new) j where j.expires_at is not null;
-  insert into pgqueue.scheduled (run_at, job_id, traits, priority, attempt, queue)
-  select j.due, j.id, j.traits, j.priority, 0, j.queue from unnest(v_new) j where j.due > v_now;
-  insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
-  select j.id, j.id, j.traits, j.priority, 0, j.queue, j.group_key
-  from unnest(v_new) j where j.due <= v_now and j.group_key is not null;
-  insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
-  select j.id, j.id, j.traits, j.priority, 0, j.queue
-  from unnest(v_new) j where j.due <= v_now and j.group_key is null;
-  perform pgqueue._open_lane(l.queue, l.priority, l.grouped)
-  from (
-    select j.queue, j.priority, bool_or(j.group_key is not null) as grouped
-    from unnest(v_new) j where j.due <= v_now group by 1, 2) l;
-  perform pgqueue._wake(q.queue) from (select distinct j.queue from unnest(v_new) j where j.due <= v_now) q;
-
-  return query
-  select i.id, i.id = j.id
-  from unnest(v_jobs) with ordinality j(id, kind, args, queue, priority, due, unique_key, group_key, max_attempts, timeout, expires_at, heartbeat,
-    backoff, headers, traits, ord)
-  join unnest(v_ids) with ordinality i(id, ord) on i.ord = j.ord
-  order by i.ord;
+  return query select s.id, s.created from pgqueue._store_jobs(v_jobs, v_now) s;
 end $$;
 
 comment on function pgqueue.enqueue_many is
 'Enqueues an array of jobs in the caller''s transaction: one row per element, in input order. The keys of an element are the names of the parameters
 of enqueue, with the same defaults and meaning, and null means not given; intervals are seconds or text such as "5 minutes". Two elements with one unique key make one job: the
-second gets the first''s id with created = false. All or nothing. Errors: PQ001, naming the element; unknown keys are refused.';
+second gets the first''s id with created = false. An element may have a "ref", and depends_on may hold refs of other elements beside ids: one call makes a whole graph;
+a circle is refused. All or nothing. Errors: PQ001, naming the element; unknown keys are refused.';

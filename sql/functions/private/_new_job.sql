@@ -10,8 +10,12 @@ declare
   v_delay interval := pgqueue._interval(job -> 'delay');
   v_max_attempts integer := (job ->> 'max_attempts')::integer;
   v_expires_in interval := pgqueue._interval(job -> 'expires_in');
+  v_flow boolean := job ?| array['unique_by', 'unique_until', 'unique_for', 'on_duplicate', 'depends_on', 'on_parent_failure', 'on_success', 'on_error', 'ref'];
+  v_unique_by text[];
 begin
-  for v_key in select k from unnest(array['kind', 'queue', 'unique_key', 'group_key', 'run_at']) k loop
+  for v_key in
+    select k from unnest(array['kind', 'queue', 'unique_key', 'group_key', 'run_at', 'unique_until', 'on_duplicate', 'on_parent_failure', 'ref']) k
+  loop
     if jsonb_typeof(job -> v_key) not in ('string', 'null') then
       perform pgqueue._refuse('PQ001', format('%s is %s, not text', v_key, jsonb_typeof(job -> v_key)), format('Give %s as a string.', v_key));
     end if;
@@ -32,6 +36,22 @@ begin
   v_new.max_attempts := v_max_attempts;
   v_new.due := coalesce(v_run_at, now_ + v_delay, now_);
   v_new.expires_at := now_ + v_expires_in;
+  if v_flow then
+    v_unique_by := pgqueue._names('unique_by', job -> 'unique_by');
+    v_new.unique_for := pgqueue._interval(job -> 'unique_for');
+    v_new.on_duplicate := job ->> 'on_duplicate';
+    select array_agg(d.value::bigint) filter (where jsonb_typeof(d.value) = 'number'), array_agg(d.value #>> '{}') filter (where jsonb_typeof(d.value) <> 'number')
+    into v_new.depends_on, v_new.refs
+    from pgqueue._elements('depends_on', job -> 'depends_on') d(value);
+    v_new.on_parent_failure := job ->> 'on_parent_failure';
+    v_new.on_success := nullif(job -> 'on_success', 'null');
+    v_new.on_error := nullif(job -> 'on_error', 'null');
+    v_new.ref := job ->> 'ref';
+    perform pgqueue._check_flow(v_new.unique_key, v_unique_by, job ->> 'unique_until', v_new.unique_for, v_new.on_duplicate, v_new.depends_on,
+      v_new.on_parent_failure, v_new.on_success, v_new.on_error);
+    v_new.unique_key := coalesce(v_new.unique_key, pgqueue._derived_key(v_new.kind, v_new.args, v_unique_by));
+    v_new.unique_until := case when v_new.unique_for is not null then 'period' when job ->> 'unique_until' = 'start' then 'start' end;
+  end if;
   v_new.traits := pgqueue._traits(v_new.unique_key, v_new.group_key, v_new.timeout, v_new.heartbeat, v_new.expires_at);
   return v_new;
 end $$;

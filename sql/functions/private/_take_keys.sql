@@ -19,7 +19,7 @@ begin
         select k.job_id from (select k.job_id from pgqueue.job_key k where k.queue = v.queue and k.unique_key = v.unique_key offset 0) k
         order by k.job_id desc limit 1))  -- the offset: else the index on job_id is walked for the order
       from unnest(jobs, v_ids) with ordinality v(own_id, kind, args, queue, priority, due, unique_key, group_key, max_attempts, timeout, expires_at,
-        heartbeat, backoff, headers, traits, id, ord)
+        heartbeat, backoff, headers, traits, unique_until, unique_for, on_duplicate, depends_on, refs, on_parent_failure, on_success, on_error, ref, id, ord)
       order by v.ord);
   end loop;
   return v_ids;
