@@ -11,17 +11,23 @@ begin
     ids := array(select j.id from unnest(jobs) with ordinality j order by j.ordinality);
     return;
   end if;
+  while cardinality(jobs) = 1 loop
+    select t.jobs, t.ids into jobs, ids from pgqueue._try_keys(jobs, now_) t;
+    if ids is not null then
+      return;
+    end if;
+  end loop;
   loop
     begin
       select t.jobs, t.ids into v_try from pgqueue._try_keys(jobs, now_) t;
       if v_try.ids is null then
-        raise sqlstate 'PQ000';
+        raise sqlstate 'PQ999';
       end if;
       jobs := v_try.jobs;
       ids := v_try.ids;
       return;
     exception
-      when sqlstate 'PQ000' then
+      when sqlstate 'PQ999' then
         null;
     end;
   end loop;
