@@ -187,11 +187,13 @@ def test_raise_names_the_holder_and_the_element_and_stores_nothing(q: Caller) ->
 
 @pytest.mark.parametrize(
     ("door", "place", "until"),
-    zip(
-        [*DOORS, *DOORS],
-        ["ready", "scheduled", "arrival", "blocked", "suspect", "retried"],
-        ["start", "finish"] * 3,
-        strict=True,
+    list(
+        zip(
+            [*DOORS, *DOORS],
+            ["ready", "scheduled", "arrival", "blocked", "suspect", "retried"],
+            ["start", "finish"] * 3,
+            strict=True,
+        )
     ),
 )
 def test_replace_gives_a_waiting_job_new_arguments(q: Caller, door: str, place: str, until: str) -> None:
