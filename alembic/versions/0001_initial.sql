@@ -378,7 +378,7 @@ comment on table pgqueue.blocked is 'Jobs that wait for a slot of their group.';
 comment on table pgqueue.slot is 'One row per admitted job of a group: ready or running.';
 
 -- source: sql/tables/job.sql
--- What was asked. Written once, never updated. `unique_until`: null its end, 'start', or 'period'. `depends_on`: the jobs it waited for, for good. Job ids and turns (`ready.seq`) are drawn from one sequence: a job's first turn is its id.
+-- What was asked. Written once, never updated, but for the arguments and headers of a job that waits and is enqueued anew (_replace_job). `unique_until`: null its end, 'start', or 'period'. `depends_on`: the jobs it waited for, for good. Job ids and turns (`ready.seq`) are drawn from one sequence: a job's first turn is its id.
 create sequence pgqueue.job_id;
 
 create table pgqueue.job (
@@ -681,8 +681,9 @@ comment on table pgqueue.queue is 'Settings of queues that differ from the defau
 -- The hot tables. Narrow rows that come and go; vacuum is told to follow closely.
 --
 -- `traits` is a bit mask that travels from ready into the lease, so that settling a plain job touches nothing but lease and outcome:
---   1 unique key · 2 group · 4 timeout · 8 heartbeat promise · 16 queue timeout, until it first starts · 32 came out of a crash · 64 priority was changed
+--   1 unique key until it ends · 2 group · 4 timeout · 8 heartbeat promise · 16 queue timeout, until it first starts · 32 came out of a crash · 64 priority was changed
 --   128 its owner takes turns (tables/line.sql) · 256 one turn at a time · 512 carries rows of a batch · 1024 is an item of a keyed queue
+--   2048 a unique key that it gives up when it starts
 
 -- One row per queued job. `seq` is new each time a job becomes ready. `attempt` counts the attempts already spent.
 create table pgqueue.ready (
@@ -840,12 +841,15 @@ comment on table pgqueue.script_query is 'The queries of scripts that have begun
 -- source: sql/tables/side.sql
 -- Rows that exist only where such a thing happens.
 
--- (queue, unique_key) of live jobs that have a key.
+-- (queue, unique_key) → the job that holds the key: a live one, or, when the key is held for a period, the one that took it, whatever has become of it.
+-- `until`: the end of that period; null: the key is given up at the job's finish or start.
 create table pgqueue.job_key (
   queue text collate "C" not null,
   unique_key text collate "C" not null,
   job_id bigint not null unique,
+  until timestamptz,
   primary key (queue, unique_key));
+create index job_key_until on pgqueue.job_key (until) where until is not null;
 
 -- Queue timeouts: when a job that has not started by then fails.
 create table pgqueue.deadline (
@@ -882,7 +886,7 @@ create table pgqueue.worker (
   started_at timestamptz not null,
   heartbeat_at timestamptz not null) with (fillfactor = 50);
 
-comment on table pgqueue.job_key is 'Unique keys of live jobs.';
+comment on table pgqueue.job_key is 'Unique keys, and the jobs that hold them.';
 comment on table pgqueue.deadline is 'Queue timeouts to come.';
 comment on table pgqueue.cancel_request is 'Cancels that running jobs have been asked for.';
 comment on table pgqueue.progress is 'Last heartbeat and progress of jobs that report them.';
@@ -2024,6 +2028,9 @@ begin
     if v_job.traits & 1024 <> 0 then
       perform pgqueue._keyed_claimed(array[v_lease]);
     end if;
+    if v_job.traits & 2048 <> 0 then
+      perform pgqueue._give_up_keys(array[v_lease]);
+    end if;
     return v_lease;
   end loop;
   return null;
@@ -2501,8 +2508,12 @@ begin
       union all select from pgqueue.blocked w where w.job_id = v_job and w.traits & 16 <> 0
       union all select from pgqueue.suspect w where w.job_id = v_job and w.traits & 16 <> 0
       union all select from pgqueue.line w where w.job_id = v_job and w.traits & 16 <> 0);
+    if not pgqueue._try_place(v_job) then
+      -- Somebody is at it just now, perhaps for long: the next pass asks again.
+      insert into pgqueue.deadline (expires_at, job_id) values (v_now, v_job);
+      continue;
+    end if;
     select * into v_was from pgqueue._withdraw(v_job);
-    continue when v_was.place is null;
     perform pgqueue._finish(array[v_job], array['failed'], array['queue_timeout'], array[v_was.attempt], array[v_was.traits], null, null, null,
       pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_was.queue)));
     v_done := v_done + 1;
@@ -2575,6 +2586,10 @@ declare
   v_priorities smallint[];
   v_attempts smallint[];
   v_traits integer[];
+  v_due bigint;
+  v_stays integer[] := array[]::integer[];
+  v_at integer;
+  v_key text;
 begin
   select * into v_cursor from pgqueue._due_cursor('due');
   v_picked := array(
@@ -2588,8 +2603,30 @@ begin
   select array_agg(d.job_id), array_agg(d.queue), array_agg(d.priority), array_agg(d.attempt), array_agg(d.traits)
   into v_jobs, v_queues, v_priorities, v_attempts, v_traits
   from (select * from due order by run_at, job_id) d;
+
+  v_due := coalesce(cardinality(v_jobs), 0);
+  -- Those with a unique key may be here because it was uncertain who holds it.
+  for v_at in select e.ord from unnest(v_traits) with ordinality e(traits, ord) where e.traits & 2049 <> 0 order by e.ord loop
+    v_key := pgqueue._retake_key(v_jobs[v_at]);
+    continue when v_key is null;
+    if v_key = 'uncertain' then
+      perform pgqueue._schedule(v_jobs[v_at:v_at], v_queues[v_at:v_at], v_priorities[v_at:v_at], v_attempts[v_at:v_at], v_traits[v_at:v_at],
+        array[v_now + interval '1 second']);
+    else
+      perform pgqueue._finish(v_jobs[v_at:v_at], array['cancelled'], array[v_key], v_attempts[v_at:v_at], v_traits[v_at:v_at], null, null, null,
+        pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_queues[v_at])));
+    end if;
+    v_stays := v_stays || v_at;
+  end loop;
+  if cardinality(v_stays) > 0 then
+    select array_agg(e.id order by e.ord), array_agg(e.queue order by e.ord), array_agg(e.priority order by e.ord), array_agg(e.attempt order by e.ord),
+      array_agg(e.traits order by e.ord)
+    into v_jobs, v_queues, v_priorities, v_attempts, v_traits
+    from unnest(v_jobs, v_queues, v_priorities, v_attempts, v_traits) with ordinality e(id, queue, priority, attempt, traits, ord)
+    where e.ord not in (select s from unnest(v_stays) s);
+  end if;
   perform pgqueue._enter(v_jobs, v_queues, v_priorities, v_attempts, v_traits, false);
-  return coalesce(cardinality(v_jobs), 0);
+  return v_due;
 end $$;
 
 -- source: sql/functions/private/_duty_rescue.sql
@@ -2778,7 +2815,7 @@ begin
 end $$;
 
 -- source: sql/functions/private/_duty_tidy.sql
--- Upkeep: what nobody needs any more. Doubled lanes, waiters that gave up, progress and cancel requests of jobs that are not running. Each by a bounded number
+-- Upkeep: what nobody needs any more. Doubled lanes, waiters that gave up, unique keys whose time is over, progress and cancel requests of jobs that are not running. Each by a bounded number
 -- of rows a pass: waiters by their time, the others a slice after the one of the last pass (see _next_slice).
 create function pgqueue._duty_tidy() returns bigint
 language plpgsql
@@ -2807,6 +2844,28 @@ begin
   select w.expires_at into v_first from pgqueue.waiter w where w.ctid = v_picked[1];
   perform pgqueue._set_due_cursor('waiter', v_first, v_now, v_cursor.sweep_started, v_cursor.expires);
   delete from pgqueue.waiter w where w.ctid = any(v_picked);
+  get diagnostics v_rows = row_count;
+  v_done := v_done + v_rows;
+
+  select * into v_cursor from pgqueue._due_cursor('unique_key');
+  v_picked := array(
+    select k.ctid from pgqueue.job_key k
+    where k.until <= v_now and k.until >= v_cursor.floor order by k.until limit 5000 for update skip locked);
+  select k.until into v_first from pgqueue.job_key k where k.ctid = v_picked[1];
+  perform pgqueue._set_due_cursor('unique_key', v_first, v_now, v_cursor.sweep_started, v_cursor.expires);
+  delete from pgqueue.job_key k where k.ctid = any(v_picked);
+  get diagnostics v_rows = row_count;
+  v_done := v_done + v_rows;
+
+  -- Keys whose holders have ended, see _finish: looked for in few rows a pass, as there are next to none. Locked first and looked at afterwards, as in _seize_key.
+  v_jobs := array(
+    select k.job_id from pgqueue.job_key k where k.job_id > pgqueue._slice('unique_key') order by k.job_id limit 500);
+  perform pgqueue._next_slice('unique_key', v_jobs, 500);
+  v_picked := array(select k.ctid from pgqueue.job_key k where k.job_id = any(v_jobs) and k.until is null for update skip locked);
+  delete from pgqueue.job_key k
+  where k.ctid = any(v_picked)
+    and ((select o.job_id from pgqueue.outcome o where o.job_id = k.job_id) is not null
+      or (select j.id from pgqueue.job j where j.id = k.job_id) is null);
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
 
@@ -2988,8 +3047,9 @@ begin
 
   if traits is not null then
     select bit_or(t) into v_traits from unnest(traits) t;
-    if v_traits & 1 <> 0 then
-      delete from pgqueue.job_key k where k.job_id = any(jobs);
+    if v_traits & 2049 <> 0 then
+      -- A row that an enqueue has locked is left to it: it takes the key over, or, rolled back, leaves a key whose holder has ended, which counts as free.
+      delete from pgqueue.job_key k where k.ctid = any(array(select k.ctid from pgqueue.job_key k where k.job_id = any(jobs) for update skip locked));
     end if;
     if v_traits & 32 <> 0 then
       delete from pgqueue.crash c where c.job_id = any(jobs);
@@ -3154,6 +3214,20 @@ begin
   return cardinality((lease).job_ids);
 end $$;
 
+-- source: sql/functions/private/_give_up_keys.sql
+-- Jobs of new leases that hold their unique key only while they wait give it up. A row that an enqueue has locked is left to it: it is about to see that the job runs, and
+-- takes the key over. Returns the leases.
+create function pgqueue._give_up_keys(leases bigint[]) returns bigint[]
+language plpgsql
+as $$
+declare
+  v_jobs bigint[] := array(
+    select e.id from pgqueue.lease l cross join unnest(l.job_ids, l.traits) e(id, traits) where l.id = any(leases) and e.traits & 2048 <> 0);
+begin
+  delete from pgqueue.job_key k where k.ctid = any(array(select k.ctid from pgqueue.job_key k where k.job_id = any(v_jobs) for update skip locked));
+  return leases;
+end $$;
+
 -- source: sql/functions/private/_has_window.sql
 -- Whether the window that _pick_wide remembers, expired or not, is one for these queues. Inlined: keep it one expression.
 create function pgqueue._has_window(setting text, queues text[]) returns boolean
@@ -3171,6 +3245,30 @@ begin
     perform pgqueue._refuse('PQ004', format('lease %s does not hold job %s', coalesce(lease::text, 'null'), coalesce(job::text, 'null')),
       'The job was taken away: stop working on it, and settle nothing.');
   end if;
+end $$;
+
+-- source: sql/functions/private/_hold_place.sql
+-- Locks the row of a job where it waits, and says where that is; place is null when it waits nowhere, or in a room of its own kind. A claim that has the row locked is waited for, as in
+-- _withdraw. Written, not only locked: a claim under an old snapshot would hand the job out as it was before what the caller changes; so it fails instead.
+create function pgqueue._hold_place(
+  in job bigint,
+  out place text,
+  out queue text,
+  out traits integer)
+language plpgsql
+as $$
+#variable_conflict use_column
+begin
+  update pgqueue.ready w set attempt = w.attempt where w.ctid = (select r.place from pgqueue._in_ready(job) r)
+    returning 'ready', w.queue, w.traits into place, queue, traits;
+  if found then return; end if;
+  update pgqueue.scheduled w set attempt = w.attempt where w.job_id = job returning 'scheduled', w.queue, w.traits into place, queue, traits;
+  if found then return; end if;
+  update pgqueue.arrival w set attempt = w.attempt where w.job_id = job returning 'arrival', w.queue, w.traits into place, queue, traits;
+  if found then return; end if;
+  update pgqueue.blocked w set attempt = w.attempt where w.job_id = job returning 'blocked', w.queue, w.traits into place, queue, traits;
+  if found then return; end if;
+  update pgqueue.suspect w set attempt = w.attempt where w.job_id = job returning 'suspect', w.queue, w.traits into place, queue, traits;
 end $$;
 
 -- source: sql/functions/private/_in_ready.sql
@@ -3290,6 +3388,26 @@ begin
     perform pgqueue._refuse('PQ001', format('%s is %s', what, coalesce(v_kind, 'null')), format('Give %s as the text of a JSON object, or of null to clear it.', what));
   end if;
   return case v_kind when 'object' then value end;
+end $$;
+
+-- source: sql/functions/private/_key_gone.sql
+-- Whether the holder that a row of job_key names holds the key no more: its period is over; it has ended, or started where the key is for its wait, and the row could not
+-- be deleted because an enqueue that was rolled back had it locked. Stable: answers from the snapshot that showed the row, in which a job and its key go together.
+create function pgqueue._key_gone(holder bigint, until timestamptz, now_ timestamptz) returns boolean
+language plpgsql stable
+as $$
+declare
+  v_job record;
+begin
+  if until is not null then
+    return until <= now_;
+  end if;
+  select j.unique_until, (select o.job_id from pgqueue.outcome o where o.job_id = holder) is not null as ended into v_job
+  from pgqueue.job j where j.id = holder;
+  if not found or v_job.ended then
+    return true;
+  end if;
+  return v_job.unique_until is not null and not pgqueue._waits_somewhere(holder) and (pgqueue._lease_of(holder)).id is not null;
 end $$;
 
 -- source: sql/functions/private/_keyed_at_hand.sql
@@ -4997,6 +5115,79 @@ begin
   return array_to_string(v_parts, '');
 end $$;
 
+-- source: sql/functions/private/_replace_job.sql
+-- An enqueue with on_duplicate replace or debounce whose key another job holds. Returns the job that has the key then: the holder, which waits and has got the new
+-- arguments and headers, and with debounce the new time; or the new job, where the holder runs or has ended; null when the key has gone to somebody else meanwhile: the caller looks
+-- again. A key held for a period is not taken from a job that runs or has ended: that is what the period is for.
+--
+-- Locks: the row of the key first, where enqueues that would replace the same job meet, so that none takes the other for a claim; then the job's own where it waits. A claim is
+-- waited for, which is short. Whoever has the job's own row never waits for the key's: _finish and _give_up_keys skip it, _retake_key gives up. So these locks close no circle,
+-- and until the transaction ends only this one job waits for it.
+create function pgqueue._replace_job(new_ pgqueue.new_job, holder bigint, until timestamptz, now_ timestamptz) returns bigint
+language plpgsql
+as $$
+declare
+  v_until timestamptz;
+  v_kind text;
+  v_place record;
+  v_was record;
+  v_state text;
+begin
+  select j.kind into v_kind from pgqueue.job j where j.id = holder;
+  if v_kind <> (new_).kind then
+    perform pgqueue._refuse('PQ005', format('job %s holds the unique key %L and is of kind %s, not %s', holder, (new_).unique_key, v_kind, (new_).kind),
+      'Arguments are replaced by those of the same kind: give jobs of another kind another key.');
+  end if;
+  select k.until into v_until from pgqueue.job_key k
+  where k.queue = (new_).queue and k.unique_key = (new_).unique_key and k.job_id = holder for update;
+  if not found then
+    return null;
+  end if;
+
+  for v_look in 1..100 loop
+    select * into v_place from pgqueue._hold_place(holder);
+    exit when v_place.place is not null;
+    select case when o.job_id is not null then o.state::text when (pgqueue._lease_of(holder)).id is not null then 'running' when j.id is null then 'gone' end
+    into v_state
+    from (select) one left join pgqueue.outcome o on o.job_id = holder left join pgqueue.job j on j.id = holder;
+    continue when v_state is null;
+    if v_until > now_ then
+      return holder;
+    end if;
+    update pgqueue.job_key k set job_id = (new_).id, until = _replace_job.until
+    where k.queue = (new_).queue and k.unique_key = (new_).unique_key and k.job_id = holder;
+    return (new_).id;
+  end loop;
+  if v_place.place is null then
+    perform pgqueue._refuse('PQ005', format('job %s keeps moving', holder), 'Try again.');
+  end if;
+
+  update pgqueue.job j set args = (new_).args, headers = (new_).headers where j.id = holder;
+  if (new_).on_duplicate <> 'debounce' then
+    return holder;
+  end if;
+  if v_until is not null and until is not null then
+    update pgqueue.job_key k set until = _replace_job.until where k.queue = (new_).queue and k.unique_key = (new_).unique_key;
+  end if;
+  if v_place.place = 'scheduled' and (new_).due > now_ then
+    update pgqueue.scheduled w set run_at = (new_).due where w.job_id = holder;
+  elsif v_place.place = 'scheduled' or (new_).due > now_ then
+    select * into v_was from pgqueue._withdraw(holder);
+    if v_place.place = 'scheduled' then
+      perform pgqueue._enter(array[holder], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], false);
+    else
+      if v_was.traits & 2 <> 0 then
+        -- The slot goes by way of the inbox: to hand it on, as _free_slots does, takes the group's lock, until the end of this transaction.
+        with gone as (delete from pgqueue.slot s where s.job_id = holder returning s.queue, s.group_key)
+        insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
+        select nextval('pgqueue.job_id'), 0, 0, 0, g.queue, g.group_key from gone g;
+      end if;
+      perform pgqueue._schedule(array[holder], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], array[(new_).due]);
+    end if;
+  end if;
+  return holder;
+end $$;
+
 -- source: sql/functions/private/_rescue_jobs.sql
 -- Jobs whose execution was lost go back to their queue, the attempt unspent; those with `blamed` crashes so far have one more, and fail as worker_lost
 -- when that makes too many. A pending cancel is fulfilled instead, and a slice of several rows gives them on to slices of one. The caller has taken them out of their lease.
@@ -5013,6 +5204,8 @@ declare
   v_now timestamptz := pgqueue._now();
   v_limit smallint;
   v_crashes smallint;
+  v_traits integer;
+  v_key text;
 begin
   select c.max_crashes into v_limit from pgqueue.config c;
   for v_job in
@@ -5049,10 +5242,51 @@ begin
         insert into pgqueue.crash (job_id, crashes) values (v_job.id, v_crashes)
         on conflict (job_id) do update set crashes = excluded.crashes;
       end if;
-      perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[],
-        array[case when v_crashes > v_job.crashes then v_job.traits & ~16 else v_job.traits end | case when v_crashes > 0 then 32 else 0 end], true);
+      v_traits := case when v_crashes > v_job.crashes then v_job.traits & ~16 else v_job.traits end | case when v_crashes > 0 then 32 else 0 end;
+      v_key := case when v_job.traits & 2049 <> 0 then pgqueue._retake_key(v_job.id) end;
+      if v_key is null then
+        perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[], array[v_traits], true);
+      elsif v_key = 'uncertain' then
+        perform pgqueue._schedule(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[], array[v_traits],
+          array[v_now + interval '1 second']);
+      else
+        perform pgqueue._finish(array[v_job.id], array['cancelled'], array[v_key], array[v_job.attempt], array[v_traits], null,
+          (lease).worker_id, (lease).claimed_at, (lease).forget);
+      end if;
     end if;
   end loop;
+end $$;
+
+-- source: sql/functions/private/_retake_key.sql
+-- What becomes of a job with a unique key that goes back to where it waits, having failed, been released or lost its worker: null when it holds its key, or has taken it
+-- again; 'superseded' when a live job holds the key, which does the work instead; 'uncertain' when an enqueue of the key is under way. That may take as long as a user's
+-- transaction, and a settle does not wait for one: the job is put off for a moment, without its key, and asks again when it is due. The same once ten were found so in one
+-- transaction: they would keep a batch for ten milliseconds each.
+--
+-- Also asked of jobs that keep their key until the end: one whose arguments were replaced while it ran lost it to the job that carries the new ones.
+create function pgqueue._retake_key(job bigint) returns text
+language plpgsql
+set lock_timeout = '10ms'
+as $$
+declare
+  v_put_off integer := coalesce(nullif(current_setting('pgqueue.put_off', true), '')::integer, 0);
+  v_job record;
+begin
+  perform from pgqueue.job_key k where k.job_id = job for update skip locked;
+  if found then
+    return null;
+  end if;
+  if v_put_off >= 10 then
+    return 'uncertain';
+  end if;
+  select j.queue, j.unique_key, j.unique_until into v_job from pgqueue.job j where j.id = job;
+  begin
+    return case when pgqueue._take_key(v_job.queue, v_job.unique_key, job) <> job then 'superseded' end;
+  exception
+    when lock_not_available or serialization_failure then
+      perform set_config('pgqueue.put_off', (v_put_off + 1)::text, true);
+      return 'uncertain';
+  end;
 end $$;
 
 -- source: sql/functions/private/_room.sql
@@ -5334,6 +5568,31 @@ as $$
       jsonb_build_object('type', 'ScriptFailed', 'message', coalesce((script).failed_reason, 'failed'), 'position', (script).position) end;
 $$;
 
+-- source: sql/functions/private/_seize_key.sql
+-- Gives a key that nobody holds any more (_key_gone) to another job; false when it is not so, or another was faster: the caller looks again. The row is locked first and
+-- the holder looked at afterwards, in a new snapshot: it may have been retried meanwhile. Waits for other enqueues of this key, and for nothing else.
+create function pgqueue._seize_key(
+  queue text,
+  unique_key text,
+  holder bigint,
+  job bigint,
+  until timestamptz,
+  now_ timestamptz) returns boolean
+language plpgsql
+as $$
+declare
+  v_until timestamptz;
+begin
+  select k.until into v_until from pgqueue.job_key k
+  where k.queue = _seize_key.queue and k.unique_key = _seize_key.unique_key and k.job_id = holder for update;
+  if not found or not pgqueue._key_gone(holder, v_until, now_) then
+    return false;
+  end if;
+  update pgqueue.job_key k set job_id = job, until = _seize_key.until
+  where k.queue = _seize_key.queue and k.unique_key = _seize_key.unique_key and k.job_id = holder;
+  return true;
+end $$;
+
 -- source: sql/functions/private/_session_args.sql
 -- What the worker has to know to open the session for a job's SQL.
 create function pgqueue._session_args(datasource text, role text, settings jsonb) returns jsonb
@@ -5452,20 +5711,28 @@ begin
           when g.outcome in ('failed', 'timeout', 'retry') and g.attempt >= coalesce(
             g.max_attempts, (select q.max_attempts from pgqueue.queue q where q.name = g.queue), 5) then 'failed'
           end as state
-      from given g)
-    select g.id, g.queue, g.priority, g.attempt, case when g.outcome = 'release' then g.traits else g.traits & ~16 end as traits, g.state,
+      from given g),
+    placed as (
+      -- What waits again wants its unique key again.
+      select g.*, case when g.state is null and g.traits & 2049 <> 0 then pgqueue._retake_key(g.id) end as key
+      from judged g
+      offset 0)
+    select g.id, g.queue, g.priority, g.attempt, case when g.outcome = 'release' then g.traits else g.traits & ~16 end as traits,
+      case when g.key = 'superseded' then 'cancelled' else g.state end as state,
       (case when g.outcome in ('snooze', 'release') then g.attempt - 1 else g.attempt end)::smallint as spent,
       case
+        when g.key = 'superseded' then g.key
         when g.state = 'cancelled' and g.asked then 'cancelled_by_user'
         when g.state = 'cancelled' then 'cancelled_by_worker'
         when g.outcome = 'timeout' then 'timeout'
         else 'error' end as reason,
-      case
-        when g.state is not null then null
-        when g.outcome = 'release' then interval '0'
-        when g.outcome in ('snooze', 'retry') then g.delay
-        else pgqueue._backoff(coalesce(g.backoff, (select q.backoff from pgqueue.queue q where q.name = g.queue)), g.attempt) end as delay
-    from judged g
+      case when g.state is null and g.key is distinct from 'superseded' then greatest(
+        case
+          when g.outcome = 'release' then interval '0'
+          when g.outcome in ('snooze', 'retry') then g.delay
+          else pgqueue._backoff(coalesce(g.backoff, (select q.backoff from pgqueue.queue q where q.name = g.queue)), g.attempt) end,
+        case when g.key = 'uncertain' then interval '1 second' end) end as delay
+    from placed g
     order by g.id) v;
 
   if v_final is not null then
@@ -5956,10 +6223,11 @@ declare
 begin
   jobs := array(
     select (j.id, j.kind, j.args, j.queue, j.priority, j.due, j.unique_key, j.group_key, j.max_attempts, j.timeout, j.expires_at, j.heartbeat, j.backoff,
-      j.headers, pgqueue._traits(j.unique_key, j.group_key, j.timeout, j.heartbeat, j.expires_at), j.unique_until, j.unique_for, j.on_duplicate,
+      j.headers, pgqueue._traits(case when j.unique_until is null then j.unique_key end, j.group_key, j.timeout, j.heartbeat, j.expires_at)
+        + case when j.unique_until = 'start' then 2048 else 0 end, j.unique_until, j.unique_for, j.on_duplicate,
       j.depends_on, j.refs, j.on_parent_failure, j.on_success, j.on_error, j.ref)::pgqueue.new_job
     from unnest(jobs) with ordinality j order by j.ordinality);
-  v_ids := pgqueue._take_keys(jobs);
+  select t.jobs, t.ids into jobs, v_ids from pgqueue._take_keys(jobs, now_) t;
   v_new := array(select j::pgqueue.new_job from unnest(jobs) j where j.id in (select i from unnest(v_ids) i));
   insert into pgqueue.job (id, created_at, expires_at, timeout, heartbeat, priority, max_attempts, queue, kind, unique_key, group_key,
     args, backoff, headers, unique_until, depends_on)
@@ -6034,32 +6302,76 @@ begin
   from listed l left join pgqueue.queue q on q.name = l.queue;
 end $$;
 
--- source: sql/functions/private/_take_keys.sql
--- Takes the unique keys of new jobs, in the order of (queue, key) so that batches that share keys cannot deadlock. Returns, parallel to `jobs`, the id that
--- stands for each: its own, or that of the live job which holds its key, be it from another transaction or from earlier in the batch.
-create function pgqueue._take_keys(jobs pgqueue.new_job[]) returns bigint[]
+-- source: sql/functions/private/_take_key.sql
+-- Takes the key of one job that exists already. Returns the job that has it then: this one, or a live one that holds it. Waits for enqueues of this key that are
+-- under way. The own row is locked, so that who would replace this job looks again afterwards.
+create function pgqueue._take_key(queue text, unique_key text, job bigint) returns bigint
 language plpgsql
 as $$
 declare
-  v_ids bigint[] := array(select case when j.unique_key is null then j.id end from unnest(jobs) with ordinality j order by j.ordinality);
+  v_now timestamptz := pgqueue._now();
+  v_holder record;
 begin
-  while array_position(v_ids, null) is not null loop
-    insert into pgqueue.job_key (queue, unique_key, job_id)
-    select j.queue, j.unique_key, j.id
-    from unnest(jobs) j
-    where j.unique_key is not null
-    order by j.queue, j.unique_key, j.id
-    on conflict do nothing;
-    -- A holder that ended between the two statements leaves a null: that key is tried again.
-    v_ids := array(
-      select coalesce(v.id, (
-        select k.job_id from (select k.job_id from pgqueue.job_key k where k.queue = v.queue and k.unique_key = v.unique_key offset 0) k
-        order by k.job_id desc limit 1))  -- the offset: else the index on job_id is walked for the order
-      from unnest(jobs, v_ids) with ordinality v(own_id, kind, args, queue, priority, due, unique_key, group_key, max_attempts, timeout, expires_at,
-        heartbeat, backoff, headers, traits, unique_until, unique_for, on_duplicate, depends_on, refs, on_parent_failure, on_success, on_error, ref, id, ord)
-      order by v.ord);
+  loop
+    insert into pgqueue.job_key (queue, unique_key, job_id) values (_take_key.queue, _take_key.unique_key, job) on conflict do nothing;
+    if found then
+      return job;
+    end if;
+    select k.job_id, pgqueue._key_gone(k.job_id, k.until, v_now) as gone into v_holder
+    from (
+      select k.job_id, k.until from pgqueue.job_key k
+      where k.queue = _take_key.queue and k.unique_key = _take_key.unique_key offset 0) k  -- the offset: as in _try_keys
+    order by k.job_id desc limit 1;
+    continue when not found;
+    if v_holder.job_id = job then
+      perform from pgqueue.job_key k
+      where k.queue = _take_key.queue and k.unique_key = _take_key.unique_key and k.job_id = job for update;
+      continue when not found;
+      return job;
+    end if;
+    if not v_holder.gone then
+      return v_holder.job_id;
+    end if;
+    if pgqueue._seize_key(queue, unique_key, v_holder.job_id, job, null, v_now) then
+      return job;
+    end if;
   end loop;
-  return v_ids;
+end $$;
+
+-- source: sql/functions/private/_take_keys.sql
+-- Takes the unique keys of new jobs. Returns, parallel to `jobs`, the id that stands for each: its own, or that of the job which holds its key, be it from another transaction or
+-- from earlier in the batch; and the jobs, as later ones of the same key may have replaced their arguments. A try that fails gives back what it has locked, as it would deadlock
+-- with others on their way through the keys; a single job has locked nothing then.
+create function pgqueue._take_keys(inout jobs pgqueue.new_job[], in now_ timestamptz, out ids bigint[])
+language plpgsql
+as $$
+declare
+  v_try record;
+begin
+  if not exists (select from unnest(jobs) j where j.unique_key is not null) then
+    ids := array(select j.id from unnest(jobs) with ordinality j order by j.ordinality);
+    return;
+  end if;
+  while cardinality(jobs) = 1 loop
+    select t.jobs, t.ids into jobs, ids from pgqueue._try_keys(jobs, now_) t;
+    if ids is not null then
+      return;
+    end if;
+  end loop;
+  loop
+    begin
+      select t.jobs, t.ids into v_try from pgqueue._try_keys(jobs, now_) t;
+      if v_try.ids is null then
+        raise sqlstate 'PQ999';
+      end if;
+      jobs := v_try.jobs;
+      ids := v_try.ids;
+      return;
+    exception
+      when sqlstate 'PQ999' then
+        null;
+    end;
+  end loop;
 end $$;
 
 -- source: sql/functions/private/_thin.sql
@@ -6149,6 +6461,119 @@ begin
       where e.batch <> all(v_locked) and (select c.batch_id from pgqueue.batch_count c where c.batch_id = e.batch) is not null)));
 end $$;
 
+-- source: sql/functions/private/_try_keys.sql
+-- One try at the unique keys of new jobs: see _take_keys. `ids` comes out null when a key has gone to somebody else between two looks; the caller then gives up what this try
+-- has locked, and tries again.
+--
+-- In two rounds, each in the order of (queue, key). The first takes the keys that are free; it waits for who has just taken or freed one. The second is for keys that others hold and
+-- that this call may take or change all the same: their holder is gone, or on_duplicate says so. It waits only for others in their second round, as it names rows that
+-- were committed before: nobody in it waits for one in the first, so that batches which share keys cannot deadlock. And therefore no key is taken in it that has vanished meanwhile.
+create function pgqueue._try_keys(inout jobs pgqueue.new_job[], in now_ timestamptz, out ids bigint[])
+language plpgsql
+as $$
+declare
+  v_own bigint[] := array(select j.id from unnest(jobs) with ordinality j order by j.ordinality);
+  v_gone boolean[];
+  v_rest integer[];
+  v_job pgqueue.new_job;
+  v_at integer;
+  v_queue text;
+  v_key text;
+  v_until timestamptz;
+  v_holder bigint;
+  v_mine integer;  -- which of the jobs holds the key, where one does
+begin
+  insert into pgqueue.job_key (queue, unique_key, job_id, until)
+  select j.queue, j.unique_key, j.id, case when j.unique_until = 'period' then now_ + j.unique_for end
+  from unnest(jobs) j
+  where j.unique_key is not null
+  order by j.queue, j.unique_key, j.id
+  on conflict do nothing;
+  -- An old snapshot may show an ended holder beside this transaction's own. The offset: else the index on job_id is walked for the order.
+  select array_agg(case when v.unique_key is null then v.id else h.job_id end order by v.ordinality), array_agg(h.gone order by v.ordinality)
+  into ids, v_gone
+  from unnest(jobs) with ordinality v
+  left join lateral (
+    select k.job_id, k.job_id <> v.id and k.job_id not in (select o from unnest(v_own) o) and pgqueue._key_gone(k.job_id, k.until, now_) as gone
+    from (select k.job_id, k.until from pgqueue.job_key k where k.queue = v.queue and k.unique_key = v.unique_key offset 0) k
+    order by k.job_id desc limit 1) h on true;
+  if array_position(ids, null) is not null then
+    ids := null;
+    return;
+  end if;
+  if not exists (select from unnest(jobs, ids, v_gone) with ordinality r(id, kind, args, queue, priority, due, unique_key, group_key, max_attempts,
+      timeout, expires_at, heartbeat, backoff, headers, traits, unique_until, unique_for, on_duplicate, depends_on, refs, on_parent_failure, on_success,
+      on_error, ref, holder, gone, ord) where r.holder <> r.id and (r.gone or r.on_duplicate <> 'return')) then
+    return;
+  end if;
+
+  -- Each meets what those before it in the call have left.
+  v_rest := array(
+    select j.ordinality from unnest(jobs) with ordinality j where j.unique_key is not null order by j.queue, j.unique_key, j.ordinality);
+  foreach v_at in array v_rest loop
+    v_job := jobs[v_at];
+    v_until := case when v_job.unique_until = 'period' then now_ + v_job.unique_for end;
+    if (v_job.queue, v_job.unique_key) is distinct from (v_queue, v_key) then
+      v_queue := v_job.queue;
+      v_key := v_job.unique_key;
+      v_holder := ids[v_at];
+      v_mine := array_position(v_own, v_holder);
+    end if;
+    if v_holder = v_job.id then
+      v_mine := v_at;
+    elsif v_mine is null and v_gone[v_at] then
+      if not pgqueue._seize_key(v_queue, v_key, v_holder, v_job.id, v_until, now_) then
+        ids := null;
+        return;
+      end if;
+      v_holder := v_job.id;
+      v_mine := v_at;
+    elsif v_job.on_duplicate = 'raise' then
+      perform pgqueue._refuse('PQ005',
+        case when cardinality(jobs) > 1 then format('element %s: ', v_at) else '' end || format('job %s holds the unique key %L', v_holder, v_key),
+        'on_duplicate says to raise: return gives the id of that job instead.');
+    elsif v_job.on_duplicate in ('replace', 'debounce') and v_mine is not null then
+      if v_job.kind <> jobs[v_mine].kind then
+        perform pgqueue._refuse('PQ005', format('element %s: element %s holds the unique key %L and is of kind %s, not %s', v_at, v_mine, v_key,
+          jobs[v_mine].kind, v_job.kind), 'Arguments are replaced by those of the same kind: give jobs of another kind another key.');
+      end if;
+      jobs[v_mine].args := v_job.args;
+      jobs[v_mine].headers := v_job.headers;
+      if v_job.on_duplicate = 'debounce' then
+        jobs[v_mine].due := v_job.due;
+      end if;
+    elsif v_job.on_duplicate in ('replace', 'debounce') then
+      v_holder := pgqueue._replace_job(v_job, v_holder, v_until, now_);
+      if v_holder is null then
+        ids := null;
+        return;
+      end if;
+      v_mine := case when v_holder = v_job.id then v_at end;
+    end if;
+    ids[v_at] := v_holder;
+  end loop;
+end $$;
+
+-- source: sql/functions/private/_try_place.sql
+-- Locks the row of a job where it waits, unless another has it: for upkeep, which does not wait for a transaction that is about to cancel the job, to move it or to replace its arguments.
+create function pgqueue._try_place(job bigint) returns boolean
+language plpgsql
+as $$
+begin
+  perform from pgqueue.ready w where w.ctid = (select r.place from pgqueue._in_ready(job) r) for update skip locked;
+  if found then return true; end if;
+  perform from pgqueue.scheduled w where w.job_id = job for update skip locked;
+  if found then return true; end if;
+  perform from pgqueue.arrival w where w.job_id = job for update skip locked;
+  if found then return true; end if;
+  perform from pgqueue.blocked w where w.job_id = job for update skip locked;
+  if found then return true; end if;
+  perform from pgqueue.suspect w where w.job_id = job for update skip locked;
+  if found then return true; end if;
+  perform from pgqueue.line w where w.job_id = job for update skip locked;
+  return found;
+end $$;
+
 -- source: sql/functions/private/_unescaped.sql
 -- A value as COPY's text format writes it, without its escapes.
 create function pgqueue._unescaped(cell text) returns text
@@ -6218,6 +6643,21 @@ as $$
   union all select 'queued', w.priority, w.attempt, null from pgqueue.line w where w.job_id = $1
   union all select 'held', w.priority, w.attempt, null from pgqueue.held w where w.job_id = $1;
 $$;
+
+-- source: sql/functions/private/_waits_somewhere.sql
+-- Whether a job stands where jobs with unique keys wait. Asked before the leases are looked through: nearly all who hold a key stand in one of these places.
+create function pgqueue._waits_somewhere(job bigint) returns boolean
+language plpgsql stable
+as $$
+begin
+  return coalesce(
+    (select true from pgqueue._in_ready(job)),
+    (select true from pgqueue.scheduled w where w.job_id = job),
+    (select true from pgqueue.arrival w where w.job_id = job),
+    (select true from pgqueue.blocked w where w.job_id = job),
+    (select true from pgqueue.suspect w where w.job_id = job),
+    false);
+end $$;
 
 -- source: sql/functions/private/_wake.sql
 -- Tells workers that sleep on a queue that it has work. A commit with a NOTIFY takes a cluster-wide lock, so under load nothing is sent:
@@ -6674,12 +7114,15 @@ begin
     select t.leases, t.jobs, t.of_lease, t.any_, t.low, t.high, t.spent, t.special into v_leases, v_jobs, v_of_lease, v_any, v_low, v_high, v_spent, v_special
     from pgqueue._take(worker, v_picked, queues) t;
   end if;
-  if v_spent > 0 or v_special or v_any & 1136 <> 0 then
+  if v_spent > 0 or v_special or v_any & 19568 <> 0 then
     if v_any & 1024 <> 0 then
       v_leases := pgqueue._keyed_claimed(v_leases);
     end if;
     if v_any & 16 <> 0 then
       v_leases := pgqueue._drop_expired(v_leases);
+    end if;
+    if v_any & 2048 <> 0 then
+      v_leases := pgqueue._give_up_keys(v_leases);
     end if;
     return query select * from pgqueue._leased(v_leases);
     return;
@@ -6908,6 +7351,7 @@ declare
   v_due timestamptz;
   v_expires_at timestamptz;
   v_traits integer;
+  v_holder record;
 begin
   -- In every transaction plpgsql prepares each expression anew that it comes across, which is most of what an enqueue costs: so a plain job, in
   -- order and without options, passes in one of them and takes the short way.
@@ -6956,16 +7400,18 @@ begin
       insert into pgqueue.job_key (queue, unique_key, job_id) values (enqueue.queue, enqueue.unique_key, id)
       on conflict do nothing;
       exit when found;
-      select k.job_id, false into id, created
-      from (select k.job_id from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key offset 0) k
-      order by k.job_id desc limit 1;  -- an old snapshot may show an ended holder beside this transaction's own. The offset: as in _take_keys
-      if found then
+      select k.job_id, pgqueue._key_gone(k.job_id, k.until, v_now) as gone into v_holder
+      from (select k.job_id, k.until from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key offset 0) k
+      order by k.job_id desc limit 1;  -- an old snapshot may show an ended holder beside this transaction's own. The offset: as in _try_keys
+      if found and not v_holder.gone then
+        id := v_holder.job_id;
+        created := false;
         return next;
         return;
       end if;
-      -- Its holder ended between the two statements: the key is free again.
+      -- Its holder ended between the two statements, and the key is free again; or it holds the key no more.
       id := nextval('pgqueue.job_id');
-      created := true;
+      exit when found and pgqueue._seize_key(queue, unique_key, v_holder.job_id, id, null, v_now);
     end loop;
   end if;
 
@@ -7358,6 +7804,9 @@ begin
   end if;
   perform pgqueue._check_time('run_at', run_at);
   select * into v_was from pgqueue._withdraw_or_refuse(id);
+  if v_was.traits & 2049 <> 0 and pgqueue._retake_key(id) is not null then
+    perform pgqueue._refuse('PQ005', format('another job is about to take the unique key of job %s', id), 'Try again: within a second or two it is decided which of them stays.');
+  end if;
   if run_at > v_now then
     perform pgqueue._schedule(array[id], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], array[run_at]);
   else
@@ -7455,10 +7904,9 @@ begin
     perform pgqueue._refuse('PQ005', format('job %s is %s', id, coalesce(v_state, 'waiting to run')),
       case when v_state = 'succeeded' then 'Only failed and cancelled jobs can be retried; enqueue a new one.' else 'It will run anyway.' end);
   end if;
-  if v_job.unique_key is not null then
-    insert into pgqueue.job_key (queue, unique_key, job_id) values (v_job.queue, v_job.unique_key, v_job.id) on conflict do nothing;
-    if not found then
-      select k.job_id into v_holder from pgqueue.job_key k where k.queue = v_job.queue and k.unique_key = v_job.unique_key;
+  if v_job.unique_key is not null and v_job.unique_until is distinct from 'period' then
+    v_holder := pgqueue._take_key(v_job.queue, v_job.unique_key, v_job.id);
+    if v_holder <> id then
       perform pgqueue._refuse('PQ005', format('job %s holds the unique key of job %s', v_holder, id), 'Cancel that job first, or leave it to do the work.');
     end if;
   end if;
@@ -7477,8 +7925,8 @@ begin
     where r.job_id = retry.id;
   end if;
   perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[0]::smallint[],
-    array[pgqueue._traits(v_job.unique_key, v_job.group_key, v_job.timeout, v_job.heartbeat, null)
-      + case when v_job.kind = 'sql.query' then 128 else 0 end], false);
+    array[pgqueue._traits(case when v_job.unique_until is null then v_job.unique_key end, v_job.group_key, v_job.timeout, v_job.heartbeat, null)
+      + case when v_job.unique_until = 'start' then 2048 else 0 end + case when v_job.kind = 'sql.query' then 128 else 0 end], false);
   return query select 'queued', true;
 end $$;
 

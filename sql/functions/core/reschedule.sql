@@ -16,6 +16,9 @@ begin
   end if;
   perform pgqueue._check_time('run_at', run_at);
   select * into v_was from pgqueue._withdraw_or_refuse(id);
+  if v_was.traits & 2049 <> 0 and pgqueue._retake_key(id) is not null then
+    perform pgqueue._refuse('PQ005', format('another job is about to take the unique key of job %s', id), 'Try again: within a second or two it is decided which of them stays.');
+  end if;
   if run_at > v_now then
     perform pgqueue._schedule(array[id], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], array[run_at]);
   else

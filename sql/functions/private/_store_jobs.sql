@@ -11,10 +11,11 @@ declare
 begin
   jobs := array(
     select (j.id, j.kind, j.args, j.queue, j.priority, j.due, j.unique_key, j.group_key, j.max_attempts, j.timeout, j.expires_at, j.heartbeat, j.backoff,
-      j.headers, pgqueue._traits(j.unique_key, j.group_key, j.timeout, j.heartbeat, j.expires_at), j.unique_until, j.unique_for, j.on_duplicate,
+      j.headers, pgqueue._traits(case when j.unique_until is null then j.unique_key end, j.group_key, j.timeout, j.heartbeat, j.expires_at)
+        + case when j.unique_until = 'start' then 2048 else 0 end, j.unique_until, j.unique_for, j.on_duplicate,
       j.depends_on, j.refs, j.on_parent_failure, j.on_success, j.on_error, j.ref)::pgqueue.new_job
     from unnest(jobs) with ordinality j order by j.ordinality);
-  v_ids := pgqueue._take_keys(jobs);
+  select t.jobs, t.ids into jobs, v_ids from pgqueue._take_keys(jobs, now_) t;
   v_new := array(select j::pgqueue.new_job from unnest(jobs) j where j.id in (select i from unnest(v_ids) i));
   insert into pgqueue.job (id, created_at, expires_at, timeout, heartbeat, priority, max_attempts, queue, kind, unique_key, group_key,
     args, backoff, headers, unique_until, depends_on)
