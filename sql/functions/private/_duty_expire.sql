@@ -28,7 +28,8 @@ begin
       union all select from pgqueue.arrival w where w.job_id = v_job and w.traits & 16 <> 0
       union all select from pgqueue.blocked w where w.job_id = v_job and w.traits & 16 <> 0
       union all select from pgqueue.suspect w where w.job_id = v_job and w.traits & 16 <> 0
-      union all select from pgqueue.line w where w.job_id = v_job and w.traits & 16 <> 0);
+      union all select from pgqueue.line w where w.job_id = v_job and w.traits & 16 <> 0
+      union all select from pgqueue.dependent w where w.job_id = v_job and w.traits & 16 <> 0);
     select * into v_was from pgqueue._withdraw(v_job);
     continue when v_was.place is null;
     perform pgqueue._finish(array[v_job], array['failed'], array['queue_timeout'], array[v_was.attempt], array[v_was.traits], null, null, null,
