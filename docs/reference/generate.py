@@ -39,6 +39,7 @@ BEGIN, END = "<!-- generated: writes -->", "<!-- end of generated -->"
 GROUPS: Mapping[str, Sequence[str]] = {
     "Enqueue": ("enqueue", "enqueue_each", "enqueue_many"),
     "Results": ("result", "wait", "watch", "unwatch"),
+    "Composition": ("parents", "children", "group_status"),
     "Change jobs": ("cancel", "retry", "reschedule", "set_priority"),
     "Scripts": ("submit_script", "script_report", "scripts", "scripts_running", "cancel_script", "configure_owner"),
     "Queries": ("submit_query", "query_status", "query_columns", "query_batch", "cancel_query"),

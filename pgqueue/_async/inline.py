@@ -56,7 +56,7 @@ async def drain(
         try:
             while True:
                 if due:
-                    await client.maintain(["promote", "admit"])
+                    await client.maintain(["promote", "dependents", "admit"])
                 jobs = await client.claim(worker, chosen, 1 if until_empty else at_most)
                 for job in jobs:
                     runs += 1

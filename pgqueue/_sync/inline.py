@@ -57,7 +57,7 @@ def drain(
         try:
             while True:
                 if due:
-                    client.maintain(["promote", "admit"])
+                    client.maintain(["promote", "dependents", "admit"])
                 jobs = client.claim(worker, chosen, 1 if until_empty else at_most)
                 for job in jobs:
                     runs += 1

@@ -357,7 +357,7 @@ class Worker:
             self.stop("gave_up")
 
     def _upkeep_done(self, duty: str) -> None:
-        if duty in ("promote", "schedules", "rescue", "admit"):
+        if duty in ("promote", "schedules", "rescue", "dependents", "admit"):
             self._loop.look_again()
 
     # -- stopping -------------------------------------------------------------------------------------------------

@@ -40,12 +40,17 @@ begin
     update pgqueue.query_run r set outcome = null, reason = null, error = null, ended_at = null, expires_at = null, forget_at = null, updated_at = pgqueue._now()
     where r.job_id = retry.id;
   end if;
+  if v_job.depends_on is not null and pgqueue._hold_again(v_job) then
+    return query select 'held', true;
+    return;
+  end if;
   perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[0]::smallint[],
     array[pgqueue._traits(case when v_job.unique_until is null then v_job.unique_key end, v_job.group_key, v_job.timeout, v_job.heartbeat, null)
-      + case when v_job.unique_until = 'start' then 2048 else 0 end + case when v_job.kind = 'sql.query' then 128 else 0 end], false);
+      + case when v_job.unique_until = 'start' then 2048 else 0 end + case when v_job.kind = 'sql.query' then 128 else 0 end + pgqueue._flow_traits(v_job.id)], false);
   return query select 'queued', true;
 end $$;
 
 comment on function pgqueue.retry is
-'Runs a failed or cancelled job again, with all its attempts; the errors of the earlier ones stay. Its queue timeout no longer counts. Errors: PQ002 unknown
+'Runs a failed or cancelled job again, with all its attempts; the errors of the earlier ones stay. Its queue timeout no longer counts. It waits for
+those of its parents that live again, and its follow-ups are enqueued again when it ends. Errors: PQ002 unknown
 job, PQ005 when it is live or has succeeded, or when another live job has its unique key.';

@@ -28,7 +28,8 @@ begin
       union all select from pgqueue.arrival w where w.job_id = v_job and w.traits & 16 <> 0
       union all select from pgqueue.blocked w where w.job_id = v_job and w.traits & 16 <> 0
       union all select from pgqueue.suspect w where w.job_id = v_job and w.traits & 16 <> 0
-      union all select from pgqueue.line w where w.job_id = v_job and w.traits & 16 <> 0);
+      union all select from pgqueue.line w where w.job_id = v_job and w.traits & 16 <> 0
+      union all select from pgqueue.dependent w where w.job_id = v_job and w.traits & 16 <> 0);
     if not pgqueue._try_place(v_job) then
       -- Somebody is at it just now, perhaps for long: the next pass asks again.
       insert into pgqueue.deadline (expires_at, job_id) values (v_now, v_job);

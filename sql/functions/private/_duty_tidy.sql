@@ -70,5 +70,5 @@ begin
     and ((select o.job_id from pgqueue.outcome o where o.job_id = p.job_id) is not null
       or (select j.id from pgqueue.job j where j.id = p.job_id) is null);
   get diagnostics v_rows = row_count;
-  return v_done + v_rows;
+  return v_done + v_rows + pgqueue._tidy_flow();
 end $$;

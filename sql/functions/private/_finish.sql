@@ -31,6 +31,9 @@ begin
       results := array(select case when e.traits & 1024 = 0 then e.result end from unnest(_finish.traits, _finish.results) e(traits, result));
     end if;
   end if;
+  if traits is not null and 0 <> any(select t & 8192 from unnest(traits) t) then
+    perform pgqueue._follow_up(jobs, states, reasons, traits, results);
+  end if;
   if states is null then
     if forget = 0 then
       insert into pgqueue.outcome (job_id, finished_at, claimed_at, worker_id, state, attempt, result)
@@ -68,6 +71,9 @@ begin
     end if;
     if v_traits & 128 <> 0 then
       perform pgqueue._sql_jobs_ended(jobs, states, reasons, traits);
+    end if;
+    if v_traits & 4096 <> 0 then
+      perform pgqueue._parents_ended(jobs, states, traits);
     end if;
   end if;
   perform pgqueue._announce(jobs);

@@ -19,4 +19,6 @@ begin
   update pgqueue.blocked w set attempt = w.attempt where w.job_id = job returning 'blocked', w.queue, w.traits into place, queue, traits;
   if found then return; end if;
   update pgqueue.suspect w set attempt = w.attempt where w.job_id = job returning 'suspect', w.queue, w.traits into place, queue, traits;
+  if found then return; end if;
+  update pgqueue.dependent w set attempt = w.attempt where w.job_id = job returning 'dependent', w.queue, w.traits into place, queue, traits;
 end $$;

@@ -51,7 +51,9 @@ begin
   if v_until is not null and until is not null then
     update pgqueue.job_key k set until = _replace_job.until where k.queue = (new_).queue and k.unique_key = (new_).unique_key;
   end if;
-  if v_place.place = 'scheduled' and (new_).due > now_ then
+  if v_place.place = 'dependent' then
+    update pgqueue.dependent w set run_at = case when (new_).due > now_ then (new_).due end where w.job_id = holder;
+  elsif v_place.place = 'scheduled' and (new_).due > now_ then
     update pgqueue.scheduled w set run_at = (new_).due where w.job_id = holder;
   elsif v_place.place = 'scheduled' or (new_).due > now_ then
     select * into v_was from pgqueue._withdraw(holder);

@@ -20,6 +20,10 @@ begin
     return 'uncertain';
   end if;
   select j.queue, j.unique_key, j.unique_until into v_job from pgqueue.job j where j.id = job;
+  if v_job.unique_key is null then
+    -- A query, whose key is its own affair: one that was cancelled while it ran has none any more.
+    return null;
+  end if;
   begin
     return case when pgqueue._take_key(v_job.queue, v_job.unique_key, job) <> job then 'superseded' end;
   exception

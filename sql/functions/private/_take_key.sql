@@ -27,8 +27,7 @@ begin
     if not v_holder.gone then
       return v_holder.job_id;
     end if;
-    if pgqueue._seize_key(queue, unique_key, v_holder.job_id, job, null, v_now) then
-      return job;
-    end if;
+    exit when pgqueue._seize_key(queue, unique_key, v_holder.job_id, job, null, v_now);
   end loop;
+  return job;
 end $$;

@@ -14,5 +14,7 @@ begin
   perform from pgqueue.suspect w where w.job_id = job for update skip locked;
   if found then return true; end if;
   perform from pgqueue.line w where w.job_id = job for update skip locked;
+  if found then return true; end if;
+  perform from pgqueue.dependent w where w.job_id = job for update skip locked;
   return found;
 end $$;
