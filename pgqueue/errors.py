@@ -18,6 +18,7 @@ PgQueueError
 ├── NotConfigured                                            no database was named and none was found
 ├── UnknownTask (LookupError)                                no task of that kind is registered in this App
 ├── ResultTimeout (TimeoutError)                             the job did not end in time; it goes on
+├── CannotUnseal                                             sealed by a codec this App does not have, or garbled
 ├── ResultRestarted                                          the query started again after rows had been handed out
 └── JobFailed                                                the awaited job failed or was cancelled
     ├── ItemFailed                                           a worker gave up on the item of a keyed queue
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AlreadyRegistered",
     "Busy",
+    "CannotUnseal",
     "Conflict",
     "ConnectionLost",
     "InvalidArgument",
@@ -149,6 +151,12 @@ class UnknownTask(PgQueueError, LookupError):
 
 class ResultTimeout(PgQueueError, TimeoutError):
     """The job had not ended when the time given was over. The job itself goes on."""
+
+
+class CannotUnseal(PgQueueError):
+    """Args, a result or an error are sealed with a codec that this App does not have, or that cannot decode them. A job
+    whose args are fails at once, with no further attempt: see `pgqueue.codec`.
+    """
 
 
 class ResultRestarted(PgQueueError):
