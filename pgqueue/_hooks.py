@@ -64,8 +64,7 @@ class AppHooks:
         codec: Codec | Sequence[Codec] | None = None,
         seal_errors: bool = False,
     ) -> None:
-        codecs: Iterable[Any] = () if codec is None else codec if isinstance(codec, list | tuple) else (codec,)
-        self.sealer = Sealer(codecs)
+        self.sealer = Sealer(() if codec is None else codec if isinstance(codec, Sequence) else (codec,))
         if seal_errors and not self.sealer:
             raise InvalidArgument("seal_errors seals with a codec, and there is none", "App(codec=…, seal_errors=True)")
         self.seals_errors = seal_errors

@@ -47,6 +47,6 @@ class HookedSlice:
         if self._said is None:
             raise PgQueueError(
                 "a middleware has kept a slice of rows from its processor, and said no outcome",
-                "call proceed(job), or return Retry, Snooze, Cancel or Discard",
+                "it calls proceed(job), or returns Retry, Snooze, Cancel or Discard",
             )
         return self._said
