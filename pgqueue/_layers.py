@@ -32,7 +32,7 @@ class Layer:
     def of(cls, middleware: object) -> Layer:
         """Raises InvalidArgument for what is no middleware."""
         found = {name: _own(middleware, name) for name in _METHODS}
-        name = type(middleware).__qualname__
+        name = type(middleware).__name__
         if inspect.isclass(middleware) or not any(found.values()):
             raise InvalidArgument(
                 f"{middleware!r} is no middleware", f"give an object with a method named {', '.join(_METHODS)}"
