@@ -8,15 +8,17 @@ all, the handler. Where there is nothing to put around, whoever asks `at_enqueue
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from pgqueue import _layers
 from pgqueue._calls import Call
 from pgqueue._functions import FUNCTIONS
-from pgqueue._json import JsonText, check, dumps
+from pgqueue._json import JsonText, check, dumps, loads
 from pgqueue.codec import Codec, Sealer
 from pgqueue.context import Context
 from pgqueue.errors import CannotUnseal, InvalidArgument
@@ -139,14 +141,24 @@ class AppHooks:
             **shared,
         )
 
+    def document(self, job: NewJob) -> dict[str, Any]:
+        """An element of the SQL function enqueue_many, or a follow-up: with its args, and whatever else goes with it,
+        as they are stored. `before_enqueue` has seen it, `enqueue` has not.
+        """
+        document, parameters = self._finished(_layers.prepared(self._layers, job))
+        return {**parameters, "args": loads(document)}
+
     def _finished(self, job: NewJob) -> tuple[JsonText, dict[str, Any]]:
         """The args as they are stored, and the other parameters of enqueue."""
         document = dumps(job.args, "argument")
         headers = self._loaded(job.headers) if self._carried else job.headers
-        return (
-            self.sealer.seal(document) if self.sealer else document,
-            {"kind": job.kind, "queue": job.queue, "headers": headers or None, **job.options},
-        )
+        parameters = {"kind": job.kind, "queue": job.queue, "headers": headers or None, **job.options}
+        if not self.sealer:
+            return document, parameters
+        if parameters.get("unique_by") is not None and parameters.get("unique_key") is None:
+            # the server would make the key of what is sealed: the same for all, or never the same
+            parameters["unique_key"] = _derived_key(job, parameters.pop("unique_by"))
+        return self.sealer.seal(document), parameters
 
     def _loaded(self, headers: dict[str, JSON]) -> dict[str, JSON]:
         """Headers with the variables that are set; what they say already stays. Raises NotSerialisable."""
@@ -266,6 +278,14 @@ class AppHooks:
             return self.sealer.open_args(args)
         except CannotUnseal:
             return args
+
+
+def _derived_key(job: NewJob, names: Iterable[str]) -> str:
+    """The unique key of a job whose args are sealed, of these arguments, of all if none is named: a digest."""
+    chosen = set(names)
+    args = {name: value for name, value in job.args.items() if name in chosen or not chosen}
+    text = json.dumps(args, sort_keys=True, separators=(",", ":"))
+    return f"{job.kind} {sha256(text.encode()).hexdigest()}"
 
 
 def _nothing(run: JobRun) -> None:

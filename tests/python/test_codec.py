@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgqueue import App, CannotUnseal, Client, InvalidArgument, JobFailed, NewJob, Retry
+from pgqueue._hooks import AppHooks
 from pgqueue._json import dumps
 from pgqueue.codec import Sealer, sealed_with
 from pgqueue.models import Job
@@ -169,6 +170,32 @@ def test_keys_are_made_of_plain_arguments(make: Callable[..., App]) -> None:
     assert (second.id, second.created) == (first.id, False)
     assert stored(app, first.id).unique_key == "of unique"
     assert app.tasks["tell"].enqueue_many([("unique",), ("other",)]).created == 1
+
+
+def test_keys_derived_from_arguments_are_derived_before_sealing() -> None:
+    """The server sees nothing to derive them from."""
+    hooks = AppHooks(codec=Xor("k1"))
+
+    def key(args: dict[str, Any], *names: str, kind: str = "k") -> Any:
+        made = hooks.document(NewJob(kind, args, "q", {}, {"unique_key": None, "unique_by": names, "priority": 1}))
+        assert made.pop("args").keys() == {"$sealed", "codec"}
+        assert made.keys() == {"kind", "queue", "headers", "priority", "unique_key"}
+        return made["unique_key"]
+
+    assert key({"a": 1, "b": 2}) == key({"b": 2, "a": 1})
+    assert key({"a": 1, "b": 2}, "a") == key({"a": 1, "b": 3}, "a")
+    assert "swordfish" not in key({"a": "swordfish"})
+    keys = [key({"a": 1}), key({"a": 2}), key({"a": "1"}), key({"a": 1}, kind="l"), key({}), key({"a": None})]
+    assert len(set(keys)) == len(keys)
+    plain = AppHooks().document(NewJob("k", {"a": 1}, "q", {}, {"unique_key": None, "unique_by": ["a"]}))
+    assert plain == {
+        "kind": "k",
+        "queue": "q",
+        "headers": None,
+        "args": {"a": 1},
+        "unique_key": None,
+        "unique_by": ["a"],
+    }
 
 
 def test_middleware_sees_plain_args(make: Callable[..., App], connection: Any) -> None:
