@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Arguments", "Progress", "Task"]
 
+_NO_NAMES: Mapping[str, Any] = {}
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -89,14 +91,14 @@ class Task(Generic[P, R]):
         Raises InvalidArgument when the arguments do not fit the signature or an option is out of range, NotSerialisable
         when JSON cannot carry one of them, ConnectionLost. Without `on(connection)` it is committed when this returns.
         """
-        hooks = self.hooks
+        hooks = self._clients.hooks
         if hooks.at_enqueue:
             return self._handle(hooks.enqueue(self.new_job(args, kwargs), self._client()))
         return self._handle(self._client().run(self._call(args, kwargs)))
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """`enqueue` for async code."""
-        hooks = self.hooks
+        hooks = self._clients.hooks
         if hooks.at_enqueue:
             return self._handle(await hooks.aenqueue(self.new_job(args, kwargs), self._aclient()))
         return self._handle(await self._aclient().run(self._call(args, kwargs)))
@@ -278,7 +280,7 @@ class Task(Generic[P, R]):
         return self.hooks.element(self.new_job(*_arguments(call)))
 
     def _item(self, call: Arguments) -> BulkItem:
-        args, kwargs = _arguments(call)
+        args, kwargs = (call, _NO_NAMES) if type(call) is tuple else _arguments(call)
         return (
             self._document(args, kwargs),
             self._key(self.settings.unique_key, "unique_key", args, kwargs),
