@@ -137,9 +137,11 @@ async def aslices_alike(parts: AsyncGenerator[Slice, None]) -> AsyncGenerator[Sl
 
 
 def _alike(part: Slice) -> Iterator[Slice]:
+    # as text: 1 and True are equal, and not the same
+    shared = [repr(item[3:]) for item in part]
     begin = 0
     for at in range(1, len(part)):
-        if part[at][3:] != part[at - 1][3:]:
+        if shared[at] != shared[at - 1]:
             yield part[begin:at]
             begin = at
     yield part[begin:]

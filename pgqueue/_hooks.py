@@ -21,7 +21,7 @@ from pgqueue._functions import FUNCTIONS
 from pgqueue._json import JsonText, check, dumps, loads
 from pgqueue.codec import Codec, Sealer
 from pgqueue.context import Context
-from pgqueue.errors import CannotUnseal, InvalidArgument
+from pgqueue.errors import CannotUnseal, InvalidArgument, note
 from pgqueue.middleware import AnyMiddleware, JobRun, NewJob
 from pgqueue.models import JSON, Enqueued, Job
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pgqueue.outcomes import Settlement
     from pgqueue.task import Task
 
-__all__ = ["HEADER", "AppHooks"]
+__all__ = ["HEADER", "AppHooks", "Hooked"]
 
 HEADER = "context"
 """The header under which variables travel."""
@@ -52,6 +52,35 @@ class _Carried:
     var: ContextVar[Any]
     encode: Callable[[Any], JSON] | None
     decode: Callable[[Any], Any] | None
+
+
+class Hooked:
+    """The part of an App that registers hooks."""
+
+    hooks: AppHooks
+
+    def use(self, middleware: AnyMiddleware) -> None:
+        """Puts a middleware (`pgqueue.middleware`) inside those that are there, around whatever is enqueued by way of
+        the App and its tasks, and around their handlers, processors of rows and executors of keyed queues. Before a
+        worker starts: it looks once. Raises InvalidArgument.
+        """
+        self.hooks.use(middleware)
+
+    def carry(
+        self,
+        var: ContextVar[Any],
+        name: str | None = None,
+        encode: Callable[[Any], JSON] | None = None,
+        decode: Callable[[Any], Any] | None = None,
+    ) -> None:
+        """Has the variable's value at the time of an enqueue travel with the job, in its header `context`, and set
+        while the task's handler runs, and so for what that enqueues in its turn.
+
+        One that is not set is not carried. `name`: in the header, by default the variable's. `encode` makes JSON of a
+        value, `decode` the reverse. What is no JSON is refused at enqueue (NotSerialisable). Before a worker starts.
+        Raises InvalidArgument.
+        """
+        self.hooks.carry(var, name, encode, decode)
 
 
 class AppHooks:
@@ -78,8 +107,10 @@ class AppHooks:
 
     def use(self, middleware: AnyMiddleware) -> None:
         """Inside those that are there."""
-        self._layers.append(_layers.Layer.of(middleware))
-        self.at_enqueue = self.at_run = True
+        layer = _layers.Layer.of(middleware)
+        self._layers.append(layer)
+        self.at_enqueue |= any((layer.before_enqueue, layer.enqueue, layer.aenqueue))
+        self.at_run |= any((layer.execute, layer.aexecute))
 
     def carry(
         self,
@@ -88,7 +119,7 @@ class AppHooks:
         encode: Callable[[Any], JSON] | None,
         decode: Callable[[Any], Any] | None,
     ) -> None:
-        """See `App.carry`."""
+        """See `Hooked.carry`."""
         chosen = var.name if name is None else name
         if not isinstance(chosen, str) or not chosen:
             raise InvalidArgument(f"{chosen!r} cannot be the name of a carried variable", "it is a text")
@@ -230,7 +261,7 @@ class AppHooks:
                     try:
                         value = said[name] if carried.decode is None else carried.decode(said[name])
                     except Exception as error:
-                        error.add_note(f"raised by the decoding of the carried variable {name!r}")
+                        note(error, f"raised by the decoding of the carried variable {name!r}")
                         _leave(tokens)
                         raise
                     tokens.append((carried.var, carried.var.set(value)))
@@ -250,9 +281,9 @@ class AppHooks:
 
         return encode_and_seal
 
-    def sealed(self, settlement: Settlement) -> Settlement:
-        """With its error sealed, if errors are."""
-        if not self.seals_errors or settlement.error is None:
+    def sealed(self, settlement: Settlement, cause: BaseException | None) -> Settlement:
+        """With its error sealed, if errors are; but what cannot be opened has to be seen by whoever has no key."""
+        if not self.seals_errors or settlement.error is None or isinstance(cause, CannotUnseal):
             return settlement
         return replace(settlement, error=self.sealer.seal_error(settlement.error))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from pgqueue.errors import InvalidArgument
+from pgqueue.errors import InvalidArgument, note
 from pgqueue.middleware import AsyncEnqueue, AsyncRun, Enqueue, JobRun, Middleware, NewJob, Run
 from pgqueue.models import Enqueued
 
@@ -71,8 +71,13 @@ def _steps(layers: Iterable[Layer], around: _Around, *, is_async: bool) -> Itera
 def prepared(layers: Iterable[Layer], job: NewJob) -> NewJob:
     """The job as all `before_enqueue` want it."""
     for layer in layers:
-        if layer.before_enqueue is not None:
-            job = layer.before_enqueue(job) or job
+        if layer.before_enqueue is not None and (other := layer.before_enqueue(job)) is not None:
+            if not isinstance(other, NewJob):
+                raise InvalidArgument(
+                    f"{layer.name}.before_enqueue returned {other!r}",
+                    "return None or a NewJob; to refuse the job, raise an exception",
+                )
+            job = other
     return job
 
 
@@ -180,4 +185,4 @@ def _arun_step(name: str, method: Callable[..., Any], inner: AsyncRun) -> AsyncR
 
 def _blame(name: str, error: Exception) -> None:
     """Notes are part of a traceback: they reach the log and the job's error."""
-    error.add_note(f"raised by the middleware {name}, not by the handler")
+    note(error, f"raised by the middleware {name}, not by the handler")

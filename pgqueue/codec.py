@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol, cast
 
 from pgqueue._json import JsonText, dumps_lossy, loads
-from pgqueue.errors import CannotUnseal, InvalidArgument
+from pgqueue.errors import CannotUnseal, InvalidArgument, note
 from pgqueue.models import JSON
 
 __all__ = ["SEALED", "Codec", "Sealer", "name_of", "sealed_with"]
@@ -84,7 +84,7 @@ class Sealer:
         try:
             made = self._codecs[self._name].encode(text.encode())
         except Exception as error:
-            error.add_note(f"raised by the codec {self._name!r}")
+            note(error, f"raised by the codec {self._name!r}")
             raise
         if not isinstance(made, bytes | bytearray | memoryview):
             raise InvalidArgument(f"the codec {self._name!r} made {type(made).__name__}", "encode returns bytes")

@@ -62,6 +62,7 @@ __all__ = [
     "UnknownJob",
     "UnknownTask",
     "UnknownWorker",
+    "note",
     "translate",
 ]
 
@@ -276,6 +277,12 @@ _HINTS: dict[str, str] = {
     "25P02": "an earlier statement of this transaction failed: roll it back",
     "2D000": "this call commits between its polls: make it on an autocommit connection, outside a transaction",
 }
+
+
+def note(error: BaseException, text: str) -> None:
+    """Adds a note, which is part of every traceback, unless it is there: an exception may be raised many times."""
+    if text not in getattr(error, "__notes__", ()):
+        error.add_note(text)
 
 
 def translate(error: psycopg.Error) -> PgQueueError:

@@ -17,14 +17,13 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from pgqueue._calls import Call
 from pgqueue._clients import Clients
-from pgqueue._hooks import AppHooks
+from pgqueue._hooks import AppHooks, Hooked
 from pgqueue._sqlfiles import validate_schema
 from pgqueue.codec import Codec
 from pgqueue.context import Context, ContextHooks
@@ -68,7 +67,7 @@ class _Decorator(Protocol):
     def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
 
 
-class App:
+class App(Hooked):
     """A set of tasks, and the database their jobs go to.
 
     `dsn`: libpq connection string or URL; None: asked of `pgqueue.config.resolve_dsn` at first use. `queue`: the queue
@@ -258,31 +257,6 @@ class App:
         except KeyError:
             known = ", ".join(sorted(self.tasks)) or "none"
             raise UnknownTask(f"no task of kind {kind!r} is registered", f"registered: {known}") from None
-
-    # -- hooks ----------------------------------------------------------------------------------------------------
-
-    def use(self, middleware: AnyMiddleware) -> None:
-        """Puts a middleware (`pgqueue.middleware`) inside those that are there, around whatever is enqueued by way of
-        the App and its tasks, and around their handlers, processors of rows and executors of keyed queues. Before a
-        worker starts: it looks once. Raises InvalidArgument.
-        """
-        self.hooks.use(middleware)
-
-    def carry(
-        self,
-        var: ContextVar[Any],
-        name: str | None = None,
-        encode: Callable[[Any], JSON] | None = None,
-        decode: Callable[[Any], Any] | None = None,
-    ) -> None:
-        """Has the variable's value at the time of an enqueue travel with the job, in its header `context`, and set
-        while the task's handler runs, and so for what that enqueues in its turn.
-
-        One that is not set is not carried. `name`: in the header, by default the variable's. `encode` makes JSON of a
-        value, `decode` the reverse. What is no JSON is refused at enqueue (NotSerialisable). Before a worker starts.
-        Raises InvalidArgument.
-        """
-        self.hooks.carry(var, name, encode, decode)
 
     # -- row batches and slow queries -----------------------------------------------------------------------------
 

@@ -108,7 +108,7 @@ async def _run(
         settlement = _running.settlement_of_exception(error)
     await hooks.sent()
     if job.kind in app.tasks:
-        settlement = app.hooks.sealed(settlement)
+        settlement = app.hooks.sealed(settlement, failure)
     await client.settle(
         [job.lease],
         [job.id],

@@ -115,7 +115,7 @@ def _run(
         settlement = _running.settlement_of_exception(error)
     hooks.sent()
     if job.kind in app.tasks:
-        settlement = app.hooks.sealed(settlement)
+        settlement = app.hooks.sealed(settlement, failure)
     client.settle(
         [job.lease],
         [job.id],

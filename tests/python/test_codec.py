@@ -244,6 +244,7 @@ def test_the_first_seals_and_any_opens(make: Callable[..., App], connection: Any
     [
         ({}, "sealed with the codec 'k1', which this App does not have"),
         ({"codec": Zip()}, "sealed with the codec 'k1', which this App does not have"),
+        ({"codec": Zip(), "seal_errors": True}, "sealed with the codec 'k1', which this App does not have"),
         ({"codec": Xor("k1", key=43)}, "the codec 'k1' cannot decode this: "),
     ],
 )

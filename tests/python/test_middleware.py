@@ -225,6 +225,25 @@ def test_every_element_passes_and_neighbours_alike_share_a_statement(pg: Databas
     assert progress == [8, 16, 20, 8, 16, 20]
 
 
+def test_neighbours_that_are_only_equal_are_not_alike(pg: Database) -> None:
+    class Same:
+        def before_enqueue(self, job: NewJob, /) -> None:
+            job.headers["same"] = [1, True, 1.0][int(str(job.args["a"]))]
+
+    with app_of(pg, Same()) as app:
+        ids = app.tasks["add"].enqueue_many([(n, n) for n in range(3)]).ids
+        assert [repr(app.client.job(id).headers) for id in ids] == ["{'same': 1}", "{'same': True}", "{'same': 1.0}"]
+
+
+def test_what_before_enqueue_returns_is_a_job(pg: Database) -> None:
+    class Approving:
+        def before_enqueue(self, job: NewJob, /) -> Any:
+            return False
+
+    with app_of(pg, Approving()) as app, pytest.raises(InvalidArgument, match="before_enqueue returned False"):
+        app.tasks["add"].enqueue(1, 2)
+
+
 def test_all_or_nothing_stays(pg: Database) -> None:
     class Each:
         def before_enqueue(self, job: NewJob, /) -> None:
@@ -276,6 +295,9 @@ def test_nothing_is_wrapped_where_there_is_nothing_to_wrap() -> None:
 
     hooks = AppHooks([type("Enqueues", (), {"before_enqueue": lambda self, job: None})()])
     assert hooks.around(run, is_async=False) is run
+    assert (hooks.at_enqueue, hooks.at_run) == (True, False)
+    hooks = AppHooks([type("Runs", (), {"execute": lambda self, job, proceed: proceed(job)})()])
+    assert (hooks.at_enqueue, hooks.at_run) == (False, True)
     none = AppHooks()
     assert not none.at_enqueue
     assert not none.at_run

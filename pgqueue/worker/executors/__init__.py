@@ -136,7 +136,7 @@ class Executors:
     def end(self, job: Job, settlement: Settlement, error: BaseException | None = None) -> None:
         """The job has its outcome."""
         if self._sealed is not None and settlement.error is not None and job.kind in self._app.tasks:
-            settlement = self._sealed(settlement)
+            settlement = self._sealed(settlement, error)
         self.hands.end(job, settlement)
         self.reporter.ended(job, error)
 
