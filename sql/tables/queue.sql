@@ -9,6 +9,7 @@ create table pgqueue.queue (
   backoff jsonb,
   retention interval check (retention >= interval '0'),
   history text check (history in ('all', 'failed', 'none')),
+  dead_letter_queue text collate "C" check (length(dead_letter_queue) between 1 and 200 and dead_letter_queue <> name),
   updated_at timestamptz not null);
 
 -- Claims of a queue with max_running meet on this row, and only those. It is apart from `queue` so that an operator's open

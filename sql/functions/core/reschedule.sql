@@ -10,11 +10,13 @@ as $$
 declare
   v_was record;
   v_now timestamptz := pgqueue._now();
+  v_due timestamptz;
 begin
   if run_at is null then
     perform pgqueue._refuse('PQ001', 'run_at is null', 'Give a time; one that has passed means at once.');
   end if;
   perform pgqueue._check_time('run_at', run_at);
+  select s.run_at into v_due from pgqueue.scheduled s where s.job_id = reschedule.id;
   select * into v_was from pgqueue._withdraw_or_refuse(id);
   if run_at > v_now then
     perform pgqueue._schedule(array[id], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], array[run_at]);
@@ -22,6 +24,7 @@ begin
     perform pgqueue._enter(array[id], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits],
       v_was.place in ('ready', 'suspect'));
   end if;
+  perform pgqueue._note_event(id, 'rescheduled', jsonb_build_object('from', case when v_was.place = 'scheduled' then v_due end, 'to', reschedule.run_at));
   return query select case when run_at > v_now then 'scheduled' else 'queued' end, true;
 end $$;
 

@@ -43,6 +43,9 @@ begin
     from unnest(jobs, states, reasons, attempts, results) e(id, state, reason, attempt, result)
     where forget = 0 or (forget = 1 and e.state <> 'succeeded');
   end if;
+  if 'failed' = any(states) then
+    perform pgqueue._dead_letters(jobs, states, reasons, attempts, traits);
+  end if;
   if forget > 0 then
     select min(e.id), max(e.id) into v_low, v_high from unnest(jobs) e(id);
     delete from pgqueue.job j
