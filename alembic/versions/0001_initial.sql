@@ -10690,6 +10690,8 @@ as $$
 declare
   v_job pgqueue.job;
   v_was jsonb;
+  v_kind text;
+  v_standing text;
 begin
   if num_nonnulls(args, headers) = 0 then
     perform pgqueue._refuse('PQ001', 'neither args nor headers are given', 'Give what is to be changed.');
@@ -10698,25 +10700,26 @@ begin
     perform pgqueue._refuse('PQ001', format('%s is %s, not an object', case when jsonb_typeof(args) <> 'object' then 'args' else 'headers' end,
       case when jsonb_typeof(args) <> 'object' then jsonb_typeof(args) else jsonb_typeof(headers) end), 'Give an object: the whole of it, as it is to be.');
   end if;
+  v_kind := (select j.kind from pgqueue.job j where j.id = edit_job.id);
+  if v_kind in ('sql.script', 'sql.query', 'rows.slice', 'rows.slow', 'keyed.item') then
+    perform pgqueue._refuse('PQ005', format('job %s is of kind %s', id, v_kind), 'Only tasks can be edited: cancel it, and hand in a new one.');
+  end if;
   for v_look in 1..100 loop
-    state := null;
     if pgqueue._lock_waiting(edit_job.id) then
       state := pgqueue._state(edit_job.id);
     else
       select o.state::text into state from pgqueue.outcome o where o.job_id = edit_job.id and o.state <> 'succeeded' for update;
     end if;
     exit when state is not null;
-    state := pgqueue._state(edit_job.id);
-    if state in ('running', 'succeeded') then
-      perform pgqueue._refuse('PQ005', format('job %s is %s', id, state), 'Only a job that waits, failed or was cancelled can be edited: enqueue a new one.');
-    elsif state = 'held' or v_look > 3 and exists (select from pgqueue.line l where l.job_id = edit_job.id) then
-      exit;
+    v_standing := pgqueue._state(edit_job.id);
+    if v_standing in ('running', 'succeeded') then
+      perform pgqueue._refuse('PQ005', format('job %s is %s', id, v_standing), 'Only a job that waits, failed or was cancelled can be edited: enqueue a new one.');
     end if;
   end loop;
-  select * into v_job from pgqueue.job j where j.id = edit_job.id;
-  if v_job.kind in ('sql.script', 'sql.query', 'rows.slice', 'rows.slow', 'keyed.item') then
-    perform pgqueue._refuse('PQ005', format('job %s is of kind %s', id, v_job.kind), 'Only tasks can be edited: cancel it, and hand in a new one.');
+  if state is null then
+    perform pgqueue._refuse('PQ005', format('job %s keeps moving', id), 'Try again.');
   end if;
+  select * into v_job from pgqueue.job j where j.id = edit_job.id;
   changed := coalesce(args, v_job.args) is distinct from v_job.args or coalesce(headers, v_job.headers) is distinct from v_job.headers;
   if changed then
     v_was := case when edit_job.args is not null then jsonb_build_object('args', v_job.args) else '{}' end
@@ -10801,11 +10804,11 @@ begin
     select i from unnest(v_batch.ids) i
     cross join lateral (select j.queue from pgqueue.job j where j.id = i offset 0) j where j.queue = move_jobs.queue);
   for v_was in
-    select w.place, array_agg(w.job_id order by w.job_id) as jobs, array_agg(w.queue order by w.job_id) as queues, array_agg(w.priority order by w.job_id) as priorities,
+    select case w.place when 'locked' then 'locked' when 'scheduled' then 'scheduled' else 'at hand' end as place, array_agg(w.job_id order by w.job_id) as jobs, array_agg(w.queue order by w.job_id) as queues, array_agg(w.priority order by w.job_id) as priorities,
       array_agg(w.attempt order by w.job_id) as attempts, array_agg(w.traits order by w.job_id) as traits, array_agg(w.run_at order by w.job_id) as due,
       array_fill(move_jobs.queue, array[count(*)::integer]) as news
     from pgqueue._withdraw_many(array(select i from unnest(v_batch.ids) i where i <> all(v_there)), 1921) w
-    group by w.place
+    group by 1
   loop
     if v_was.place = 'locked' then
       v_locked := v_was.jobs;

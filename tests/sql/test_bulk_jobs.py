@@ -1,4 +1,4 @@
-"""Bulk operations: which jobs a filter finds, what becomes of each, and that batches are bounded and in nobody's way."""
+"""Bulk operations: which jobs a filter finds, what becomes of each, and that batches are bounded and stall nobody."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ def fail(q: Caller, worker: int, queue: str = "default", type: str = "Boom", out
     jobs = q.claim(worker, queues=[queue])
     assert q.settle(jobs, outcome, error={"type": type, "message": f"{type} happened"}) == []
     return [job["id"] for job in jobs]
+
+
+def script_of(q: Caller, text: str, **options: Any) -> int:
+    return int(q.value("submit_script", document=Jsonb({"query": text}), owner="o", **options))
 
 
 def events(q: Caller, job: int) -> list[tuple[str, Any]]:
@@ -139,35 +143,34 @@ def test_a_job_that_waits_for_a_retry_is_found_by_its_error(q: Caller) -> None:
 )
 def test_bad_filters_are_refused(q: Caller, filter: Any, words: str) -> None:
     q.enqueue()
-    message = refused(q, "select * from pgqueue.cancel_jobs(%s)", Jsonb(filter))
-    for word in words.split():
-        assert word in message
-    assert q.places() == {"ready": 1}
+    with refused(q, "PQ001", *words.split()):
+        q.sql("select * from pgqueue.cancel_jobs(%s)", Jsonb(filter))
 
 
 def test_other_bad_arguments_are_refused(q: Caller) -> None:
     for call in (
         "cancel_jobs(null)",
         "cancel_jobs('null')",
-        "cancel_jobs('{\"queue\": \"a\"}', 0)",
-        "cancel_jobs('{\"queue\": \"a\"}', 10001)",
-        "cancel_jobs('{\"queue\": \"a\"}', null)",
-        "cancel_jobs('{\"queue\": \"a\"}', 1, -1)",
-        "cancel_jobs('{\"queue\": \"a\"}', 1, null)",
-        "set_priority_of_jobs('{\"queue\": \"a\"}', 40000)",
-        "set_priority_of_jobs('{\"queue\": \"a\"}', null)",
+        'cancel_jobs(\'{"queue": "a"}\', 0)',
+        'cancel_jobs(\'{"queue": "a"}\', 10001)',
+        'cancel_jobs(\'{"queue": "a"}\', null)',
+        'cancel_jobs(\'{"queue": "a"}\', 1, -1)',
+        'cancel_jobs(\'{"queue": "a"}\', 1, null)',
+        'set_priority_of_jobs(\'{"queue": "a"}\', 40000)',
+        'set_priority_of_jobs(\'{"queue": "a"}\', null)',
         "move_jobs('{\"queue\": \"a\"}', '')",
-        "move_jobs('{\"queue\": \"a\"}', null)",
-        "retry_jobs('{\"queue\": \"a\"}', rate_limit => 0)",
+        'move_jobs(\'{"queue": "a"}\', null)',
+        'retry_jobs(\'{"queue": "a"}\', rate_limit => 0)',
         "retry_jobs('{\"queue\": \"a\"}', rate_limit => 1, rate_period => '0')",
-        "retry_jobs('{\"queue\": \"a\"}', rate_limit => 1, rate_period => null)",
+        'retry_jobs(\'{"queue": "a"}\', rate_limit => 1, rate_period => null)',
         "retry_jobs('{\"queue\": \"a\"}', starts_at => 'infinity')",
-        "delete_jobs('{\"state\": \"queued\"}')",
+        'delete_jobs(\'{"state": "queued"}\')',
         "count_jobs('{\"queue\": \"a\"}', 'eat')",
-        "count_jobs('{\"queue\": \"a\"}', null)",
+        'count_jobs(\'{"queue": "a"}\', null)',
         "failures(max => 0)",
     ):
-        refused(q, f"select * from pgqueue.{call}")
+        with refused(q):
+            q.sql(f"select * from pgqueue.{call}")
 
 
 # Batches
@@ -268,13 +271,13 @@ def test_cancel_leaves_no_history_where_none_is_kept(q: Caller) -> None:
 
 
 def test_cancel_of_every_room(q: Caller) -> None:
-    script = q.value("submit_script", query="select 1", owner="o")
+    script = script_of(q, "select 1")
     query = q.one("submit_query", sql="select 1")["id"]
     q.value("batch_submit", app="a", op="o", rows=Jsonb([{"line": 1, "input": {}}]))
     q.value("batch_submit", app="a", op="o", rows=Jsonb([{"line": 1, "input": {}}]), hold=True)
     q.one("keyed_add", queue="k", key="x", payload="p")
     assert bulk(q, "cancel_jobs", {"after_id": 0}) == (5, 0)
-    assert q.places() == {}
+    assert q.places() == {"ready": 2}  # the callbacks of the batches
     assert q.states([script, query]) == ["cancelled", "cancelled"]
     assert q.sql("select status from pgqueue.batch order by id") == [("aborted",), ("aborted",)]
     assert q.sql("select count(*) from pgqueue.keyed_item") == [(0,)]
@@ -328,7 +331,7 @@ def test_a_key_that_is_taken_skips_one_job(q: Caller) -> None:
 
 
 def test_what_cannot_run_again_is_skipped(q: Caller) -> None:
-    script = q.value("submit_script", query="select 1", owner="o")
+    script = script_of(q, "select 1")
     q("cancel", id=script)
     live, failed = q.enqueue(), q.enqueue(queue="b")
     fail(q, q.worker("b"), "b")
@@ -347,6 +350,7 @@ def test_priorities_of_many(q: Caller) -> None:
     worker = q.worker()
     (taken,) = q.claim(worker, 1)
     assert taken["id"] == high
+    q.sql("select pgqueue._admit('default', 10)")
     assert q.state(second) == "held"
     assert bulk(q, "set_priority_of_jobs", {"queue": "default"}, priority=7) == (4, 0)
     assert bulk(q, "set_priority_of_jobs", {"queue": "default"}, priority=7) == (0, 4)
@@ -368,7 +372,8 @@ def test_a_move_takes_everything_along(q: Caller) -> None:
     low = q.enqueue(queue="a", priority=-3)
     q("set_priority", id=plain, priority=2)
     worker = q.worker("a", "b")
-    q.claim(worker, 1, ["nothing", "a"])  # admits the group; takes the first
+    q.sql("select pgqueue._admit('a', 10)")
+    q.claim(worker, 1, ["a"])
     assert q.state(second) == "held"
     assert q.state(plain) == "running"
     assert bulk(q, "move_jobs", {"queue": "a"}, queue="b") == (5, 0)
@@ -413,8 +418,8 @@ def test_a_key_that_is_taken_there_stays_behind(q: Caller) -> None:
 
 
 def test_scripts_and_queries_move_and_slices_and_items_stay(q: Caller) -> None:
-    script = q.value("submit_script", query="select 1", owner="o", queue="s")
-    waits = q.value("submit_script", query="select 2", owner="o", queue="s")
+    script = script_of(q, "select 1", queue="s")
+    waits = script_of(q, "select 2", queue="s")
     query = q.one("submit_query", sql="select 1", queue="s")["id"]
     q.value("batch_submit", app="a", op="o", rows=Jsonb([{"line": 1, "input": {}}]))
     q.one("keyed_add", queue="k", key="x", payload="p")
@@ -441,10 +446,12 @@ def test_deleted_jobs_are_unknown(q: Caller) -> None:
     live = q.enqueue()
     assert bulk(q, "delete_jobs", {"ids": [*old, live]}) == (2, 1)
     for job in old:
-        refused(q, "select * from pgqueue.job(%s)", job, sqlstate="PQ002")
+        with refused(q, "PQ002"):
+            q("job", id=job)
     assert q.sql("select count(*) from pgqueue.attempt_error") == [(0,)]
     assert q.state(live) == "queued"
-    refused(q, "select * from pgqueue.delete_jobs(%s)", Jsonb({"state": ["failed", "queued"]}))
+    with refused(q, "PQ001", "queued"):
+        q("delete_jobs", filter={"state": ["failed", "queued"]})
 
 
 # Side by side
@@ -497,7 +504,7 @@ def test_many_locked_rows_end_a_batch_early_and_the_next_goes_on(q: Caller, sess
 
 @pytest.mark.parametrize("rounds", [6])
 def test_batches_and_workers_side_by_side_come_to_an_end(q: Caller, session: Session, rounds: int) -> None:
-    """Cancels, moves, redrives, priorities and deletes over the same jobs, from both ends, with workers between them."""
+    """Cancels, moves, redrives, priorities and deletes over the same jobs, with workers between them."""
     problems: list[BaseException] = []
     stop = threading.Event()
     q("configure_queue", queue="a", settings={"group_limit": 2})
@@ -519,11 +526,8 @@ def test_batches_and_workers_side_by_side_come_to_an_end(q: Caller, session: Ses
         mine("deregister_worker", worker=worker)
 
     def add(mine: Caller) -> None:
-        jobs = [
-            {"kind": "k", "queue": "ab"[n % 2], "group_key": f"g{n % 3}" if n % 4 else None, "unique_key": f"u{n % 20}"}
-            for n in range(30)
-        ]
-        mine.sql("select count(*) from pgqueue.enqueue_many(%s)", Jsonb(jobs))
+        for n in range(10):
+            mine.enqueue("k", queue="ab"[n % 2], group_key=f"g{n % 3}" if n % 4 else None, unique_key=f"u{n}")
 
     acts: dict[str, Callable[[Caller], object]] = {
         "worker": work,
@@ -550,16 +554,21 @@ def test_batches_and_workers_side_by_side_come_to_an_end(q: Caller, session: Ses
     assert not any(thread.is_alive() for thread in threads)
     assert problems == []
     # Whatever happened, each job is in one place, and everything can be brought to an end.
-    assert q.sql(
-        """select w.id from (
+    assert (
+        q.sql(
+            """select w.id from (
              select job_id as id from pgqueue.ready union all select job_id from pgqueue.scheduled
              union all select job_id from pgqueue.arrival where job_id is not null
              union all select job_id from pgqueue.blocked union all select job_id from pgqueue.suspect
              union all select job_id from pgqueue.outcome
              union all select e from pgqueue.lease l cross join unnest(l.job_ids) e) w
            right join pgqueue.job j on j.id = w.id group by w.id, j.id having count(w.id) <> 1"""
-    ) == []
+        )
+        == []
+    )
     while (row := q.one("cancel_jobs", filter={"kind": "k"}, max=10_000))["more"] or row["done"]:
         pass
     q.sql("delete from pgqueue.arrival where job_id is null")
+    q.clock("2100-01-01")
+    q("maintain", duties=["tidy"])  # what was asked of jobs that ended first
     assert q.places() == {}

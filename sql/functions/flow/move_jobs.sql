@@ -23,11 +23,11 @@ begin
     select i from unnest(v_batch.ids) i
     cross join lateral (select j.queue from pgqueue.job j where j.id = i offset 0) j where j.queue = move_jobs.queue);
   for v_was in
-    select w.place, array_agg(w.job_id order by w.job_id) as jobs, array_agg(w.queue order by w.job_id) as queues, array_agg(w.priority order by w.job_id) as priorities,
+    select case w.place when 'locked' then 'locked' when 'scheduled' then 'scheduled' else 'at hand' end as place, array_agg(w.job_id order by w.job_id) as jobs, array_agg(w.queue order by w.job_id) as queues, array_agg(w.priority order by w.job_id) as priorities,
       array_agg(w.attempt order by w.job_id) as attempts, array_agg(w.traits order by w.job_id) as traits, array_agg(w.run_at order by w.job_id) as due,
       array_fill(move_jobs.queue, array[count(*)::integer]) as news
     from pgqueue._withdraw_many(array(select i from unnest(v_batch.ids) i where i <> all(v_there)), 1921) w
-    group by w.place
+    group by 1
   loop
     if v_was.place = 'locked' then
       v_locked := v_was.jobs;
