@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from pgqueue.handle import JobHandle as JobHandle
     from pgqueue.handle import JobHandles as JobHandles
     from pgqueue.keyed import KeyedItem as KeyedItem
+    from pgqueue.models import BulkResult as BulkResult
+    from pgqueue.models import JobFilter as JobFilter
     from pgqueue.options import Backoff as Backoff
     from pgqueue.outcomes import Cancel as Cancel
     from pgqueue.outcomes import Discard as Discard
@@ -75,6 +77,8 @@ _WHERE = {
     "App": "registry",
     "Task": "task",
     "Backoff": "options",
+    "BulkResult": "models",
+    "JobFilter": "models",
     "Context": "context",
     "JobHandle": "handle",
     "JobCount": "handle",

@@ -5612,8 +5612,9 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-  -- Rows that one walk looks at; places where live jobs stand are eight.
-  v_far constant integer := 20000;
+  -- Rows that one walk looks at; places where live jobs stand are eight, all lanes together being one.
+  v_far integer := 20000;
+  v_lanes integer := 20000;
   v_after bigint := greatest(coalesce(start, 0), coalesce(wanted.after_id, 0));
   v_before bigint := coalesce(wanted.before_id, 9223372036854775807);
   v_queue text := wanted.queue;
@@ -5649,8 +5650,15 @@ begin
       where o.job_id > v_after and o.job_id < v_before order by o.job_id limit v_far) w;
     v_closely := v_closely or num_nonnulls(v_queue, v_priority) > 0;
   elsif num_nonnulls(wanted.reason, wanted.finished_before, wanted.finished_after) = 0 then
+    -- Where all that is walked matches, so many are enough.
+    if not v_closely then
+      v_lanes := most + 1;
+      if num_nonnulls(v_queue, v_priority) = 0 then
+        v_far := most + 1;
+      end if;
+    end if;
     with lane as materialized (
-      select h.queue, h.priority, row_number() over () as n, greatest(v_far / count(*) over (), 1) as far
+      select h.queue, h.priority, row_number() over () as n, greatest(least(20000 / count(*) over (), v_lanes), 1) as far
       from (
         select l.queue, l.priority, (
           select w.seq from pgqueue.ready w where w.queue = l.queue and w.priority = l.priority and w.seq > v_after order by w.seq limit 1) as first
@@ -10759,7 +10767,7 @@ begin
   with failed as materialized (
     select o.job_id, o.reason, o.finished_at
     from (
-      select o.job_id, o.reason, o.finished_at, o.state from pgqueue.outcome o where o.state <> 'succeeded' order by o.job_id desc limit 100000) o
+      select o.job_id, o.reason, o.finished_at, o.state from pgqueue.outcome o where o.job_id < 9223372036854775807 and o.state <> 'succeeded' order by o.job_id desc limit 100000) o
     where o.state = 'failed' and (failures.since is null or o.finished_at >= failures.since)),
   error as (
     select f.job_id, f.reason, f.finished_at, j.queue, j.kind, (
@@ -10918,7 +10926,7 @@ create function pgqueue.retry_jobs(
   rate_limit integer default null,
   rate_period interval default '1 second',
   starts_at timestamptz default null)
-returns table (done bigint, skipped bigint, last bigint, more boolean)
+returns table (done bigint, skipped bigint, last bigint, more boolean, next_at timestamptz)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
@@ -10953,7 +10961,7 @@ begin
     -- Another retry of it, or an edit, has it just now: passed over.
     perform from pgqueue.outcome o where o.job_id = v_job and o.state <> 'succeeded' for update skip locked;
     continue when not found;
-    v_due := v_start + coalesce(extract(epoch from rate_period) * done / rate_limit, 0) * interval '1 second';
+    v_due := v_start + coalesce((extract(epoch from rate_period) * done / rate_limit)::float8, 0) * interval '1 second';
     v_outcome := pgqueue._try_on(v_job, 'retry', case when v_due > v_now then to_jsonb(v_due) else 'null' end);
     if v_outcome then
       done := done + 1;
@@ -10965,13 +10973,16 @@ begin
       end if;
     end if;
   end loop;
-  return query select * from pgqueue._bulk_row(v_batch.ids, done, v_stopped, v_batch.last, v_batch.more);
+  return query
+  select b.done, b.skipped, b.last, b.more,
+    case when rate_limit is not null then v_start + (extract(epoch from rate_period) * retry_jobs.done / rate_limit)::float8 * interval '1 second' end
+  from pgqueue._bulk_row(v_batch.ids, retry_jobs.done, v_stopped, v_batch.last, v_batch.more) b;
 end $$;
 
 comment on function pgqueue.retry_jobs is
 'Runs failed and cancelled jobs that match a filter again, as retry does: a redrive. One batch; filter, max, after and what is returned are those of cancel_jobs. skipped: matched, but cannot run again (another live job has the
 unique key; scripts, rows of batches, items of keyed queues), or are locked by another session.
-rate_limit: so many start a rate_period, spread evenly by their run_at from starts_at on (default now); null: all at once. The next batch goes on where this one ends with starts_at moved by done / rate_limit * rate_period.
+rate_limit: so many start a rate_period, spread evenly by their run_at from starts_at on (default now); null: all at once. next_at: where the spread has come to; pass it as starts_at of the next batch.
 Errors: PQ001.';
 
 -- source: sql/functions/flow/run_schedule.sql

@@ -312,7 +312,7 @@ def test_a_redrive_with_a_rate_goes_on_over_batches(q: Caller) -> None:
         after=row["last"],
         rate_limit=2,
         rate_period="10 seconds",
-        starts_at="2030-01-01 12:00:20+00",
+        starts_at=row["next_at"],
     )
     assert (row["done"], row["more"]) == (2, False)
     assert q.state(jobs[0]) == "queued"

@@ -22,7 +22,7 @@ begin
   with failed as materialized (
     select o.job_id, o.reason, o.finished_at
     from (
-      select o.job_id, o.reason, o.finished_at, o.state from pgqueue.outcome o where o.state <> 'succeeded' order by o.job_id desc limit 100000) o
+      select o.job_id, o.reason, o.finished_at, o.state from pgqueue.outcome o where o.job_id < 9223372036854775807 and o.state <> 'succeeded' order by o.job_id desc limit 100000) o
     where o.state = 'failed' and (failures.since is null or o.finished_at >= failures.since)),
   error as (
     select f.job_id, f.reason, f.finished_at, j.queue, j.kind, (

@@ -6,7 +6,7 @@ create function pgqueue.retry_jobs(
   rate_limit integer default null,
   rate_period interval default '1 second',
   starts_at timestamptz default null)
-returns table (done bigint, skipped bigint, last bigint, more boolean)
+returns table (done bigint, skipped bigint, last bigint, more boolean, next_at timestamptz)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
@@ -41,7 +41,7 @@ begin
     -- Another retry of it, or an edit, has it just now: passed over.
     perform from pgqueue.outcome o where o.job_id = v_job and o.state <> 'succeeded' for update skip locked;
     continue when not found;
-    v_due := v_start + coalesce(extract(epoch from rate_period) * done / rate_limit, 0) * interval '1 second';
+    v_due := v_start + coalesce((extract(epoch from rate_period) * done / rate_limit)::float8, 0) * interval '1 second';
     v_outcome := pgqueue._try_on(v_job, 'retry', case when v_due > v_now then to_jsonb(v_due) else 'null' end);
     if v_outcome then
       done := done + 1;
@@ -53,11 +53,14 @@ begin
       end if;
     end if;
   end loop;
-  return query select * from pgqueue._bulk_row(v_batch.ids, done, v_stopped, v_batch.last, v_batch.more);
+  return query
+  select b.done, b.skipped, b.last, b.more,
+    case when rate_limit is not null then v_start + (extract(epoch from rate_period) * retry_jobs.done / rate_limit)::float8 * interval '1 second' end
+  from pgqueue._bulk_row(v_batch.ids, retry_jobs.done, v_stopped, v_batch.last, v_batch.more) b;
 end $$;
 
 comment on function pgqueue.retry_jobs is
 'Runs failed and cancelled jobs that match a filter again, as retry does: a redrive. One batch; filter, max, after and what is returned are those of cancel_jobs. skipped: matched, but cannot run again (another live job has the
 unique key; scripts, rows of batches, items of keyed queues), or are locked by another session.
-rate_limit: so many start a rate_period, spread evenly by their run_at from starts_at on (default now); null: all at once. The next batch goes on where this one ends with starts_at moved by done / rate_limit * rate_period.
+rate_limit: so many start a rate_period, spread evenly by their run_at from starts_at on (default now); null: all at once. next_at: where the spread has come to; pass it as starts_at of the next batch.
 Errors: PQ001.';

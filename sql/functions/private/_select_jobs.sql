@@ -21,8 +21,9 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-  -- Rows that one walk looks at; places where live jobs stand are eight.
-  v_far constant integer := 20000;
+  -- Rows that one walk looks at; places where live jobs stand are eight, all lanes together being one.
+  v_far integer := 20000;
+  v_lanes integer := 20000;
   v_after bigint := greatest(coalesce(start, 0), coalesce(wanted.after_id, 0));
   v_before bigint := coalesce(wanted.before_id, 9223372036854775807);
   v_queue text := wanted.queue;
@@ -58,8 +59,15 @@ begin
       where o.job_id > v_after and o.job_id < v_before order by o.job_id limit v_far) w;
     v_closely := v_closely or num_nonnulls(v_queue, v_priority) > 0;
   elsif num_nonnulls(wanted.reason, wanted.finished_before, wanted.finished_after) = 0 then
+    -- Where all that is walked matches, so many are enough.
+    if not v_closely then
+      v_lanes := most + 1;
+      if num_nonnulls(v_queue, v_priority) = 0 then
+        v_far := most + 1;
+      end if;
+    end if;
     with lane as materialized (
-      select h.queue, h.priority, row_number() over () as n, greatest(v_far / count(*) over (), 1) as far
+      select h.queue, h.priority, row_number() over () as n, greatest(least(20000 / count(*) over (), v_lanes), 1) as far
       from (
         select l.queue, l.priority, (
           select w.seq from pgqueue.ready w where w.queue = l.queue and w.priority = l.priority and w.seq > v_after order by w.seq limit 1) as first
