@@ -27,10 +27,10 @@ class _Runs(Protocol):
 
 
 class Filtered:
-    """Each method goes through all jobs that match, `batch` (1..10000) at a time, each batch in a transaction of its own
-    unless the client is `on` a connection of yours; `progress(done, skipped)` is called after each with what has been
-    done so far. If one fails, what the batches before it did stays. `client.run(client.calls.cancel_jobs(…))` does one
-    batch by itself.
+    """Each method goes through all jobs that match, `batch` (1..10000) at a time. Each batch is a transaction of its
+    own, unless the client is `on` a connection of yours, and `progress(done, skipped)` is called after each with what
+    has been done so far. If one fails, what the batches before it did stays. One batch by itself:
+    `client.run(client.calls.cancel_jobs(…))`.
     """
 
     def cancel_jobs(

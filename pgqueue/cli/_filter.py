@@ -1,4 +1,4 @@
-"""The options that choose jobs for `pgqueue jobs cancel` and its like, and what these have in common: count, ask, go."""
+"""The options that choose jobs for `pgqueue jobs cancel` and its like, and what these share: count, ask, go."""
 
 from __future__ import annotations
 

@@ -30,11 +30,12 @@ def _columns() -> list[Column[Failure]]:
 
 
 @click.command(
+    short_help="Sum up what failed, by kind and error.",
     epilog=examples(
         "pgqueue failures --since 1h",
         "pgqueue failures --queue mail --json | jq .message -r",
         "pgqueue jobs retry --queue mail --error-type TimeoutError      # what the summary showed",
-    )
+    ),
 )
 @click.option("--queue", "-q", type=NAME)
 @click.option("--kind", "-k", type=NAME)

@@ -101,7 +101,7 @@ def jobs(
 @click.option("--why", type=Text(), help="Kept with the request to those that run.")
 @common
 @pass_settings
-def cancel(settings: Settings, why: str | None, **given: Any) -> None:
+def cancel(settings: Settings, /, why: str | None, **given: Any) -> None:
     """Cancel jobs: those that wait end at once, the workers of those that run are told."""
     act(
         settings,
@@ -126,7 +126,7 @@ def cancel(settings: Settings, why: str | None, **given: Any) -> None:
 @click.option("--starts-at", type=MOMENT, help="When the first of them starts, with --rate.")
 @common
 @pass_settings
-def retry(settings: Settings, rate: int | None, per: timedelta, starts_at: datetime | None, **given: Any) -> None:
+def retry(settings: Settings, /, rate: int | None, per: timedelta, starts_at: datetime | None, **given: Any) -> None:
     """Run failed or cancelled jobs again, with all their attempts: at once, or at a rate."""
     act(
         settings,
@@ -150,7 +150,7 @@ def retry(settings: Settings, rate: int | None, per: timedelta, starts_at: datet
 @chosen("held", "scheduled", "queued")
 @common
 @pass_settings
-def move(settings: Settings, to: str, **given: Any) -> None:
+def move(settings: Settings, /, to: str, **given: Any) -> None:
     """Move waiting jobs to another queue. Those that would meet a job with their unique key there are skipped."""
     act(
         settings,
@@ -171,7 +171,7 @@ def move(settings: Settings, to: str, **given: Any) -> None:
 @chosen("held", "scheduled", "queued")
 @common
 @pass_settings
-def priority(settings: Settings, to: int, **given: Any) -> None:
+def priority(settings: Settings, /, to: int, **given: Any) -> None:
     """Give waiting jobs another priority: higher first. They go to the end of those that have it."""
     act(
         settings,
@@ -189,7 +189,7 @@ def priority(settings: Settings, to: int, **given: Any) -> None:
 @chosen("succeeded", "failed", "cancelled")
 @common
 @pass_settings
-def delete(settings: Settings, **given: Any) -> None:
+def delete(settings: Settings, /, **given: Any) -> None:
     """Delete the history of jobs that have ended: nobody knows them any more. Those that live are never deleted."""
     act(
         settings,
