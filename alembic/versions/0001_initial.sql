@@ -421,7 +421,7 @@ comment on table pgqueue.blocked is 'Jobs that wait for a slot of their group.';
 comment on table pgqueue.slot is 'One row per admitted job of a group: ready or running.';
 
 -- source: sql/tables/job.sql
--- What was asked. Written once, never updated. `unique_until`: null its end, 'start', or 'period'. `depends_on`: the jobs it waited for, for good. Job ids and turns (`ready.seq`) are drawn from one sequence: a job's first turn is its id.
+-- What was asked. Written once; only an operator's edit_job and move_jobs update it, where it stands. `unique_until`: null its end, 'start', or 'period'. `depends_on`: the jobs it waited for, for good. Job ids and turns (`ready.seq`) are drawn from one sequence: a job's first turn is its id.
 create sequence pgqueue.job_id;
 
 create table pgqueue.job (
