@@ -704,6 +704,8 @@ create table pgqueue.queue (
   history text check (history in ('all', 'failed', 'none')),
   dead_letter_queue text collate "C" check (length(dead_letter_queue) between 1 and 200 and dead_letter_queue <> name),
   updated_at timestamptz not null);
+-- Empty in most installations: a glance tells every failure that there are no dead letters to write.
+create index queue_dead on pgqueue.queue (name) where dead_letter_queue is not null;
 
 -- Claims of a queue with max_running meet on this row, and only those. It is apart from `queue` so that an operator's open
 -- transaction over the settings stalls no worker.
@@ -2381,6 +2383,9 @@ declare
   v_dead bigint[];
   v_letters pgqueue.new_job[];
 begin
+  if not exists (select from pgqueue.queue q where q.dead_letter_queue is not null) then
+    return;
+  end if;
   select min(e.id), max(e.id), array_agg(e.id) into v_low, v_high, v_failed
   from unnest(jobs, states, _dead_letters.traits) e(id, state, traits) where e.state = 'failed' and coalesce(e.traits, 0) & 1920 = 0;
   -- Names first: most failures are of queues without one, and then nothing wide is read.
@@ -4305,7 +4310,8 @@ begin
   -- A script before its place: whoever cancels one has it locked first.
   perform from pgqueue.script s where s.job_id = job for update;
   select * into v_was from pgqueue._withdraw_or_refuse(job);
-  if v_was.traits & 1536 <> 0 or v_was.queue = _move.queue then
+  -- One that waits for anything but its turn or its time would be let go.
+  if v_was.traits & 1536 <> 0 or v_was.queue = _move.queue or v_was.place not in ('ready', 'scheduled', 'arrival', 'blocked', 'suspect', 'line') then
     perform pgqueue._refuse('PQ005', format('job %s cannot be moved to %s', job, queue), 'Tasks, scripts and queries can be moved, and only to another queue.');
   end if;
   perform pgqueue._to_queue(array[job], _move.queue, array[v_was.queue], array[v_was.traits]);

@@ -283,6 +283,37 @@ def test_cancel_of_every_room(q: Caller) -> None:
     assert q.sql("select count(*) from pgqueue.keyed_item") == [(0,)]
 
 
+def test_items_that_clients_hold_are_cancelled_at_once(q: Caller) -> None:
+    q.one("keyed_add_and_claim", queue="k", key="x", payload="p")
+    q.one("keyed_add_and_claim", queue="k", key="y", payload="p")
+    assert bulk(q, "cancel_jobs", {"queue": "k", "state": "running"}) == (2, 0)
+    assert q.sql("select count(*) from pgqueue.keyed_item") == [(0,)]
+
+
+def crashed(q: Caller) -> int:
+    """A job whose worker was lost."""
+    job = q.enqueue(args={"n": 1})
+    q.claim(q.worker())
+    q.clock("2100-01-01")
+    q("maintain", duties=["rescue"])
+    assert q.places()["suspect"] == 1
+    return job
+
+
+def test_a_job_that_came_out_of_a_crash_is_moved_edited_and_cancelled(q: Caller) -> None:
+    job = crashed(q)
+    assert bulk(q, "move_jobs", {"queue": "default"}, queue="b") == (1, 0)
+    assert q.one("edit_job", id=job, args={"n": 2})["changed"]
+    assert bulk(q, "set_priority_of_jobs", {"queue": "b"}, priority=4) == (1, 0)
+    worker = q.worker("b")
+    assert q.claim(worker) == []
+    (claimed,) = q.claim(worker, queues=["b"])
+    assert (claimed["id"], claimed["args"], claimed["crashes"], claimed["priority"]) == (job, {"n": 2}, 1, 4)
+    q.settle([claimed], "release")
+    assert bulk(q, "cancel_jobs", {"queue": "b"}) == (1, 0)
+    assert q.places() == {}
+
+
 # Retry
 
 

@@ -11,6 +11,9 @@ declare
   v_dead bigint[];
   v_letters pgqueue.new_job[];
 begin
+  if not exists (select from pgqueue.queue q where q.dead_letter_queue is not null) then
+    return;
+  end if;
   select min(e.id), max(e.id), array_agg(e.id) into v_low, v_high, v_failed
   from unnest(jobs, states, _dead_letters.traits) e(id, state, traits) where e.state = 'failed' and coalesce(e.traits, 0) & 1920 = 0;
   -- Names first: most failures are of queues without one, and then nothing wide is read.

@@ -12,7 +12,8 @@ begin
   -- A script before its place: whoever cancels one has it locked first.
   perform from pgqueue.script s where s.job_id = job for update;
   select * into v_was from pgqueue._withdraw_or_refuse(job);
-  if v_was.traits & 1536 <> 0 or v_was.queue = _move.queue then
+  -- One that waits for anything but its turn or its time would be let go.
+  if v_was.traits & 1536 <> 0 or v_was.queue = _move.queue or v_was.place not in ('ready', 'scheduled', 'arrival', 'blocked', 'suspect', 'line') then
     perform pgqueue._refuse('PQ005', format('job %s cannot be moved to %s', job, queue), 'Tasks, scripts and queries can be moved, and only to another queue.');
   end if;
   perform pgqueue._to_queue(array[job], _move.queue, array[v_was.queue], array[v_was.traits]);
