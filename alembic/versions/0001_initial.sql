@@ -3091,9 +3091,9 @@ begin
     select e.id, v_now, _finish.claimed_at, _finish.worker, e.state::pgqueue.final_state, e.attempt, e.reason, e.result
     from unnest(jobs, states, reasons, attempts, results) e(id, state, reason, attempt, result)
     where forget = 0 or (forget = 1 and e.state <> 'succeeded');
-  end if;
-  if 'failed' = any(states) then
-    perform pgqueue._dead_letters(jobs, states, reasons, attempts, traits);
+    if 'failed' = any(states) then
+      perform pgqueue._dead_letters(jobs, states, reasons, attempts, traits);
+    end if;
   end if;
   if forget > 0 then
     select min(e.id), max(e.id) into v_low, v_high from unnest(jobs) e(id);
@@ -5170,7 +5170,7 @@ begin
       if exists (select from jsonb_array_elements(filter -> 'ids') i where jsonb_typeof(i) <> 'number') then
         perform pgqueue._refuse('PQ001', 'ids has an element that is not a number', 'Give ids of jobs, such as [7, 8].');
       end if;
-      v_filter.ids := array(select distinct i::bigint from jsonb_array_elements(filter -> 'ids') i order by 1);
+      v_filter.ids := array(select distinct (i #>> '{}')::bigint from jsonb_array_elements(filter -> 'ids') i order by 1);
     end if;
   exception
     when data_exception then

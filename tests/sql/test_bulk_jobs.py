@@ -134,6 +134,7 @@ def test_a_job_that_waits_for_a_retry_is_found_by_its_error(q: Caller) -> None:
         ({"priority": 1e12}, ""),
         ({"ids": 3}, "ids"),
         ({"ids": ["3"]}, "ids"),
+        ({"ids": [1.5]}, "1.5"),
         ({"args": [1]}, "args array"),
         ({"created_before": "tomorrow noon-ish"}, "filter"),
         ({"before_id": 1e30}, ""),

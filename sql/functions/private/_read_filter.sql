@@ -58,7 +58,7 @@ begin
       if exists (select from jsonb_array_elements(filter -> 'ids') i where jsonb_typeof(i) <> 'number') then
         perform pgqueue._refuse('PQ001', 'ids has an element that is not a number', 'Give ids of jobs, such as [7, 8].');
       end if;
-      v_filter.ids := array(select distinct i::bigint from jsonb_array_elements(filter -> 'ids') i order by 1);
+      v_filter.ids := array(select distinct (i #>> '{}')::bigint from jsonb_array_elements(filter -> 'ids') i order by 1);
     end if;
   exception
     when data_exception then
