@@ -70,6 +70,8 @@ if TYPE_CHECKING:
     from pgqueue.middleware import JobRun as JobRun
     from pgqueue.middleware import Middleware as Middleware
     from pgqueue.middleware import NewJob as NewJob
+    from pgqueue.models import BulkResult as BulkResult
+    from pgqueue.models import JobFilter as JobFilter
     from pgqueue.options import Backoff as Backoff
     from pgqueue.outcomes import Cancel as Cancel
     from pgqueue.outcomes import Discard as Discard
@@ -82,6 +84,8 @@ _WHERE = {
     "App": "registry",
     "Task": "task",
     "Backoff": "options",
+    "BulkResult": "models",
+    "JobFilter": "models",
     "Codec": "codec",
     "Context": "context",
     "JobHandle": "handle",

@@ -20,6 +20,7 @@ from typing import cast
 
 from pgqueue import models
 from pgqueue._calls_base import Call, Row, Seconds, many, nothing, one, plain_settings, value
+from pgqueue._calls_bulk import BulkCalls
 from pgqueue._calls_flow import FlowCalls
 from pgqueue._calls_keyed import KeyedCalls
 from pgqueue._calls_rows import RowCalls
@@ -31,7 +32,7 @@ from pgqueue.models import JSON
 __all__ = ["Call", "Calls", "Row", "Seconds"]
 
 
-class Calls(ScriptCalls, QueryCalls, RowCalls, KeyedCalls, FlowCalls):
+class Calls(ScriptCalls, QueryCalls, RowCalls, KeyedCalls, FlowCalls, BulkCalls):
     """The functions of one schema. Immutable; share it freely.
 
     Raises InvalidArgument for what cannot name a schema.

@@ -87,6 +87,9 @@ _ITEM: Final[_Arguments] = {
 }
 _ITEM_ENDS: Final[_Arguments] = {"stage_key": "text", "reuse": "boolean", "max_attempts": "int"}
 _OF_PROCESS: Final[_Arguments] = {"queue": "text", "process_id": "text"}
+_FILTER: Final[_Arguments] = {"filter": "jsonb"}
+_BATCHED: Final[_Arguments] = {"max": "int", "after": "bigint"}
+_STEP: Final = ("done", "skipped", "last", "more")
 _CLAIMED: Final = _columns(models.ClaimedJob)
 _ENQUEUED: Final = _columns(models.Enqueued)
 _CHANGE: Final = _columns(models.Change)
@@ -291,6 +294,22 @@ _ALL: Final = [
     Function("schedules", {}, _columns(models.Schedule)),
     Function("next_runs", {"cron": "text", "time_zone": "text", "n": "int", "after": "timestamptz"}),
     Function("sync_schedules", {"app": "text", "declared": "jsonb"}, _columns(models.SyncedSchedule)),
+    Function("cancel_jobs", {**_FILTER, **_BATCHED, "why": "text"}, _STEP),
+    Function(
+        "retry_jobs",
+        {**_FILTER, **_BATCHED, "rate_limit": "int", "rate_period": "interval", "starts_at": "timestamptz"},
+        (*_STEP, "next_at"),
+    ),
+    Function("set_priority_of_jobs", {**_FILTER, "priority": "int", **_BATCHED}, _STEP),
+    Function("move_jobs", {**_FILTER, "queue": "text", **_BATCHED}, _STEP),
+    Function("delete_jobs", {**_FILTER, **_BATCHED}, _STEP),
+    Function("count_jobs", {**_FILTER, "action": "text", **_BATCHED}, ("jobs", "last", "more")),
+    Function("edit_job", {"id": "bigint", "args": "jsonb", "headers": "jsonb"}, _CHANGE),
+    Function(
+        "failures",
+        {"queue": "text", "kind": "text", "since": "timestamptz", "max": "int"},
+        _columns(models.Failure),
+    ),
     Function("keyed_add", {**_ITEM, **_ITEM_ENDS}, _columns(models.KeyedAdded)),
     Function("keyed_add_and_claim", {**_ITEM, "concurrency": "int", **_ITEM_ENDS}, _columns(models.KeyedAddedClaim)),
     Function("keyed_claim", {**_KEYED, "concurrency": "int", "process_id": "text"}, _columns(models.KeyedClaim)),

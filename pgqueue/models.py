@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, cast
 
+from pgqueue._models_bulk import BulkResult, BulkStep, Failure, JobFilter
 from pgqueue._models_flow import Schedule, ScheduleChange, SyncedSchedule
 from pgqueue._models_keyed import (
     KeyedAdded,
@@ -55,15 +56,19 @@ __all__ = [
     "Attempt",
     "BatchAborted",
     "BatchInfo",
+    "BulkResult",
+    "BulkStep",
     "Change",
     "ClaimedJob",
     "Directive",
     "Duty",
     "Enqueued",
+    "Failure",
     "FilePiece",
     "HealthItem",
     "Heartbeat",
     "Job",
+    "JobFilter",
     "JobSummary",
     "KeyedAdded",
     "KeyedAddedClaim",

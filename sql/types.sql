@@ -78,6 +78,38 @@ create type pgqueue.new_job as (
   on_error jsonb,
   ref text);
 
+-- What the function failures returns.
+create type pgqueue.failure_line as (
+  queue text,
+  kind text,
+  reason text,
+  error_type text,
+  message text,
+  jobs bigint,
+  first_at timestamptz,
+  last_at timestamptz,
+  last_job bigint);
+
+-- A filter of jobs, read from JSON; null: not asked for. `states` are those that were named.
+create type pgqueue.job_filter as (
+  queue text,
+  kind text,
+  states text[],
+  reason text,
+  error_type text,
+  group_key text,
+  unique_key text,
+  priority integer,
+  args jsonb,
+  headers jsonb,
+  ids bigint[],
+  before_id bigint,
+  after_id bigint,
+  created_before timestamptz,
+  created_after timestamptz,
+  finished_before timestamptz,
+  finished_after timestamptz);
+
 -- A lane as a claim looks at it, with its queue's settings and this session's cursor.
 create type pgqueue.lane_in_view as (
   queue text,

@@ -135,6 +135,38 @@ create type pgqueue.new_job as (
   on_error jsonb,
   ref text);
 
+-- What the function failures returns.
+create type pgqueue.failure_line as (
+  queue text,
+  kind text,
+  reason text,
+  error_type text,
+  message text,
+  jobs bigint,
+  first_at timestamptz,
+  last_at timestamptz,
+  last_job bigint);
+
+-- A filter of jobs, read from JSON; null: not asked for. `states` are those that were named.
+create type pgqueue.job_filter as (
+  queue text,
+  kind text,
+  states text[],
+  reason text,
+  error_type text,
+  group_key text,
+  unique_key text,
+  priority integer,
+  args jsonb,
+  headers jsonb,
+  ids bigint[],
+  before_id bigint,
+  after_id bigint,
+  created_before timestamptz,
+  created_after timestamptz,
+  finished_before timestamptz,
+  finished_after timestamptz);
+
 -- A lane as a claim looks at it, with its queue's settings and this session's cursor.
 create type pgqueue.lane_in_view as (
   queue text,
@@ -416,6 +448,17 @@ comment on table pgqueue.parent_look is 'Parents whose dependents have to be tol
 comment on table pgqueue.follow_up is 'Jobs to be enqueued when another ends.';
 comment on table pgqueue.late_follow_up is 'Follow-ups that could not be enqueued at once, or at all.';
 
+-- source: sql/tables/event.sql
+-- What people did to jobs: edits, moves, retries, changed priorities, with what was there before.
+create table pgqueue.job_event (
+  job_id bigint not null,
+  at timestamptz not null,
+  event text not null,
+  data jsonb);
+create index on pgqueue.job_event (job_id);
+
+comment on table pgqueue.job_event is 'What was done to jobs beside running them.';
+
 -- source: sql/tables/group.sql
 -- Groups. Enqueue puts a job with a group_key into `arrival` without looking at the group. Claims admit arrivals under the group's
 -- advisory lock: to `ready`, with a slot, if one is free, else to `blocked`. A slot is a row tied to its job, never a counter.
@@ -454,7 +497,9 @@ comment on table pgqueue.blocked is 'Jobs that wait for a slot of their group.';
 comment on table pgqueue.slot is 'One row per admitted job of a group: ready or running.';
 
 -- source: sql/tables/job.sql
--- What was asked. Written once, never updated, but for the arguments and headers of a job that waits and is enqueued anew (_replace_job). `unique_until`: null its end, 'start', or 'period'. `depends_on`: the jobs it waited for, for good. Job ids and turns (`ready.seq`) are drawn from one sequence: a job's first turn is its id.
+-- What was asked. Written once: a job that waits is updated where it stands when it is enqueued anew with other arguments (_replace_job), and by an operator's edit_job and
+-- move_jobs; nothing else does. `unique_until`: null its end, 'start', or 'period'. `depends_on`: the jobs it waited for, for good. Job ids and turns (`ready.seq`) are drawn from one
+-- sequence: a job's first turn is its id.
 create sequence pgqueue.job_id;
 
 create table pgqueue.job (
@@ -735,7 +780,10 @@ create table pgqueue.queue (
   backoff jsonb,
   retention interval check (retention >= interval '0'),
   history text check (history in ('all', 'failed', 'none')),
+  dead_letter_queue text collate "C" check (length(dead_letter_queue) between 1 and 200 and dead_letter_queue <> name),
   updated_at timestamptz not null);
+-- Empty in most installations: a glance tells every failure that there are no dead letters to write.
+create index queue_dead on pgqueue.queue (name) where dead_letter_queue is not null;
 
 -- Claims of a queue with max_running meet on this row, and only those. It is apart from `queue` so that an operator's open
 -- transaction over the settings stalls no worker.
@@ -1357,6 +1405,23 @@ begin
     when (select c.pending < c.rows from pgqueue.batch_count c where c.batch_id = batch) or pgqueue._batch_runs(v_batch) then 'running'
     else 'queued' end;
 end $$;
+
+-- source: sql/functions/private/_bulk_row.sql
+-- What a bulk function returns: of the jobs that were selected, those that a batch came to, up to where it stopped before its end.
+create function pgqueue._bulk_row(
+  in jobs bigint[],
+  in done_ bigint,
+  in stopped_at bigint,
+  in last_ bigint,
+  in more_ boolean,
+  out done bigint,
+  out skipped bigint,
+  out last bigint,
+  out more boolean)
+language sql immutable
+as $$
+  select done_, (select count(*) from unnest(jobs) i where i <= coalesce(stopped_at, i)) - done_, coalesce(stopped_at, last_), more_ or stopped_at is not null;
+$$;
 
 -- source: sql/functions/private/_cancel_backend.sql
 -- Cancels what the recorded server process of a job runs, when that is in this very database: by process id and start, so never a later process. Waits a moment for it to end, so that whoever
@@ -2454,6 +2519,57 @@ create function pgqueue._cursor_text(purpose text, queue text, priority integer,
 language sql immutable
 return pgqueue._cursor_owner(purpose, queue, priority) || (greatest(seen - 100, 0))::text || E'\x1f' || expires::text;
 
+-- source: sql/functions/private/_dead_letters.sql
+-- The part of the final transition that writes dead letters: a copy of every task that fails for good, in the dead letter queue of its queue. The settle that records the failure
+-- writes it, so there is one for each or none. Scripts, queries, slices and items of keyed queues stay where they are: their state is in tables of their own, which a copy would
+-- not have. Called under settle's pinned plans: see _settle_unsuccessful.
+create function pgqueue._dead_letters(jobs bigint[], states text[], reasons text[], attempts smallint[], traits integer[]) returns void
+language plpgsql
+as $$
+declare
+  v_low bigint;
+  v_high bigint;
+  v_failed bigint[];
+  v_dead bigint[];
+  v_letters pgqueue.new_job[];
+begin
+  if not exists (select from pgqueue.queue q where q.dead_letter_queue is not null) then
+    return;
+  end if;
+  select min(e.id), max(e.id), array_agg(e.id) into v_low, v_high, v_failed
+  from unnest(jobs, states, _dead_letters.traits) e(id, state, traits) where e.state = 'failed' and coalesce(e.traits, 0) & 1920 = 0;
+  -- Names first: most failures are of queues without one, and then nothing wide is read.
+  v_dead := array(
+    select j.id from (select j.id, j.queue from pgqueue.job j where j.id between v_low and v_high and j.id = any(v_failed) order by j.id) j
+    where (select q.dead_letter_queue from pgqueue.queue q where q.name = j.queue) is not null);
+  if cardinality(v_dead) = 0 then
+    return;
+  end if;
+  v_letters := array(
+    with job as materialized (
+      select j.* from pgqueue.job j where j.id between v_low and v_high and j.id = any(v_dead)),
+    letter as (
+      select j.*, (select q.dead_letter_queue from pgqueue.queue q where q.name = j.queue) as goes_to,
+        case when jsonb_typeof(j.headers #> '{dead_letter,path}') = 'array' then j.headers #> '{dead_letter,path}' else '[]' end as path
+      from job j)
+    select (nextval('pgqueue.job_id'), l.kind, l.args, l.goes_to, l.priority, pgqueue._now(), null, l.group_key, null, null, null, null, null,
+      coalesce(l.headers, '{}') || jsonb_build_object('dead_letter', jsonb_build_object('job', l.id, 'queue', l.queue,
+        'reason', reasons[array_position(jobs, l.id)], 'attempts', attempts[array_position(jobs, l.id)],
+        'error', (select e.error from pgqueue.attempt_error e where e.job_id = l.id order by e.failed_at desc limit 1),
+        'path', case when l.path ? l.queue then l.path else l.path || to_jsonb(l.queue) end)),
+      null, null, null, null, null, null, null, null, null, null)::pgqueue.new_job
+    from letter l
+    -- Not where it has been: so a ring of queues comes to an end. And a job that failed, was retried, and failed again has its letter.
+    where not l.path ? l.goes_to
+      and (select e.job_id from pgqueue.job_event e where e.job_id = l.id and e.event = 'dead_letter' limit 1) is null
+    order by l.id);
+  if cardinality(v_letters) > 0 then
+    perform pgqueue._note_event((l.headers #>> '{dead_letter,job}')::bigint, 'dead_letter', jsonb_build_object('job', l.id, 'queue', l.queue))
+    from unnest(v_letters) l;
+    perform pgqueue._store_jobs(v_letters, pgqueue._now());
+  end if;
+end $$;
+
 -- source: sql/functions/private/_declared_schedule.sql
 -- A schedule as a program declares it: an object whose keys are the parameters of the function schedule. Refuses unknown keys; what cannot be read as the parameter's
 -- type fails as a data exception.
@@ -3318,6 +3434,9 @@ begin
     select e.id, v_now, _finish.claimed_at, _finish.worker, e.state::pgqueue.final_state, e.attempt, e.reason, e.result
     from unnest(jobs, states, reasons, attempts, results) e(id, state, reason, attempt, result)
     where forget = 0 or (forget = 1 and e.state <> 'succeeded');
+    if 'failed' = any(states) then
+      perform pgqueue._dead_letters(jobs, states, reasons, attempts, traits);
+    end if;
   end if;
   if forget > 0 then
     select min(e.id), max(e.id) into v_low, v_high from unnest(jobs) e(id);
@@ -4622,6 +4741,24 @@ create function pgqueue._lock_class(purpose text) returns integer
 language sql immutable
 return hashtext('pgqueue' || '.' || purpose);
 
+-- source: sql/functions/private/_lock_waiting.sql
+-- Locks the place where a task waits, so that no claim takes it until this transaction ends; false when it waits in none of them. A claim that has it locked is waited for.
+create function pgqueue._lock_waiting(job bigint) returns boolean
+language plpgsql
+as $$
+begin
+  perform from pgqueue.ready w where w.ctid = (select r.place from pgqueue._in_ready(job) r) for update;
+  if found then return true; end if;
+  perform from pgqueue.scheduled w where w.job_id = job for update;
+  if found then return true; end if;
+  perform from pgqueue.arrival w where w.job_id = job for update;
+  if found then return true; end if;
+  perform from pgqueue.blocked w where w.job_id = job for update;
+  if found then return true; end if;
+  perform from pgqueue.suspect w where w.job_id = job for update;
+  return found;
+end $$;
+
 -- source: sql/functions/private/_locks_held.sql
 -- Second keys of the session's own advisory locks of one class. Session locks count: taken twice, they must be let go twice; so callers look first.
 create function pgqueue._locks_held(purpose text) returns setof integer
@@ -4778,6 +4915,33 @@ begin
     v_merged := replace(v_merged, v_hidden, '\u');
   end if;
   return v_merged;
+end $$;
+
+-- source: sql/functions/private/_move.sql
+-- Takes one waiting job to another queue, with a new turn there; its unique key goes with it, its slot does not. Its row is updated: see decisions.md. A key that is taken there is for the caller to catch
+-- (unique_violation). Slices and items are known to their batch and their keyed queue by the queue they are in, and stay.
+create function pgqueue._move(job bigint, queue text) returns void
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_due timestamptz;
+  v_was record;
+begin
+  select s.run_at into v_due from pgqueue.scheduled s where s.job_id = job;
+  -- A script before its place: whoever cancels one has it locked first.
+  perform from pgqueue.script s where s.job_id = job for update;
+  select * into v_was from pgqueue._withdraw_or_refuse(job);
+  -- One that waits for anything but its turn or its time would be let go.
+  if v_was.traits & 1536 <> 0 or v_was.queue = _move.queue or v_was.place not in ('ready', 'scheduled', 'arrival', 'blocked', 'suspect', 'line') then
+    perform pgqueue._refuse('PQ005', format('job %s cannot be moved to %s', job, queue), 'Tasks, scripts and queries can be moved, and only to another queue.');
+  end if;
+  perform pgqueue._to_queue(array[job], _move.queue, array[v_was.queue], array[v_was.traits]);
+  if v_was.place = 'scheduled' then
+    perform pgqueue._schedule(array[job], array[_move.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], array[v_due]);
+  else
+    perform pgqueue._enter(array[job], array[_move.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], false);
+  end if;
 end $$;
 
 -- source: sql/functions/private/_ms.sql
@@ -5012,6 +5176,14 @@ begin
   end if;
   insert into pgqueue.backend (job_id, pid, backend_start) values (_note_backend.job, _note_backend.pid, _note_backend.backend_start)
   on conflict (job_id) do update set pid = excluded.pid, backend_start = excluded.backend_start;
+end $$;
+
+-- source: sql/functions/private/_note_event.sql
+create function pgqueue._note_event(job bigint, event text, data jsonb) returns void
+language plpgsql
+as $$
+begin
+  insert into pgqueue.job_event (job_id, at, event, data) values (job, pgqueue._now(), _note_event.event, _note_event.data);
 end $$;
 
 -- source: sql/functions/private/_now.sql
@@ -5587,9 +5759,99 @@ create function pgqueue._queue_settings(name text) returns jsonb
 language sql stable
 as $$
   select jsonb_build_object('max_running', q.max_running, 'group_limit', q.group_limit, 'max_attempts', coalesce(q.max_attempts, 5::smallint),
-    'timeout', q.timeout, 'backoff', q.backoff, 'retention', coalesce(q.retention, c.retention), 'history', coalesce(q.history, 'all'))
+    'timeout', q.timeout, 'backoff', q.backoff, 'retention', coalesce(q.retention, c.retention), 'history', coalesce(q.history, 'all'),
+    'dead_letter_queue', q.dead_letter_queue)
   from pgqueue.config c left join pgqueue.queue q on q.name = _queue_settings.name;
 $$;
+
+-- source: sql/functions/private/_read_filter.sql
+-- A filter as the bulk functions take it, checked. One that names nothing is refused, and so is a null: in a filter that a program made, either is more likely a slip than
+-- the wish to act on everything. `states`: those the action is about.
+create function pgqueue._read_filter(filter jsonb, action text, states text[]) returns pgqueue.job_filter
+language plpgsql stable
+as $$
+declare
+  v_hint constant text := 'Keys: queue, kind, state (text or an array), reason, error_type, group_key, unique_key, priority, args and headers (objects that are contained), ids (an array), '
+    'before_id, after_id, created_before, created_after, finished_before, finished_after.';
+  v_key text;
+  v_kind text;
+  v_wants text;
+  v_state text;
+  v_filter pgqueue.job_filter;
+  v_problem text;
+begin
+  if filter is null or jsonb_typeof(filter) <> 'object' then
+    perform pgqueue._refuse('PQ001', format('filter is %s, not an object', coalesce(jsonb_typeof(filter), 'null')), v_hint);
+  end if;
+  if filter = '{}' then
+    perform pgqueue._refuse('PQ001', 'filter is empty', 'Name at least one thing, such as {"queue": "mail"}. ' || v_hint);
+  end if;
+  for v_key, v_kind in select e.key, jsonb_typeof(e.value) from jsonb_each(filter) e loop
+    v_wants := case
+      when v_key in ('queue', 'kind', 'reason', 'error_type', 'group_key', 'unique_key', 'created_before', 'created_after', 'finished_before', 'finished_after') then 'string'
+      when v_key in ('priority', 'before_id', 'after_id') then 'number'
+      when v_key in ('args', 'headers') then 'object'
+      when v_key = 'ids' then 'array'
+      when v_key = 'state' then case when v_kind = 'array' then 'array' else 'string' end
+    end;
+    if v_wants is null then
+      perform pgqueue._refuse('PQ001', format('filter has an unknown key %L', v_key), v_hint);
+    elsif v_kind <> v_wants then
+      perform pgqueue._refuse('PQ001', format('%s of the filter is %s, not %s', v_key, v_kind, case v_wants when 'string' then 'text' else 'of type ' || v_wants end),
+        case v_kind when 'null' then 'Leave out what does not matter.' else v_hint end);
+    end if;
+  end loop;
+
+  begin
+    v_filter.queue := filter ->> 'queue';
+    v_filter.kind := filter ->> 'kind';
+    v_filter.reason := filter ->> 'reason';
+    v_filter.error_type := filter ->> 'error_type';
+    v_filter.group_key := filter ->> 'group_key';
+    v_filter.unique_key := filter ->> 'unique_key';
+    v_filter.priority := (filter ->> 'priority')::integer;
+    v_filter.args := filter -> 'args';
+    v_filter.headers := filter -> 'headers';
+    v_filter.before_id := (filter ->> 'before_id')::bigint;
+    v_filter.after_id := (filter ->> 'after_id')::bigint;
+    v_filter.created_before := (filter ->> 'created_before')::timestamptz;
+    v_filter.created_after := (filter ->> 'created_after')::timestamptz;
+    v_filter.finished_before := (filter ->> 'finished_before')::timestamptz;
+    v_filter.finished_after := (filter ->> 'finished_after')::timestamptz;
+    if filter ? 'ids' then
+      if jsonb_array_length(filter -> 'ids') > 100000 then
+        perform pgqueue._refuse('PQ001', format('ids has %s elements', jsonb_array_length(filter -> 'ids')), 'Give 100000 at most, and the others in another call.');
+      end if;
+      if exists (select from jsonb_array_elements(filter -> 'ids') i where jsonb_typeof(i) <> 'number') then
+        perform pgqueue._refuse('PQ001', 'ids has an element that is not a number', 'Give ids of jobs, such as [7, 8].');
+      end if;
+      v_filter.ids := array(select distinct (i #>> '{}')::bigint from jsonb_array_elements(filter -> 'ids') i order by 1);
+    end if;
+  exception
+    when data_exception then
+      get stacked diagnostics v_problem = message_text;
+      perform pgqueue._refuse('PQ001', 'filter: ' || v_problem, v_hint);
+  end;
+
+  if filter ? 'state' then
+    for v_state in
+      select s #>> '{}' from jsonb_array_elements(case jsonb_typeof(filter -> 'state') when 'array' then filter -> 'state' else jsonb_build_array(filter -> 'state') end) s
+    loop
+      if v_state is null or v_state not in ('held', 'scheduled', 'queued', 'running', 'succeeded', 'failed', 'cancelled') then
+        perform pgqueue._refuse('PQ001', format('state %s is unknown', coalesce(quote_literal(v_state), 'null')),
+          'States are held, scheduled, queued, running, succeeded, failed and cancelled.');
+      elsif v_state <> all(states) then
+        perform pgqueue._refuse('PQ001', format('jobs that are %s cannot be %s', v_state, action),
+          format('Those that are %s can.%s', array_to_string(states, ', '), case when action = 'deleted' then ' Cancel the others first.' else '' end));
+      end if;
+      v_filter.states := v_filter.states || v_state;
+    end loop;
+    if v_filter.states is null then
+      perform pgqueue._refuse('PQ001', 'state of the filter is an empty array', 'Name at least one state, or leave it out.');
+    end if;
+  end if;
+  return v_filter;
+end $$;
 
 -- source: sql/functions/private/_refuse.sql
 -- Every refusal of ours goes through here: the closed set of SQLSTATEs, a message that says what is wrong and a hint on what to do.
@@ -6327,6 +6589,180 @@ begin
   update pgqueue.job_key k set job_id = job, until = _seize_key.until
   where k.queue = _seize_key.queue and k.unique_key = _seize_key.unique_key and k.job_id = holder;
   return true;
+end $$;
+
+-- source: sql/functions/private/_select_jobs.sql
+-- One batch for the bulk functions: up to `most` jobs that match, in the order of their ids, from `start` on; `states` are those the action is about. It walks where such jobs stand, each place by id:
+-- final ones along their outcomes, the others along the places they wait in, the lanes of ready one by one. Every walk looks at so many rows and no more; where one stops early, all
+-- stop at that id (the horizon), and the next call goes on from there. So a call is bounded whatever matches, and `more` says that it is not the end, also when nothing was found.
+--
+-- Walk and match are two statements, and the action is a third: a job that moves meanwhile is for the action to see. Sorting is disabled as in jobs().
+create function pgqueue._select_jobs(
+  in wanted pgqueue.job_filter,
+  in states text[],
+  in most integer,
+  in start bigint,
+  out ids bigint[],
+  out last bigint,
+  out more boolean)
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_sort = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  -- Rows that one walk looks at; places where live jobs stand are nine, all lanes together being one.
+  v_far integer := 20000;
+  v_lanes integer := 20000;
+  v_after bigint := greatest(coalesce(start, 0), coalesce(wanted.after_id, 0));
+  v_before bigint := coalesce(wanted.before_id, 9223372036854775807);
+  v_queue text := wanted.queue;
+  v_priority integer := wanted.priority;
+  v_states text[] := coalesce(wanted.states, states);
+  -- Whether the job row and the outcome have to be looked at, for what the places do not say.
+  v_closely boolean := num_nonnulls(wanted.kind, wanted.reason, wanted.error_type, wanted.group_key, wanted.unique_key, wanted.args, wanted.headers, wanted.created_before,
+    wanted.created_after, wanted.finished_before, wanted.finished_after) > 0;
+  v_walked bigint[];
+  v_horizon bigint;
+begin
+  if most is null or most not between 1 and 10000 then
+    perform pgqueue._refuse('PQ001', format('max is %s', coalesce(most::text, 'null')), 'Act on 1 to 10000 jobs a call.');
+  end if;
+  if start is null or start < 0 then
+    perform pgqueue._refuse('PQ001', format('after is %s', coalesce(start::text, 'null')), 'Give 0 first, then the last that the call before returned.');
+  end if;
+
+  if wanted.ids is not null then
+    -- Named one by one: what cannot be acted upon is the action's to say, unless a state is named too.
+    v_walked := array(select i from unnest(wanted.ids) i where i > v_after and i < v_before);
+    v_closely := true;
+  elsif v_states <@ array['failed', 'cancelled'] then
+    select array_agg(w.job_id) filter (where w.state::text = any(v_states)), case when count(*) >= v_far then max(w.job_id) end into v_walked, v_horizon
+    from (
+      select o.job_id, o.state from pgqueue.outcome o
+      where o.job_id > v_after and o.job_id < v_before and o.state <> 'succeeded' order by o.job_id limit v_far) w;
+    v_closely := v_closely or num_nonnulls(v_queue, v_priority) > 0;
+  elsif v_states <@ array['succeeded', 'failed', 'cancelled'] then
+    select array_agg(w.job_id) filter (where w.state::text = any(v_states)), case when count(*) >= v_far then max(w.job_id) end into v_walked, v_horizon
+    from (
+      select o.job_id, o.state from pgqueue.outcome o
+      where o.job_id > v_after and o.job_id < v_before order by o.job_id limit v_far) w;
+    v_closely := v_closely or num_nonnulls(v_queue, v_priority) > 0;
+  elsif num_nonnulls(wanted.reason, wanted.finished_before, wanted.finished_after) = 0 then
+    -- Where all that is walked matches, so many are enough.
+    if not v_closely then
+      v_lanes := most + 1;
+      if num_nonnulls(v_queue, v_priority) = 0 then
+        v_far := most + 1;
+      end if;
+    end if;
+    with lane as materialized (
+      select h.queue, h.priority, row_number() over () as n, greatest(least(20000 / count(*) over (), v_lanes), 1) as far
+      from (
+        select l.queue, l.priority, (
+          select w.seq from pgqueue.ready w where w.queue = l.queue and w.priority = l.priority and w.seq > v_after order by w.seq limit 1) as first
+        from (
+          select distinct l.queue, l.priority from pgqueue.lane l
+          where 'queued' = any(v_states) and (v_queue is null or l.queue = v_queue) and (v_priority is null or l.priority = v_priority)) l) h
+      where h.first < v_before),
+    -- A place, how far it is walked, where the walk has come to, and the job there; null when it does not count.
+    walk as materialized (
+      select l.n as place, l.far, w.seq as at, case when w.seq = w.job_id then w.job_id end as id
+      from lane l
+      cross join lateral (
+        select w.seq, w.job_id from pgqueue.ready w
+        where w.queue = l.queue and w.priority = l.priority and w.seq > v_after and w.seq < v_before order by w.seq limit l.far) w
+      union all
+      select -1, v_far, w.job_id, case when (v_queue is null or w.queue = v_queue) and (v_priority is null or w.priority = v_priority) then w.job_id end
+      from (
+        select w.job_id, w.queue, w.priority from pgqueue.ready w
+        where w.job_id > v_after and w.job_id < v_before and w.seq <> w.job_id and 'queued' = any(v_states) order by w.job_id limit v_far) w
+      union all
+      select -2, v_far, w.job_id, case when (v_queue is null or w.queue = v_queue) and (v_priority is null or w.priority = v_priority) then w.job_id end
+      from (
+        select w.job_id, w.queue, w.priority from pgqueue.scheduled w
+        where w.job_id > v_after and w.job_id < v_before and 'scheduled' = any(v_states) order by w.job_id limit v_far) w
+      union all
+      select -3, v_far, w.job_id, case when (v_queue is null or w.queue = v_queue) and (v_priority is null or w.priority = v_priority) then w.job_id end
+      from (
+        select w.job_id, w.queue, w.priority from pgqueue.arrival w
+        where w.job_id > v_after and w.job_id < v_before and 'queued' = any(v_states) order by w.job_id limit v_far) w
+      union all
+      select -4, v_far, w.job_id, case when (v_queue is null or w.queue = v_queue) and (v_priority is null or w.priority = v_priority) then w.job_id end
+      from (
+        select w.job_id, w.queue, w.priority from pgqueue.blocked w
+        where w.job_id > v_after and w.job_id < v_before and 'held' = any(v_states) order by w.job_id limit v_far) w
+      union all
+      select -5, v_far, w.job_id, case when (v_queue is null or w.queue = v_queue) and (v_priority is null or w.priority = v_priority) then w.job_id end
+      from (
+        select w.job_id, w.queue, w.priority from pgqueue.suspect w
+        where w.job_id > v_after and w.job_id < v_before and 'queued' = any(v_states) order by w.job_id limit v_far) w
+      union all
+      select -6, v_far, w.job_id, case when (v_queue is null or w.queue = v_queue) and (v_priority is null or w.priority = v_priority) then w.job_id end
+      from (
+        select w.job_id, w.queue, w.priority from pgqueue.line w
+        where w.job_id > v_after and w.job_id < v_before and 'queued' = any(v_states) order by w.job_id limit v_far) w
+      union all
+      select -7, v_far, w.job_id, case when (v_queue is null or w.queue = v_queue) and (v_priority is null or w.priority = v_priority) then w.job_id end
+      from (
+        select w.job_id, w.queue, w.priority from pgqueue.held w
+        where w.job_id > v_after and w.job_id < v_before and 'held' = any(v_states) order by w.job_id limit v_far) w
+      union all
+      select -9, v_far, w.job_id, case when (v_queue is null or w.queue = v_queue) and (v_priority is null or w.priority = v_priority) then w.job_id end
+      from (
+        select w.job_id, w.queue, w.priority from pgqueue.dependent w
+        where w.job_id > v_after and w.job_id < v_before and 'held' = any(v_states) order by w.job_id limit v_far) w
+      union all
+      -- Leases are few.
+      select -8, 2147483647, e.id, case
+          when v_priority is null or coalesce((select p.priority from pgqueue.changed_priority p where p.job_id = e.id), (select j.priority from pgqueue.job j where j.id = e.id))
+            = v_priority then e.id end
+      from pgqueue.lease l cross join unnest(l.job_ids) e(id)
+      where 'running' = any(v_states) and e.id > v_after and e.id < v_before and (v_queue is null or l.queue = v_queue)),
+    horizon as materialized (
+      select min(f.at) as at from (select max(w.at) as at from walk w group by w.place, w.far having count(*) >= w.far) f)
+    select (select array_agg(w.id) from (select w.id from walk w where w.id <= coalesce(h.at, w.id) order by w.id) w), h.at into v_walked, v_horizon
+    from horizon h;
+  end if;
+
+  if v_closely then
+    -- Without an order by: the walk is in order, and the limit ends the look at rows.
+    ids := array(
+      select c.id
+      from unnest(v_walked) c(id)
+      cross join lateral (
+        select j.* from pgqueue.job j where j.id = c.id offset 0) j
+      where (v_queue is null or j.queue = v_queue)
+        and (wanted.kind is null or j.kind = wanted.kind)
+        and (wanted.group_key is null or j.group_key = wanted.group_key)
+        and (wanted.unique_key is null or j.unique_key = wanted.unique_key)
+        and (wanted.created_before is null or j.created_at < wanted.created_before)
+        and (wanted.created_after is null or j.created_at >= wanted.created_after)
+        and (v_priority is null or coalesce((select p.priority from pgqueue.changed_priority p where p.job_id = c.id), j.priority) = v_priority)
+        and (wanted.args is null or j.args @> wanted.args)
+        and (wanted.headers is null or j.headers @> wanted.headers)
+        and (wanted.reason is null or (select o.reason from pgqueue.outcome o where o.job_id = c.id) = wanted.reason)
+        and (wanted.finished_before is null or (select o.finished_at from pgqueue.outcome o where o.job_id = c.id) < wanted.finished_before)
+        and (wanted.finished_after is null or (select o.finished_at from pgqueue.outcome o where o.job_id = c.id) >= wanted.finished_after)
+        and (wanted.error_type is null or (
+          select e.error ->> 'type' from pgqueue.attempt_error e where e.job_id = c.id order by e.failed_at desc limit 1) = wanted.error_type)
+        and (wanted.ids is null or wanted.states is null or coalesce((select o.state::text from pgqueue.outcome o where o.job_id = c.id),
+          pgqueue._state_if_any(c.id), 'running') = any(wanted.states))
+      limit most + 1);
+  else
+    ids := coalesce(v_walked[1:most + 1], '{}');
+  end if;
+  more := cardinality(ids) > most or v_horizon is not null;
+  if cardinality(ids) > most then
+    ids := ids[1:most];
+    last := ids[most];
+  else
+    last := coalesce(v_horizon, ids[cardinality(ids)], v_after);
+  end if;
 end $$;
 
 -- source: sql/functions/private/_session_args.sql
@@ -7202,6 +7638,31 @@ begin
   return v_done + v_rows;
 end $$;
 
+-- source: sql/functions/private/_to_queue.sql
+-- What a move to another queue changes beside the place: the job row, the unique key, the slot, and what scripts and queries say of themselves. The caller has taken the jobs from where they waited.
+create function pgqueue._to_queue(jobs bigint[], queue text, from_queues text[], traits integer[]) returns void
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_traits integer := (select bit_or(t) from unnest(traits) t);
+begin
+  -- The identity of a query is a key in no queue, and stays there.
+  if v_traits & 1 <> 0 then
+    update pgqueue.job_key k set queue = _to_queue.queue where k.job_id = any(jobs) and k.queue <> '';
+  end if;
+  update pgqueue.job j set queue = _to_queue.queue
+  where j.id between (select min(i) from unnest(jobs) i) and (select max(i) from unnest(jobs) i) and j.id = any(jobs);
+  if v_traits & 2 <> 0 then
+    perform pgqueue._free_slots(jobs);
+  end if;
+  if v_traits & 128 <> 0 then
+    update pgqueue.script s set queue = _to_queue.queue where s.job_id = any(jobs);
+    update pgqueue.query q set queue = _to_queue.queue where q.job_id = any(jobs);
+  end if;
+  perform pgqueue._note_event(e.id, 'moved', jsonb_build_object('from', e.queue, 'to', _to_queue.queue)) from unnest(jobs, from_queues) e(id, queue);
+end $$;
+
 -- source: sql/functions/private/_traits.sql
 -- The bit mask of ready and lease (tables/ready.sql), from what a job has.
 create function pgqueue._traits(
@@ -7242,6 +7703,41 @@ begin
     where i <> all(array(
       select e.lease from unnest(v_leases, v_batches) e(lease, batch)
       where e.batch <> all(v_locked) and (select c.batch_id from pgqueue.batch_count c where c.batch_id = e.batch) is not null)));
+end $$;
+
+-- source: sql/functions/private/_try_each.sql
+-- _try_on for the jobs of a batch that need it, in the order of their ids. `doubtful`: those that were found locked. A lock that is kept costs a moment each time: after some of those, what was locked
+-- is passed over at once, and after some more the batch ends, at `stopped_at`, for another call to go on.
+create function pgqueue._try_each(
+  in jobs bigint[],
+  in doubtful bigint[],
+  in action text,
+  in subjects jsonb[],
+  out done bigint,
+  out stopped_at bigint)
+language plpgsql
+as $$
+declare
+  v_job bigint;
+  v_subject jsonb;
+  v_outcome boolean;
+  v_waits integer := 0;
+begin
+  done := 0;
+  for v_job, v_subject in
+    select e.id, coalesce(e.subject, subjects[1], 'null') from unnest(jobs, subjects) e(id, subject) order by e.id
+  loop
+    continue when v_waits >= 10 and v_job = any(doubtful);
+    v_outcome := pgqueue._try_on(v_job, action, v_subject);
+    done := done + case when v_outcome then 1 else 0 end;
+    if v_outcome is null then
+      v_waits := v_waits + 1;
+      if v_waits >= 40 then
+        stopped_at := v_job;
+        return;
+      end if;
+    end if;
+  end loop;
 end $$;
 
 -- source: sql/functions/private/_try_keys.sql
@@ -7335,6 +7831,37 @@ begin
     end if;
     ids[v_at] := v_holder;
   end loop;
+end $$;
+
+-- source: sql/functions/private/_try_on.sql
+-- Does to one job what the function for one job does, as a part of a batch: what that refuses, or what takes a lock that somebody keeps, harms no other job of the batch. True: done; false: refused;
+-- null: locked by somebody else. No wait is long, so two batches that meet, or a batch and a worker, cannot stand in each other's way for good, whatever the order of their locks.
+create function pgqueue._try_on(job bigint, action text, subject jsonb) returns boolean
+language plpgsql
+set lock_timeout = '50ms'
+as $$
+declare
+  v_changed boolean;
+begin
+  case action
+    when 'cancel' then
+      select c.changed into v_changed from pgqueue.cancel(job, subject #>> '{}') c;
+    when 'retry' then
+      select c.changed into v_changed from pgqueue.retry(job) c;
+      if subject <> 'null' then
+        perform pgqueue.reschedule(job, (subject #>> '{}')::timestamptz);
+      end if;
+    when 'set_priority' then
+      perform pgqueue.set_priority(job, subject::integer);
+    when 'move' then
+      perform pgqueue._move(job, subject #>> '{}');
+  end case;
+  return coalesce(v_changed, true);
+exception
+  when sqlstate 'PQ001' or sqlstate 'PQ002' or sqlstate 'PQ005' or sqlstate 'PQ008' or unique_violation then
+    return false;
+  when lock_not_available or deadlock_detected then
+    return null;
 end $$;
 
 -- source: sql/functions/private/_try_place.sql
@@ -7689,6 +8216,77 @@ begin
   if found then return; end if;
   delete from pgqueue.dependent w where w.job_id = job
     returning 'dependent', w.queue, w.priority, w.attempt, w.traits into place, queue, priority, attempt, traits;
+end $$;
+
+-- source: sql/functions/private/_withdraw_many.sql
+-- Takes plain jobs from where they wait, many at once, and waits for nobody: what another session has locked comes back as place 'locked' and stays. Those with one of `not_traits`, and those that
+-- wait elsewhere, are left for the caller to do one by one. In the order of their ids.
+create function pgqueue._withdraw_many(jobs bigint[], not_traits integer)
+returns table (job_id bigint, place text, queue text, priority smallint, attempt smallint, traits integer, run_at timestamptz)
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+#variable_conflict use_column
+begin
+  return query
+  with first_turns as (
+    delete from pgqueue.ready r
+    where r.ctid = any(array(
+      select r.ctid
+      from unnest(jobs) i(id)
+      cross join lateral (select j.id, j.queue, j.priority from pgqueue.job j where j.id = i.id offset 0) j
+      cross join lateral (
+        select r.ctid from pgqueue.ready r
+        where r.queue = j.queue and r.priority = j.priority and r.seq = j.id and r.traits & not_traits = 0 for update skip locked) r))
+    returning r.job_id, r.queue, r.priority, r.attempt, r.traits),
+  later_turns as (
+    delete from pgqueue.ready r
+    where r.ctid = any(array(
+      select r.ctid
+      from unnest(jobs) i(id)
+      cross join lateral (
+        select r.ctid from pgqueue.ready r where r.job_id = i.id and r.seq <> r.job_id and r.traits & not_traits = 0 for update skip locked) r))
+    returning r.job_id, r.queue, r.priority, r.attempt, r.traits),
+  due as (
+    delete from pgqueue.scheduled r
+    where r.ctid = any(array(
+      select r.ctid
+      from unnest(jobs) i(id)
+      cross join lateral (select r.ctid from pgqueue.scheduled r where r.job_id = i.id and r.traits & not_traits = 0 for update skip locked) r))
+    returning r.job_id, r.queue, r.priority, r.attempt, r.traits, r.run_at),
+  arrived as (
+    delete from pgqueue.arrival r
+    where r.ctid = any(array(
+      select r.ctid
+      from unnest(jobs) i(id)
+      cross join lateral (select r.ctid from pgqueue.arrival r where r.job_id = i.id and r.traits & not_traits = 0 for update skip locked) r))
+    returning r.job_id, r.queue, r.priority, r.attempt, r.traits),
+  standing as (
+    delete from pgqueue.blocked r
+    where r.ctid = any(array(
+      select r.ctid
+      from unnest(jobs) i(id)
+      cross join lateral (select r.ctid from pgqueue.blocked r where r.job_id = i.id and r.traits & not_traits = 0 for update skip locked) r))
+    returning r.job_id, r.queue, r.priority, r.attempt, r.traits)
+  select w.job_id, w.place, w.queue, w.priority, w.attempt, w.traits, w.run_at
+  from (
+    select w.job_id, 'ready' as place, w.queue, w.priority, w.attempt, w.traits, null::timestamptz as run_at from first_turns w
+    union all select w.job_id, 'ready', w.queue, w.priority, w.attempt, w.traits, null from later_turns w
+    union all select w.job_id, 'scheduled', w.queue, w.priority, w.attempt, w.traits, w.run_at from due w
+    union all select w.job_id, 'arrival', w.queue, w.priority, w.attempt, w.traits, null from arrived w
+    union all select w.job_id, 'blocked', w.queue, w.priority, w.attempt, w.traits, null from standing w) w
+  order by w.job_id;
+  return query
+  select i.id, 'locked', null::text, null::smallint, null::smallint, null::integer, null::timestamptz
+  from unnest(jobs) i(id)
+  where (select r.place from pgqueue._in_ready(i.id) r where r.traits & not_traits = 0) is not null
+    or (select r.job_id from pgqueue.scheduled r where r.job_id = i.id and r.traits & not_traits = 0) is not null
+    or (select r.job_id from pgqueue.arrival r where r.job_id = i.id and r.traits & not_traits = 0) is not null
+    or (select r.job_id from pgqueue.blocked r where r.job_id = i.id and r.traits & not_traits = 0) is not null;
 end $$;
 
 -- source: sql/functions/private/_withdraw_or_refuse.sql
@@ -8109,7 +8707,7 @@ as $$
 #variable_conflict use_column
 declare
   v_hint constant text := 'Keys: max_running, group_limit, max_attempts (whole numbers), timeout, retention (seconds or interval text), backoff (object), '
-    'history (all, failed or none); null clears.';
+    'history (all, failed or none), dead_letter_queue (name of another queue); null clears.';
   v_key text;
   v_problem text;
 begin
@@ -8118,11 +8716,20 @@ begin
     perform pgqueue._refuse('PQ001', format('settings is %s, not an object', coalesce(jsonb_typeof(settings), 'null')), v_hint);
   end if;
   for v_key in select k from jsonb_object_keys(settings) k loop
-    if v_key not in ('max_running', 'group_limit', 'max_attempts', 'timeout', 'backoff', 'retention', 'history') then
+    if v_key not in ('max_running', 'group_limit', 'max_attempts', 'timeout', 'backoff', 'retention', 'history', 'dead_letter_queue') then
       perform pgqueue._refuse('PQ001', format('%L is not a setting of a queue', v_key), v_hint);
     end if;
   end loop;
   perform pgqueue._check_backoff(nullif(settings -> 'backoff', 'null'));
+  if nullif(settings -> 'dead_letter_queue', 'null') is not null then
+    if jsonb_typeof(settings -> 'dead_letter_queue') <> 'string' then
+      perform pgqueue._refuse('PQ001', format('dead_letter_queue is %s, not text', jsonb_typeof(settings -> 'dead_letter_queue')), 'Give the name of a queue as a string.');
+    end if;
+    perform pgqueue._check_name('dead_letter_queue', settings ->> 'dead_letter_queue', 200);
+    if settings ->> 'dead_letter_queue' = queue then
+      perform pgqueue._refuse('PQ001', format('queue %L would be its own dead letter queue', queue), 'Name another queue: what fails there would come back for ever.');
+    end if;
+  end if;
 
   begin
     perform pgqueue._check_interval('timeout', pgqueue._interval(settings -> 'timeout'), true);
@@ -8136,6 +8743,7 @@ begin
       backoff = case when settings ? 'backoff' then nullif(settings -> 'backoff', 'null') else q.backoff end,
       retention = case when settings ? 'retention' then pgqueue._interval(settings -> 'retention') else q.retention end,
       history = case when settings ? 'history' then settings ->> 'history' else q.history end,
+      dead_letter_queue = case when settings ? 'dead_letter_queue' then settings ->> 'dead_letter_queue' else q.dead_letter_queue end,
       updated_at = pgqueue._now()
     where q.name = configure_queue.queue;
   exception
@@ -8160,7 +8768,8 @@ comment on function pgqueue.configure_queue is
 'Changes settings of a queue and returns all of them. Keys given are set, null clears, others stay. A queue needs no settings to be used.
 max_running: jobs running at once, over all workers.
 group_limit: jobs of one group_key ready or running at once. max_attempts (5), timeout, backoff: for jobs that bring none. retention: how long final
-jobs are kept. history: all, failed (forget what succeeded) or none. Errors: PQ001.';
+jobs are kept. history: all, failed (forget what succeeded) or none. dead_letter_queue: where a copy of every task goes that fails for good, once for each, with headers
+{"dead_letter": {"job", "queue", "reason", "error", "attempts", "path"}}; a copy that fails goes on to no queue where it has failed before. Errors: PQ001.';
 
 -- source: sql/functions/core/deregister_worker.sql
 -- Leases are named by array: as in worker_heartbeat. Locks: the worker, all its leases, then the batches of its slices, before any of them is given back: a settle holds its lease while
@@ -8683,6 +9292,7 @@ as $$
 declare
   v_was record;
   v_now timestamptz := pgqueue._now();
+  v_due timestamptz;
 begin
   if run_at is null then
     perform pgqueue._refuse('PQ001', 'run_at is null', 'Give a time; one that has passed means at once.');
@@ -8693,6 +9303,7 @@ begin
     return query select 'held', true;
     return;
   end if;
+  select s.run_at into v_due from pgqueue.scheduled s where s.job_id = reschedule.id;
   select * into v_was from pgqueue._withdraw_or_refuse(id);
   if v_was.traits & 2049 <> 0 and pgqueue._retake_key(id) is not null then
     perform pgqueue._refuse('PQ005', format('another job is about to take the unique key of job %s', id), 'Try again: within a second or two it is decided which of them stays.');
@@ -8703,6 +9314,7 @@ begin
     perform pgqueue._enter(array[id], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits],
       v_was.place in ('ready', 'suspect'));
   end if;
+  perform pgqueue._note_event(id, 'rescheduled', jsonb_build_object('from', case when v_was.place = 'scheduled' then v_due end, 'to', reschedule.run_at));
   return query select case when run_at > v_now then 'scheduled' else 'queued' end, true;
 end $$;
 
@@ -8784,11 +9396,13 @@ as $$
 declare
   v_job pgqueue.job;
   v_state text;
+  v_was jsonb;
   v_holder bigint;
 begin
   select * into v_job from pgqueue.job j where j.id = retry.id;
   -- The outcome row is the lock: two retries at once find it gone.
-  delete from pgqueue.outcome o where o.job_id = retry.id and o.state <> 'succeeded' returning o.state::text into v_state;
+  delete from pgqueue.outcome o where o.job_id = retry.id and o.state <> 'succeeded' 
+  returning o.state::text, jsonb_build_object('state', o.state, 'reason', o.reason, 'attempt', o.attempt, 'finished_at', o.finished_at) into v_state, v_was;
   if not found then
     v_state := pgqueue._standing(retry.id);
     perform pgqueue._refuse('PQ005', format('job %s is %s', id, coalesce(v_state, 'waiting to run')),
@@ -8815,12 +9429,14 @@ begin
     where r.job_id = retry.id;
   end if;
   if v_job.depends_on is not null and pgqueue._hold_again(v_job) then
+    perform pgqueue._note_event(retry.id, 'retried', v_was);
     return query select 'held', true;
     return;
   end if;
   perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[0]::smallint[],
     array[pgqueue._traits(case when v_job.unique_until is null then v_job.unique_key end, v_job.group_key, v_job.timeout, v_job.heartbeat, null)
       + case when v_job.unique_until = 'start' then 2048 else 0 end + case when v_job.kind = 'sql.query' then 128 else 0 end + pgqueue._flow_traits(v_job.id)], false);
+  perform pgqueue._note_event(retry.id, 'retried', v_was);
   return query select 'queued', true;
 end $$;
 
@@ -8865,6 +9481,9 @@ begin
   else
     perform pgqueue._enter(array[id], array[v_was.queue], array[set_priority.priority::smallint], array[v_was.attempt],
       array[v_was.traits | 64], v_was.place in ('ready', 'suspect'));
+  end if;
+  if v_was.priority <> set_priority.priority then
+    perform pgqueue._note_event(id, 'priority', jsonb_build_object('from', v_was.priority, 'to', set_priority.priority));
   end if;
   return query select case when v_was.place = 'scheduled' then 'scheduled' else 'queued' end, v_was.priority <> set_priority.priority;
 end $$;
@@ -11308,6 +11927,60 @@ end $$;
 comment on function pgqueue.next_number is
 'The next of the whole numbers 1, 2, 3, … under this name; no two callers get the same. Callers of one name wait for each other''s transactions, so that none is left out. Errors: PQ001.';
 
+-- source: sql/functions/flow/cancel_jobs.sql
+-- The bulk functions have one shape. Select a batch; do to all plain jobs at once what the function for one job does to one; then, one by one and each as if alone, the others. Nothing waits
+-- for long: see _withdraw_many and _try_on.
+create function pgqueue.cancel_jobs(filter jsonb, max integer default 1000, after bigint default 0, why text default null)
+returns table (done bigint, skipped bigint, last bigint, more boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_states constant text[] := array['held', 'scheduled', 'queued', 'running'];
+  v_batch record;
+  v_place text;
+  v_forget smallint;
+  v_jobs bigint[];
+  v_attempts smallint[];
+  v_traits integer[];
+  v_plain bigint[] := array[]::bigint[];
+  v_locked bigint[];
+  v_rest record;
+begin
+  select * into v_batch from pgqueue._select_jobs(pgqueue._read_filter(filter, 'cancelled', v_states), v_states, cancel_jobs.max, after);
+  for v_place, v_forget, v_jobs, v_attempts, v_traits in
+    select w.place, w.forget, array_agg(w.job_id order by w.job_id), array_agg(w.attempt order by w.job_id), array_agg(w.traits order by w.job_id)
+    from (
+      select case when w.place = 'locked' then 'locked' else 'taken' end as place, w.job_id, w.attempt, w.traits,
+        pgqueue._forget((select q.history from pgqueue.queue q where q.name = w.queue)) as forget
+      from pgqueue._withdraw_many(v_batch.ids, 1920) w) w
+    group by w.place, w.forget
+  loop
+    if v_place = 'locked' then
+      v_locked := v_locked || v_jobs;
+    else
+      v_plain := v_plain || v_jobs;
+      perform pgqueue._finish(v_jobs, array_fill('cancelled'::text, array[cardinality(v_jobs)]), array_fill('cancelled_by_user'::text, array[cardinality(v_jobs)]), v_attempts, v_traits, null,
+        null, null, v_forget);
+    end if;
+  end loop;
+  select * into v_rest
+  from pgqueue._try_each(array(select i from unnest(v_batch.ids) i where i <> all(v_plain)), v_locked, 'cancel', array[coalesce(to_jsonb(why), 'null')]);
+  return query
+  select * from pgqueue._bulk_row(v_batch.ids, cardinality(v_plain) + v_rest.done, v_rest.stopped_at, v_batch.last, v_batch.more);
+end $$;
+
+comment on function pgqueue.cancel_jobs is
+'Cancels jobs that match a filter, as cancel does: those that wait at once, those that run are asked. One batch: at most max of them (1 to 10000), in the order of their ids. While more is true, call again with last as after;
+a batch looks at a bounded number of jobs, and may find none with more to come.
+filter: an object that names at least one of queue, kind, state (text or array), reason, error_type (of the last failed attempt), group_key, unique_key, priority, args, headers (contained in the job''s), ids (array), before_id,
+after_id, created_before, created_after, finished_before, finished_after; all of them have to match. done: how many were cancelled or asked. skipped: matched, but moved meanwhile, were asked before, or are locked by
+another session. Errors: PQ001.';
+
 -- source: sql/functions/flow/children.sql
 create function pgqueue.children(id bigint, after bigint default 0, max integer default 1000)
 returns setof pgqueue.child_info
@@ -11336,6 +12009,179 @@ end $$;
 
 comment on function pgqueue.children is
 'The jobs that wait for this job or have waited for it, by id: at most max (1 to 10000) with ids after the given one. Errors: PQ001, PQ002.';
+
+-- source: sql/functions/flow/count_jobs.sql
+create function pgqueue.count_jobs(filter jsonb, action text, max integer default 10000, after bigint default 0)
+returns table (jobs bigint, last bigint, more boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_states constant text[] := case action
+    when 'cancel' then array['held', 'scheduled', 'queued', 'running']
+    when 'retry' then array['failed', 'cancelled']
+    when 'set_priority' then array['held', 'scheduled', 'queued']
+    when 'move' then array['held', 'scheduled', 'queued']
+    when 'delete' then array['succeeded', 'failed', 'cancelled'] end;
+begin
+  if v_states is null then
+    perform pgqueue._refuse('PQ001', format('action %s is unknown', coalesce(quote_literal(action), 'null')), 'Actions are cancel, retry, set_priority, move and delete.');
+  end if;
+  return query
+  select cardinality(s.ids)::bigint, s.last, s.more
+  from pgqueue._select_jobs(
+    pgqueue._read_filter(filter, case action when 'cancel' then 'cancelled' when 'retry' then 'retried' when 'set_priority' then 'given another priority' when 'move' then 'moved' else 'deleted' end, v_states),
+    v_states, count_jobs.max, after) s;
+end $$;
+
+comment on function pgqueue.count_jobs is
+'How many jobs a bulk action would select now: action is cancel, retry, set_priority, move or delete, for the functions cancel_jobs, retry_jobs and so on, with their filter. Counts at most max (1 to 10000) a call; while more is true, call again
+with last as after and add. Changes nothing. Errors: PQ001.';
+
+-- source: sql/functions/flow/delete_jobs.sql
+-- Deletes what retention would delete one day, and no more: what queries and scripts have of their own expires by itself.
+create function pgqueue.delete_jobs(filter jsonb, max integer default 1000, after bigint default 0)
+returns table (done bigint, skipped bigint, last bigint, more boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_states constant text[] := array['succeeded', 'failed', 'cancelled'];
+  v_batch record;
+  v_jobs bigint[];
+  v_low bigint;
+  v_high bigint;
+begin
+  select * into v_batch from pgqueue._select_jobs(pgqueue._read_filter(filter, 'deleted', v_states), v_states, delete_jobs.max, after);
+  -- The outcome is the lock: whoever retries or edits the job just now keeps it.
+  v_jobs := array(
+    select o.job_id
+    from unnest(v_batch.ids) i
+    cross join lateral (select o.job_id from pgqueue.outcome o where o.job_id = i for update skip locked) o);
+  if cardinality(v_jobs) > 0 then
+    v_low := v_batch.ids[1];
+    v_high := v_batch.ids[cardinality(v_batch.ids)];
+    delete from pgqueue.attempt_error e where e.job_id between v_low and v_high and e.job_id = any(v_jobs);
+    delete from pgqueue.job_event e where e.job_id between v_low and v_high and e.job_id = any(v_jobs);
+    delete from pgqueue.outcome o where o.job_id between v_low and v_high and o.job_id = any(v_jobs);
+    delete from pgqueue.job j where j.id between v_low and v_high and j.id = any(v_jobs);
+  end if;
+  return query select * from pgqueue._bulk_row(v_batch.ids, cardinality(v_jobs), null, v_batch.last, v_batch.more);
+end $$;
+
+comment on function pgqueue.delete_jobs is
+'Deletes the history of jobs that are final and match a filter: they are unknown from then on. One batch; filter, max, after and what is returned are those of cancel_jobs. Jobs that wait or run are never deleted: cancel them first; named
+by ids they count as skipped. What scripts, queries and batches keep of their own stays until it expires. Errors: PQ001.';
+
+-- source: sql/functions/flow/edit_job.sql
+-- The place of a waiting job, and the outcome of one that has ended, are locked first: no claim takes it, and no retry, before the edit is committed.
+create function pgqueue.edit_job(id bigint, args jsonb default null, headers jsonb default null)
+returns table (state text, changed boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_job pgqueue.job;
+  v_was jsonb;
+  v_kind text;
+  v_standing text;
+begin
+  if num_nonnulls(args, headers) = 0 then
+    perform pgqueue._refuse('PQ001', 'neither args nor headers are given', 'Give what is to be changed.');
+  end if;
+  if jsonb_typeof(args) <> 'object' or jsonb_typeof(headers) <> 'object' then
+    perform pgqueue._refuse('PQ001', format('%s is %s, not an object', case when jsonb_typeof(args) <> 'object' then 'args' else 'headers' end,
+      case when jsonb_typeof(args) <> 'object' then jsonb_typeof(args) else jsonb_typeof(headers) end), 'Give an object: the whole of it, as it is to be.');
+  end if;
+  v_kind := (select j.kind from pgqueue.job j where j.id = edit_job.id);
+  if v_kind in ('sql.script', 'sql.query', 'rows.slice', 'rows.slow', 'keyed.item') then
+    perform pgqueue._refuse('PQ005', format('job %s is of kind %s', id, v_kind), 'Only tasks can be edited: cancel it, and hand in a new one.');
+  end if;
+  for v_look in 1..100 loop
+    if pgqueue._lock_waiting(edit_job.id) then
+      state := pgqueue._state(edit_job.id);
+    else
+      select o.state::text into state from pgqueue.outcome o where o.job_id = edit_job.id and o.state <> 'succeeded' for update;
+    end if;
+    exit when state is not null;
+    v_standing := pgqueue._state(edit_job.id);
+    if v_standing in ('running', 'succeeded') then
+      perform pgqueue._refuse('PQ005', format('job %s is %s', id, v_standing), 'Only a job that waits, failed or was cancelled can be edited: enqueue a new one.');
+    end if;
+  end loop;
+  if state is null then
+    perform pgqueue._refuse('PQ005', format('job %s keeps moving', id), 'Try again.');
+  end if;
+  select * into v_job from pgqueue.job j where j.id = edit_job.id;
+  changed := coalesce(args, v_job.args) is distinct from v_job.args or coalesce(headers, v_job.headers) is distinct from v_job.headers;
+  if changed then
+    v_was := case when edit_job.args is not null then jsonb_build_object('args', v_job.args) else '{}' end
+      || case when edit_job.headers is not null then jsonb_build_object('headers', v_job.headers) else '{}' end;
+    update pgqueue.job j set args = coalesce(edit_job.args, j.args), headers = coalesce(edit_job.headers, j.headers) where j.id = edit_job.id;
+    perform pgqueue._note_event(edit_job.id, 'edited', v_was);
+  end if;
+  return next;
+end $$;
+
+comment on function pgqueue.edit_job is
+'Gives a job that waits, has failed or was cancelled other arguments or headers: whole objects, null leaves what there is. What was there before is kept as an event of the job. It stays where it is, keeps its turn and its unique key, also one that was
+made of its arguments. To run a failed one again, retry it. changed: whether they differ. Errors: PQ001, PQ002, PQ005 when it is running or has succeeded, or is no task.';
+
+-- source: sql/functions/flow/failures.sql
+-- The error of the last attempt, job by job: each walk is along an index, newest first, and ends after so many.
+create function pgqueue.failures(
+  queue text default null,
+  kind text default null,
+  since timestamptz default null,
+  max integer default 100)
+returns setof pgqueue.failure_line
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+#variable_conflict use_column
+begin
+  if failures.max is null or failures.max not between 1 and 10000 then
+    perform pgqueue._refuse('PQ001', format('max is %s', coalesce(failures.max::text, 'null')), 'Ask for 1 to 10000 rows.');
+  end if;
+  return query
+  with failed as materialized (
+    select o.job_id, o.reason, o.finished_at
+    from (
+      select o.job_id, o.reason, o.finished_at, o.state from pgqueue.outcome o where o.job_id < 9223372036854775807 and o.state <> 'succeeded' order by o.job_id desc limit 100000) o
+    where o.state = 'failed' and (failures.since is null or o.finished_at >= failures.since)),
+  error as (
+    select f.job_id, f.reason, f.finished_at, j.queue, j.kind, (
+      select e.error from pgqueue.attempt_error e where e.job_id = f.job_id order by e.failed_at desc limit 1) as error
+    from failed f
+    cross join lateral (select j.queue, j.kind from pgqueue.job j where j.id = f.job_id offset 0) j
+    where (failures.queue is null or j.queue = failures.queue) and (failures.kind is null or j.kind = failures.kind))
+  select e.queue::text, e.kind::text, e.reason, e.error ->> 'type', (array_agg(e.error ->> 'message' order by e.job_id desc))[1], count(*), min(e.finished_at), max(e.finished_at), max(e.job_id)
+  from error e
+  group by e.queue, e.kind, e.reason, e.error ->> 'type'
+  order by max(e.finished_at) desc, max(e.job_id) desc
+  limit failures.max;
+end $$;
+
+comment on function pgqueue.failures is
+'Failed jobs that nobody has retried or deleted, by queue, kind, reason and type of their last error; newest first, at most max rows. message: that of last_job, the newest. since: those that failed from then on. It looks at the newest 100000 jobs by id
+that failed or were cancelled, and no further. For the jobs behind a row: retry_jobs and the others with a filter of the same names. Errors: PQ001.';
 
 -- source: sql/functions/flow/group_status.sql
 -- Counted by ranges and arrays, so that a million members take a second. Outcomes last: a member that ends between two looks is counted as pending or not, never twice.
@@ -11367,6 +12213,61 @@ end $$;
 comment on function pgqueue.group_status is
 'How far the jobs are that a job waits for, such as the members of a group whose completion job it is: how many, and how many of them have not ended, succeeded, failed, were cancelled.
 Those that are forgotten, their queue keeping no history, count as succeeded. Errors: PQ002.';
+
+-- source: sql/functions/flow/move_jobs.sql
+-- As cancel_jobs; jobs with a unique key go one by one, as each may meet another that has it.
+create function pgqueue.move_jobs(filter jsonb, queue text, max integer default 1000, after bigint default 0)
+returns table (done bigint, skipped bigint, last bigint, more boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_states constant text[] := array['held', 'scheduled', 'queued'];
+  v_batch record;
+  v_was record;
+  v_plain bigint[] := array[]::bigint[];
+  v_locked bigint[] := array[]::bigint[];
+  v_there bigint[];
+  v_rest record;
+begin
+  perform pgqueue._check_name('queue', queue, 200);
+  select * into v_batch from pgqueue._select_jobs(pgqueue._read_filter(filter, 'moved', v_states), v_states, move_jobs.max, after);
+  v_there := array(
+    select i from unnest(v_batch.ids) i
+    cross join lateral (select j.queue from pgqueue.job j where j.id = i offset 0) j where j.queue = move_jobs.queue);
+  for v_was in
+    select case w.place when 'locked' then 'locked' when 'scheduled' then 'scheduled' else 'at hand' end as place, array_agg(w.job_id order by w.job_id) as jobs, array_agg(w.queue order by w.job_id) as queues, array_agg(w.priority order by w.job_id) as priorities,
+      array_agg(w.attempt order by w.job_id) as attempts, array_agg(w.traits order by w.job_id) as traits, array_agg(w.run_at order by w.job_id) as due,
+      array_fill(move_jobs.queue, array[count(*)::integer]) as news
+    from pgqueue._withdraw_many(array(select i from unnest(v_batch.ids) i where i <> all(v_there)), 1921) w
+    group by 1
+  loop
+    if v_was.place = 'locked' then
+      v_locked := v_was.jobs;
+      continue;
+    end if;
+    perform pgqueue._to_queue(v_was.jobs, move_jobs.queue, v_was.queues, v_was.traits);
+    if v_was.place = 'scheduled' then
+      perform pgqueue._schedule(v_was.jobs, v_was.news, v_was.priorities, v_was.attempts, v_was.traits, v_was.due);
+    else
+      perform pgqueue._enter(v_was.jobs, v_was.news, v_was.priorities, v_was.attempts, v_was.traits, false);
+    end if;
+    v_plain := v_plain || v_was.jobs::bigint[];
+  end loop;
+  select * into v_rest
+  from pgqueue._try_each(array(select i from unnest(v_batch.ids) i where i <> all(v_plain || v_there)), v_locked, 'move', array[to_jsonb(queue)]);
+  return query
+  select * from pgqueue._bulk_row(v_batch.ids, cardinality(v_plain) + v_rest.done, v_rest.stopped_at, v_batch.last, v_batch.more);
+end $$;
+
+comment on function pgqueue.move_jobs is
+'Takes waiting jobs that match a filter to another queue, where they get new turns, in the order they are moved; a scheduled job keeps its time, a unique key goes with its job, a group_key counts there. One batch; filter, max,
+after and what is returned are those of cancel_jobs. skipped: matched, but are there already, moved meanwhile, would meet a job that has their unique key there, carry rows of a batch, are items of a keyed queue, or are locked by another
+session. Errors: PQ001.';
 
 -- source: sql/functions/flow/next_runs.sql
 create function pgqueue.next_runs(
@@ -11478,6 +12379,74 @@ end $$;
 
 comment on function pgqueue.resume_schedule is
 'Ends a pause; the next tick from now on is the first, those of the pause were not missed. Returns whether that changed anything. Errors: PQ001, PQ002 unknown schedule.';
+
+-- source: sql/functions/flow/retry_jobs.sql
+-- One by one, each as if alone: a key that is taken meanwhile, or another reason not to run again, is that job's own.
+create function pgqueue.retry_jobs(
+  filter jsonb,
+  max integer default 1000,
+  after bigint default 0,
+  rate_limit integer default null,
+  rate_period interval default '1 second',
+  starts_at timestamptz default null)
+returns table (done bigint, skipped bigint, last bigint, more boolean, next_at timestamptz)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_states constant text[] := array['failed', 'cancelled'];
+  v_now timestamptz := pgqueue._now();
+  v_start timestamptz := greatest(starts_at, v_now);
+  v_batch record;
+  v_job bigint;
+  v_due timestamptz;
+  v_outcome boolean;
+  v_waits integer := 0;
+  v_stopped bigint;
+begin
+  if rate_limit < 1 then
+    perform pgqueue._refuse('PQ001', format('rate_limit is %s', rate_limit), 'Give how many jobs are to run a rate_period, or null for all at once.');
+  end if;
+  if rate_limit is not null and rate_period is null then
+    perform pgqueue._refuse('PQ001', 'rate_period is null', 'Give an interval, such as ''1 second''.');
+  end if;
+  perform pgqueue._check_interval('rate_period', rate_period, true);
+  if starts_at is not null then
+    perform pgqueue._check_time('starts_at', starts_at);
+  end if;
+  select * into v_batch from pgqueue._select_jobs(pgqueue._read_filter(filter, 'retried', v_states), v_states, retry_jobs.max, after);
+  done := 0;
+  for v_job in select i from unnest(v_batch.ids) i loop
+    -- Another retry of it, or an edit, has it just now: passed over.
+    perform from pgqueue.outcome o where o.job_id = v_job and o.state <> 'succeeded' for update skip locked;
+    continue when not found;
+    v_due := v_start + coalesce((extract(epoch from rate_period) * done / rate_limit)::float8, 0) * interval '1 second';
+    v_outcome := pgqueue._try_on(v_job, 'retry', case when v_due > v_now then to_jsonb(v_due) else 'null' end);
+    if v_outcome then
+      done := done + 1;
+    elsif v_outcome is null then
+      v_waits := v_waits + 1;
+      if v_waits >= 40 then
+        v_stopped := v_job;
+        exit;
+      end if;
+    end if;
+  end loop;
+  return query
+  select b.done, b.skipped, b.last, b.more,
+    case when rate_limit is not null then v_start + (extract(epoch from rate_period) * retry_jobs.done / rate_limit)::float8 * interval '1 second' end
+  from pgqueue._bulk_row(v_batch.ids, retry_jobs.done, v_stopped, v_batch.last, v_batch.more) b;
+end $$;
+
+comment on function pgqueue.retry_jobs is
+'Runs failed and cancelled jobs that match a filter again, as retry does: a redrive. One batch; filter, max, after and what is returned are those of cancel_jobs. skipped: matched, but cannot run again (another live job has the
+unique key; scripts, rows of batches, items of keyed queues), or are locked by another session.
+rate_limit: so many start a rate_period, spread evenly by their run_at from starts_at on (default now); null: all at once. next_at: where the spread has come to; pass it as starts_at of the next batch.
+Errors: PQ001.';
 
 -- source: sql/functions/flow/run_schedule.sql
 create function pgqueue.run_schedule(name text)
@@ -11603,6 +12572,65 @@ $$;
 comment on function pgqueue.schedules is
 'All schedules by name. next_run: the next tick, null while paused and when there is none any more. last_run: the tick of the last job, last_job its id. last_error: why the tick that
 is due could not be enqueued, null when all is well; it is tried again. declared_by: the program that declares it.';
+
+-- source: sql/functions/flow/set_priority_of_jobs.sql
+-- As cancel_jobs.
+create function pgqueue.set_priority_of_jobs(filter jsonb, priority integer, max integer default 1000, after bigint default 0)
+returns table (done bigint, skipped bigint, last bigint, more boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_states constant text[] := array['held', 'scheduled', 'queued'];
+  v_batch record;
+  v_was record;
+  v_plain bigint[] := array[]::bigint[];
+  v_locked bigint[] := array[]::bigint[];
+  v_same bigint[];
+  v_rest record;
+begin
+  perform pgqueue._check_priority(priority);
+  select * into v_batch from pgqueue._select_jobs(pgqueue._read_filter(filter, 'given another priority', v_states), v_states, set_priority_of_jobs.max, after);
+  -- Those that have it keep their turn.
+  v_same := array(
+    select i from unnest(v_batch.ids) i
+    cross join lateral (select j.priority from pgqueue.job j where j.id = i offset 0) j
+    where coalesce((select p.priority from pgqueue.changed_priority p where p.job_id = i), j.priority) = set_priority_of_jobs.priority);
+  for v_was in
+    select w.place, array_agg(w.job_id order by w.job_id) as jobs, array_agg(w.queue order by w.job_id) as queues, array_agg(w.priority order by w.job_id) as priorities,
+      array_agg(w.attempt order by w.job_id) as attempts, array_agg(w.traits | 64 order by w.job_id) as traits, array_agg(w.run_at order by w.job_id) as due,
+      array_fill(set_priority_of_jobs.priority::smallint, array[count(*)::integer]) as news
+    from pgqueue._withdraw_many(array(select i from unnest(v_batch.ids) i where i <> all(v_same)), 1920) w
+    group by w.place
+  loop
+    if v_was.place = 'locked' then
+      v_locked := v_was.jobs;
+      continue;
+    end if;
+    insert into pgqueue.changed_priority (job_id, priority) select i, set_priority_of_jobs.priority from unnest(v_was.jobs) i
+    on conflict (job_id) do update set priority = excluded.priority;
+    if v_was.place = 'scheduled' then
+      perform pgqueue._schedule(v_was.jobs, v_was.queues, v_was.news, v_was.attempts, v_was.traits, v_was.due);
+    else
+      perform pgqueue._enter(v_was.jobs, v_was.queues, v_was.news, v_was.attempts, v_was.traits, v_was.place = 'ready');
+    end if;
+    perform pgqueue._note_event(e.id, 'priority', jsonb_build_object('from', e.priority, 'to', set_priority_of_jobs.priority))
+    from unnest(v_was.jobs, v_was.priorities) e(id, priority);
+    v_plain := v_plain || v_was.jobs::bigint[];
+  end loop;
+  select * into v_rest
+  from pgqueue._try_each(array(select i from unnest(v_batch.ids) i where i <> all(v_plain || v_same)), v_locked, 'set_priority', array[to_jsonb(priority)]);
+  return query
+  select * from pgqueue._bulk_row(v_batch.ids, cardinality(v_plain) + v_rest.done, v_rest.stopped_at, v_batch.last, v_batch.more);
+end $$;
+
+comment on function pgqueue.set_priority_of_jobs is
+'Gives waiting jobs that match a filter another priority, as set_priority does: they go to the end of those that have it. One batch; filter, max, after and what is returned are those of cancel_jobs. skipped: matched, but have that
+priority already, moved meanwhile, wait for the release of their batch, or are locked by another session. Errors: PQ001.';
 
 -- source: sql/functions/flow/sync_schedules.sql
 -- What a program declares becomes what is scheduled. What it declared the last time is kept beside each schedule: as long as that is what it declares now, nothing is
@@ -12072,6 +13100,7 @@ declare
       "keyed_add", "keyed_get", "keyed_cancel", "keyed_extend", "keyed_result", "keyed_result_by_id", "keyed_state", "keyed_wait", "keyed_list", "keyed_keys", "keyed_pending", "keyed_active", "keyed_stage", "next_number",
       "keyed_add_and_claim", "keyed_claim", "keyed_claim_next", "keyed_heartbeat", "keyed_merge_extra", "keyed_ack", "keyed_stalled", "keyed_orphaned", "keyed_to_cancel", "keyed_reap"],
     "operator": ["parents", "children", "group_status", "schedule", "unschedule", "pause_schedule", "resume_schedule", "run_schedule", "schedules", "next_runs", "sync_schedules",
+      "cancel_jobs", "retry_jobs", "set_priority_of_jobs", "move_jobs", "delete_jobs", "count_jobs", "edit_job", "failures",
       "cancel", "retry", "reschedule", "set_priority", "pause_queue", "resume_queue", "configure_queue", "configure", "maintain",
       "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "next_due",
       "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
@@ -12081,7 +13110,7 @@ declare
       "submit_script", "script_report", "scripts", "cancel_script", "scripts_running", "configure_owner",
       "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
       "job", "jobs", "attempts", "queues", "workers", "why", "health", "version"],
-    "reader": ["parents", "children", "group_status", "schedules", "next_runs", "batch_status", "batch_rows", "batch_list", "slow_query_status", "output_file", "script_report", "scripts", "scripts_running", "query_status", "query_columns", "query_batch",
+    "reader": ["count_jobs", "failures", "parents", "children", "group_status", "schedules", "next_runs", "batch_status", "batch_rows", "batch_list", "slow_query_status", "output_file", "script_report", "scripts", "scripts_running", "query_status", "query_columns", "query_batch",
       "job", "jobs", "attempts", "queues", "workers", "why", "health", "result", "version", "next_due",
       "keyed_keys", "keyed_pending", "keyed_active", "keyed_stalled", "keyed_orphaned", "keyed_to_cancel", "keyed_stage", "keyed_state"]}';
   v_routine regprocedure;

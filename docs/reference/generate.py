@@ -41,6 +41,8 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "Results": ("result", "wait", "watch", "unwatch"),
     "Composition": ("parents", "children", "group_status"),
     "Change jobs": ("cancel", "retry", "reschedule", "set_priority"),
+    "Change many jobs": ("cancel_jobs", "retry_jobs", "set_priority_of_jobs", "move_jobs", "delete_jobs", "count_jobs"),
+    "Failures": ("failures", "edit_job"),
     "Scripts": ("submit_script", "script_report", "scripts", "scripts_running", "cancel_script", "configure_owner"),
     "Queries": ("submit_query", "query_status", "query_columns", "query_batch", "cancel_query"),
     "Row batches": (

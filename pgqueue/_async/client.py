@@ -20,6 +20,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from pgqueue._async.batches import AsyncBatches
 from pgqueue._async.execute import execute, make_pool
+from pgqueue._async.filtered import AsyncFiltered
 from pgqueue._async.keyed import AsyncKeyedQueue
 from pgqueue._async.query import AsyncQueryHandle
 from pgqueue._async.script import AsyncScriptHandle
@@ -61,7 +62,7 @@ def _session_method(
     return method
 
 
-class AsyncClient:
+class AsyncClient(AsyncFiltered):
     """The functions of one pgqueue schema.
 
     `AsyncClient(dsn)` opens a small pool at first use (None: the DSN of `pgqueue.config.resolve_dsn`),
@@ -322,6 +323,10 @@ class AsyncClient:
     schedules = _method(Calls.schedules)
     next_runs = _method(Calls.next_runs)
     sync_schedules = _method(Calls.sync_schedules)
+
+    edit_job = _method(Calls.edit_job)
+    failures = _method(Calls.failures)
+
     keyed_add = _method(Calls.keyed_add)
     keyed_add_and_claim = _method(Calls.keyed_add_and_claim)
     keyed_claim = _method(Calls.keyed_claim)

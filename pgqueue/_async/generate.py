@@ -27,6 +27,7 @@ _NAMES = {
     "AsyncConnectionPool": "ConnectionPool",
     "AsyncCursor": "Cursor",
     "AsyncExitStack": "ExitStack",
+    "AsyncFiltered": "Filtered",
     "AsyncHere": "Here",
     "AsyncHooks": "Hooks",
     "AsyncIterable": "Iterable",

@@ -23,6 +23,7 @@ from pgqueue._calls import Call, Calls
 from pgqueue._calls_sql import Document, OnWaitTimeout, QueryOptions, ScriptOptions
 from pgqueue._sync.batches import Batches
 from pgqueue._sync.execute import execute, make_pool
+from pgqueue._sync.filtered import Filtered
 from pgqueue._sync.keyed import KeyedQueue
 from pgqueue._sync.query import QueryHandle
 from pgqueue._sync.script import ScriptHandle
@@ -65,7 +66,7 @@ def _session_method(
     return method
 
 
-class Client:
+class Client(Filtered):
     """The functions of one pgqueue schema.
 
     `Client(dsn)` opens a small pool at first use (None: the DSN of `pgqueue.config.resolve_dsn`),
@@ -354,6 +355,10 @@ class Client:
     schedules = _method(Calls.schedules)
     next_runs = _method(Calls.next_runs)
     sync_schedules = _method(Calls.sync_schedules)
+
+    edit_job = _method(Calls.edit_job)
+    failures = _method(Calls.failures)
+
     keyed_add = _method(Calls.keyed_add)
     keyed_add_and_claim = _method(Calls.keyed_add_and_claim)
     keyed_claim = _method(Calls.keyed_claim)

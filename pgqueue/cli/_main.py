@@ -31,8 +31,9 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
     },
     "Jobs": {
         "enqueue": Lazy("enqueue:enqueue", "Put one job into a queue."),
-        "jobs": Lazy("jobs:jobs", "List jobs, newest first."),
-        "job": Lazy("job:job", "Show, cancel, retry, explain or await a job."),
+        "jobs": Lazy("jobs:jobs", "List jobs, cancel, retry, move or delete many."),
+        "job": Lazy("job:job", "Show, edit, cancel, retry, explain or await a job."),
+        "failures": Lazy("failures:failures", "Sum up what failed, by kind and error."),
         "query": Lazy("query:query", "Run a query in the background, show or save its result."),
         "script": Lazy("script:script", "Run SQL texts in the background, one after the other."),
         "batch": Lazy("batch:batch", "Submit rows of a file, follow them, read what became of them."),

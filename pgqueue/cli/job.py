@@ -11,7 +11,7 @@ import click
 from pgqueue.cli._errors import NO, CliError
 from pgqueue.cli._options import Settings, common, examples, pass_settings
 from pgqueue.cli._output import STATE_COLOURS, ago, content, emit, plain, printable, record, span, to_json
-from pgqueue.cli._params import DURATION, JOB_ID, Text
+from pgqueue.cli._params import DURATION, JOB_ID, Text, json_object
 from pgqueue.cli._session import session
 from pgqueue.cli._waiting import outcome_line, wait_for
 from pgqueue.errors import Conflict, UnknownJob
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 @click.group(
-    short_help="Show, cancel, retry, explain or await a job.",
+    short_help="Show, edit, cancel, retry, explain or await a job.",
     epilog=examples("pgqueue job show 42", "pgqueue job why 42"),
 )
 def job() -> None:
-    """Show, cancel, retry, explain or await a job."""
+    """Show, edit, cancel, retry, explain or await a job."""
 
 
 @job.command(epilog=examples("pgqueue job show 42", "pgqueue job show 42 --json | jq .error.traceback -r"))
@@ -133,6 +133,34 @@ def cancel(settings: Settings, ids: tuple[int, ...], why: str | None) -> None:
 def retry(settings: Settings, ids: tuple[int, ...]) -> None:
     """Run failed or cancelled jobs again, with all their attempts. Exit code 1 if one is in another state."""
     _each(settings, ids, lambda client, id: client.retry(id), lambda change: f"{change.state} again")
+
+
+@job.command(
+    epilog=examples(
+        'pgqueue job edit 42 --args \'{"to": "ada@example.com"}\' && pgqueue job retry 42',
+        "pgqueue job show 42 --json | jq .args > args.json; $EDITOR args.json; pgqueue job edit 42 --args @args.json",
+    )
+)
+@click.argument("id", type=JOB_ID)
+@click.option("--args", "json_args", metavar="JSON", help="All its arguments. @file reads a file, - stdin.")
+@click.option("--headers", "json_headers", metavar="JSON", help="All its headers.")
+@common
+@pass_settings
+def edit(settings: Settings, id: int, json_args: str | None, json_headers: str | None) -> None:
+    """Give a job that waits, failed or was cancelled other arguments or headers; retry it to run it again."""
+    if json_args is None and json_headers is None:
+        raise click.UsageError("give --args or --headers.")
+    with session(settings) as client:
+        change = client.edit_job(
+            id,
+            args=None if json_args is None else json_object(json_args, option="--args"),
+            headers=None if json_headers is None else json_object(json_headers, option="--headers"),
+        )
+    emit(
+        settings,
+        {"id": id, **plain(change)},
+        f"job {id} {change.state}: " + ("changed" if change.changed else "that is what it has"),
+    )
 
 
 @job.command(epilog=examples("pgqueue job why 42"))

@@ -108,8 +108,8 @@ def resume(settings: Settings, name: str) -> None:
 def set_(settings: Settings, name: str, pairs: tuple[str, ...]) -> None:
     """Set what is given, leave the rest, and print all settings of a queue.
 
-    Keys: max_running, group_limit, max_attempts, timeout, backoff, retention, history (all, failed or none). The value
-    null clears a key.
+    Keys: max_running, group_limit, max_attempts, timeout, backoff, retention, history (all, failed or none),
+    dead_letter_queue. The value null clears a key.
     """
     patch = pairs_to_object(pairs)
     with session(settings) as client:

@@ -1,4 +1,6 @@
--- What was asked. Written once, never updated, but for the arguments and headers of a job that waits and is enqueued anew (_replace_job). `unique_until`: null its end, 'start', or 'period'. `depends_on`: the jobs it waited for, for good. Job ids and turns (`ready.seq`) are drawn from one sequence: a job's first turn is its id.
+-- What was asked. Written once: a job that waits is updated where it stands when it is enqueued anew with other arguments (_replace_job), and by an operator's edit_job and
+-- move_jobs; nothing else does. `unique_until`: null its end, 'start', or 'period'. `depends_on`: the jobs it waited for, for good. Job ids and turns (`ready.seq`) are drawn from one
+-- sequence: a job's first turn is its id.
 create sequence pgqueue.job_id;
 
 create table pgqueue.job (

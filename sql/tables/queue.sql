@@ -9,7 +9,10 @@ create table pgqueue.queue (
   backoff jsonb,
   retention interval check (retention >= interval '0'),
   history text check (history in ('all', 'failed', 'none')),
+  dead_letter_queue text collate "C" check (length(dead_letter_queue) between 1 and 200 and dead_letter_queue <> name),
   updated_at timestamptz not null);
+-- Empty in most installations: a glance tells every failure that there are no dead letters to write.
+create index queue_dead on pgqueue.queue (name) where dead_letter_queue is not null;
 
 -- Claims of a queue with max_running meet on this row, and only those. It is apart from `queue` so that an operator's open
 -- transaction over the settings stalls no worker.

@@ -105,6 +105,9 @@ def _parse(words: list[str]) -> None:
             return  # --help, --version
         if not isinstance(command, click.Group):
             return
-        _, found, words = command.resolve_command(context, [*context._protected_args, *context.args])
+        rest = [*context._protected_args, *context.args]
+        if command.invoke_without_command and not rest:
+            return
+        _, found, words = command.resolve_command(context, rest)
         assert found is not None
         command, parent = found, context

@@ -27,6 +27,7 @@ BY_LEASE = dict.fromkeys(
         "_duty_overdue",
         "jobs",
         "_page_of_live",
+        "_select_jobs",
         "_batch_runs",
         "_batch_state",
         "_why_batch",

@@ -481,6 +481,36 @@ def timed(q: Caller, text: str) -> bool:
     return True
 
 
+def bulked(q: Caller, text: str) -> bool:
+    """Jobs from a filter that names everything to the summary of what failed."""
+    job = q.enqueue(text, args={text: text}, queue=text, unique_key=text, group_key=text, headers={text: text})
+    given = {"queue": text, "kind": text, "unique_key": text, "group_key": text, "args": {text: text}}
+    wanted = Jsonb({**given, "headers": {text: text}})
+    other = text[:-1]
+    moved = [q.one("move_jobs", filter=wanted, queue=name)["done"] for name in (other, other)]
+    wanted = Jsonb({**given, "queue": other, "headers": {text: text}})
+    raised = q.one("set_priority_of_jobs", filter=wanted, priority=1)["done"]
+    q.settle(q.claim(q.worker(other), queues=[other]), "discard", error={"type": text, "message": text})
+    (failed,) = q("failures", queue=other, kind=text)
+    ended = Jsonb({"error_type": text, "kind": text, "after_id": job - 1})
+    unknown = Jsonb({"reason": text, "kind": text})
+    done = [q.one(f"{name}_jobs", filter=ended)["done"] for name in ("retry",)]
+    q("edit_job", id=job, args={text: [text]}, headers={text: [text]})
+    edited = q.one("job", id=job)
+    done += [
+        q.one("cancel_jobs", filter=Jsonb({"kind": text}), why=text)["done"],
+        q.one("delete_jobs", filter=ended)["done"],
+    ]
+    return [
+        moved,
+        raised,
+        (failed["error_type"], failed["message"], failed["queue"], failed["kind"]),
+        done,
+        (edited["args"], edited["headers"]),
+        q.one("count_jobs", filter=unknown, action="delete")["jobs"],
+    ] == [[1, 0], 1, (text, text, other, text), [1, 1, 1], ({text: [text]}, {text: [text]}), 0]
+
+
 def keyed(q: Caller, text: str) -> bool:
     """An item from its request to its result, with those that only look."""
     queue, key, payload, other = f"{text} queue", f"{text} key", f"{text} payload", f"{text}?"
@@ -592,6 +622,10 @@ ARGUMENTS: dict[str, Kept] = {
     **{f"{name}.name": timed for name in ("unschedule", "pause_schedule", "resume_schedule", "run_schedule")},
     **{f"sync_schedules.{name}": timed for name in ("app", "declared")},
     **{f"schedule.{name}": no(f"schedule('s', '@daily', 'k', {name} => %s)") for name in ("time_zone", "missed")},
+    **{f"{name}_jobs.filter": bulked for name in ("cancel", "retry", "move", "delete", "count")},
+    **dict.fromkeys(("set_priority_of_jobs.filter", "cancel_jobs.why", "move_jobs.queue"), bulked),
+    **dict.fromkeys(("edit_job.args", "edit_job.headers", "failures.queue", "failures.kind"), bulked),
+    "count_jobs.action": no('count_jobs(\'{"queue": "a"}\', %s)'),
     "schedule.cron": no("schedule('s', %s, 'k')"),
     "schedule.backoff": no("schedule('s', '@daily', 'k', backoff => %s::jsonb)"),
     "next_runs.cron": no("next_runs(%s)"),

@@ -6,7 +6,7 @@ as $$
 #variable_conflict use_column
 declare
   v_hint constant text := 'Keys: max_running, group_limit, max_attempts (whole numbers), timeout, retention (seconds or interval text), backoff (object), '
-    'history (all, failed or none); null clears.';
+    'history (all, failed or none), dead_letter_queue (name of another queue); null clears.';
   v_key text;
   v_problem text;
 begin
@@ -15,11 +15,20 @@ begin
     perform pgqueue._refuse('PQ001', format('settings is %s, not an object', coalesce(jsonb_typeof(settings), 'null')), v_hint);
   end if;
   for v_key in select k from jsonb_object_keys(settings) k loop
-    if v_key not in ('max_running', 'group_limit', 'max_attempts', 'timeout', 'backoff', 'retention', 'history') then
+    if v_key not in ('max_running', 'group_limit', 'max_attempts', 'timeout', 'backoff', 'retention', 'history', 'dead_letter_queue') then
       perform pgqueue._refuse('PQ001', format('%L is not a setting of a queue', v_key), v_hint);
     end if;
   end loop;
   perform pgqueue._check_backoff(nullif(settings -> 'backoff', 'null'));
+  if nullif(settings -> 'dead_letter_queue', 'null') is not null then
+    if jsonb_typeof(settings -> 'dead_letter_queue') <> 'string' then
+      perform pgqueue._refuse('PQ001', format('dead_letter_queue is %s, not text', jsonb_typeof(settings -> 'dead_letter_queue')), 'Give the name of a queue as a string.');
+    end if;
+    perform pgqueue._check_name('dead_letter_queue', settings ->> 'dead_letter_queue', 200);
+    if settings ->> 'dead_letter_queue' = queue then
+      perform pgqueue._refuse('PQ001', format('queue %L would be its own dead letter queue', queue), 'Name another queue: what fails there would come back for ever.');
+    end if;
+  end if;
 
   begin
     perform pgqueue._check_interval('timeout', pgqueue._interval(settings -> 'timeout'), true);
@@ -33,6 +42,7 @@ begin
       backoff = case when settings ? 'backoff' then nullif(settings -> 'backoff', 'null') else q.backoff end,
       retention = case when settings ? 'retention' then pgqueue._interval(settings -> 'retention') else q.retention end,
       history = case when settings ? 'history' then settings ->> 'history' else q.history end,
+      dead_letter_queue = case when settings ? 'dead_letter_queue' then settings ->> 'dead_letter_queue' else q.dead_letter_queue end,
       updated_at = pgqueue._now()
     where q.name = configure_queue.queue;
   exception
@@ -57,4 +67,5 @@ comment on function pgqueue.configure_queue is
 'Changes settings of a queue and returns all of them. Keys given are set, null clears, others stay. A queue needs no settings to be used.
 max_running: jobs running at once, over all workers.
 group_limit: jobs of one group_key ready or running at once. max_attempts (5), timeout, backoff: for jobs that bring none. retention: how long final
-jobs are kept. history: all, failed (forget what succeeded) or none. Errors: PQ001.';
+jobs are kept. history: all, failed (forget what succeeded) or none. dead_letter_queue: where a copy of every task goes that fails for good, once for each, with headers
+{"dead_letter": {"job", "queue", "reason", "error", "attempts", "path"}}; a copy that fails goes on to no queue where it has failed before. Errors: PQ001.';

@@ -10,6 +10,7 @@ as $$
 declare
   v_was record;
   v_now timestamptz := pgqueue._now();
+  v_due timestamptz;
 begin
   if run_at is null then
     perform pgqueue._refuse('PQ001', 'run_at is null', 'Give a time; one that has passed means at once.');
@@ -20,6 +21,7 @@ begin
     return query select 'held', true;
     return;
   end if;
+  select s.run_at into v_due from pgqueue.scheduled s where s.job_id = reschedule.id;
   select * into v_was from pgqueue._withdraw_or_refuse(id);
   if v_was.traits & 2049 <> 0 and pgqueue._retake_key(id) is not null then
     perform pgqueue._refuse('PQ005', format('another job is about to take the unique key of job %s', id), 'Try again: within a second or two it is decided which of them stays.');
@@ -30,6 +32,7 @@ begin
     perform pgqueue._enter(array[id], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits],
       v_was.place in ('ready', 'suspect'));
   end if;
+  perform pgqueue._note_event(id, 'rescheduled', jsonb_build_object('from', case when v_was.place = 'scheduled' then v_due end, 'to', reschedule.run_at));
   return query select case when run_at > v_now then 'scheduled' else 'queued' end, true;
 end $$;
 

@@ -10,11 +10,13 @@ as $$
 declare
   v_job pgqueue.job;
   v_state text;
+  v_was jsonb;
   v_holder bigint;
 begin
   select * into v_job from pgqueue.job j where j.id = retry.id;
   -- The outcome row is the lock: two retries at once find it gone.
-  delete from pgqueue.outcome o where o.job_id = retry.id and o.state <> 'succeeded' returning o.state::text into v_state;
+  delete from pgqueue.outcome o where o.job_id = retry.id and o.state <> 'succeeded' 
+  returning o.state::text, jsonb_build_object('state', o.state, 'reason', o.reason, 'attempt', o.attempt, 'finished_at', o.finished_at) into v_state, v_was;
   if not found then
     v_state := pgqueue._standing(retry.id);
     perform pgqueue._refuse('PQ005', format('job %s is %s', id, coalesce(v_state, 'waiting to run')),
@@ -41,12 +43,14 @@ begin
     where r.job_id = retry.id;
   end if;
   if v_job.depends_on is not null and pgqueue._hold_again(v_job) then
+    perform pgqueue._note_event(retry.id, 'retried', v_was);
     return query select 'held', true;
     return;
   end if;
   perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[0]::smallint[],
     array[pgqueue._traits(case when v_job.unique_until is null then v_job.unique_key end, v_job.group_key, v_job.timeout, v_job.heartbeat, null)
       + case when v_job.unique_until = 'start' then 2048 else 0 end + case when v_job.kind = 'sql.query' then 128 else 0 end + pgqueue._flow_traits(v_job.id)], false);
+  perform pgqueue._note_event(retry.id, 'retried', v_was);
   return query select 'queued', true;
 end $$;
 

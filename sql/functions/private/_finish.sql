@@ -45,6 +45,9 @@ begin
     select e.id, v_now, _finish.claimed_at, _finish.worker, e.state::pgqueue.final_state, e.attempt, e.reason, e.result
     from unnest(jobs, states, reasons, attempts, results) e(id, state, reason, attempt, result)
     where forget = 0 or (forget = 1 and e.state <> 'succeeded');
+    if 'failed' = any(states) then
+      perform pgqueue._dead_letters(jobs, states, reasons, attempts, traits);
+    end if;
   end if;
   if forget > 0 then
     select min(e.id), max(e.id) into v_low, v_high from unnest(jobs) e(id);

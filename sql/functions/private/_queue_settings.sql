@@ -3,6 +3,7 @@ create function pgqueue._queue_settings(name text) returns jsonb
 language sql stable
 as $$
   select jsonb_build_object('max_running', q.max_running, 'group_limit', q.group_limit, 'max_attempts', coalesce(q.max_attempts, 5::smallint),
-    'timeout', q.timeout, 'backoff', q.backoff, 'retention', coalesce(q.retention, c.retention), 'history', coalesce(q.history, 'all'))
+    'timeout', q.timeout, 'backoff', q.backoff, 'retention', coalesce(q.retention, c.retention), 'history', coalesce(q.history, 'all'),
+    'dead_letter_queue', q.dead_letter_queue)
   from pgqueue.config c left join pgqueue.queue q on q.name = _queue_settings.name;
 $$;

@@ -1,0 +1,25 @@
+-- Takes one waiting job to another queue, with a new turn there; its unique key goes with it, its slot does not. Its row is updated: see decisions.md. A key that is taken there is for the caller to catch
+-- (unique_violation). Slices and items are known to their batch and their keyed queue by the queue they are in, and stay.
+create function pgqueue._move(job bigint, queue text) returns void
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_due timestamptz;
+  v_was record;
+begin
+  select s.run_at into v_due from pgqueue.scheduled s where s.job_id = job;
+  -- A script before its place: whoever cancels one has it locked first.
+  perform from pgqueue.script s where s.job_id = job for update;
+  select * into v_was from pgqueue._withdraw_or_refuse(job);
+  -- One that waits for anything but its turn or its time would be let go.
+  if v_was.traits & 1536 <> 0 or v_was.queue = _move.queue or v_was.place not in ('ready', 'scheduled', 'arrival', 'blocked', 'suspect', 'line') then
+    perform pgqueue._refuse('PQ005', format('job %s cannot be moved to %s', job, queue), 'Tasks, scripts and queries can be moved, and only to another queue.');
+  end if;
+  perform pgqueue._to_queue(array[job], _move.queue, array[v_was.queue], array[v_was.traits]);
+  if v_was.place = 'scheduled' then
+    perform pgqueue._schedule(array[job], array[_move.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], array[v_due]);
+  else
+    perform pgqueue._enter(array[job], array[_move.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], false);
+  end if;
+end $$;
