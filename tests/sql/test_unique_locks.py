@@ -1,5 +1,5 @@
-"""Unique keys beside each other: two sessions, one of them inside an open transaction. What must not wait runs with a lock timeout far below the
-test's patience; what must wait is seen to.
+"""Unique keys beside each other: two sessions, one of them inside an open transaction. What must not wait runs with a
+lock timeout far below the test's patience; what must wait is seen to.
 """
 
 from __future__ import annotations
