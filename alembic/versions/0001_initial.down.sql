@@ -143,7 +143,6 @@ drop routine if exists
   pgqueue._line_waits(queue text),
   pgqueue._lock_batches(leases bigint[], jobs bigint[]),
   pgqueue._lock_class(purpose text),
-  pgqueue._lock_waiting(job bigint),
   pgqueue._locks_held(purpose text),
   pgqueue._lose_worker(worker bigint, slices bigint[]),
   pgqueue._make_slices(batch pgqueue.batch, slices jsonb[], due timestamp with time zone),

@@ -3185,12 +3185,13 @@ begin
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
 
+  -- Not at once: an enqueue that waits for another goes by the time at which it was called, and would find no trace of a period that had not passed then.
   select * into v_cursor from pgqueue._due_cursor('unique_key');
   v_picked := array(
     select k.ctid from pgqueue.job_key k
-    where k.until <= v_now and k.until >= v_cursor.floor order by k.until limit 5000 for update skip locked);
+    where k.until < v_now - interval '1 minute' and k.until >= v_cursor.floor order by k.until limit 5000 for update skip locked);
   select k.until into v_first from pgqueue.job_key k where k.ctid = v_picked[1];
-  perform pgqueue._set_due_cursor('unique_key', v_first, v_now, v_cursor.sweep_started, v_cursor.expires);
+  perform pgqueue._set_due_cursor('unique_key', v_first, v_now - interval '1 minute', v_cursor.sweep_started, v_cursor.expires);
   delete from pgqueue.job_key k where k.ctid = any(v_picked);
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
@@ -4741,24 +4742,6 @@ create function pgqueue._lock_class(purpose text) returns integer
 language sql immutable
 return hashtext('pgqueue' || '.' || purpose);
 
--- source: sql/functions/private/_lock_waiting.sql
--- Locks the place where a task waits, so that no claim takes it until this transaction ends; false when it waits in none of them. A claim that has it locked is waited for.
-create function pgqueue._lock_waiting(job bigint) returns boolean
-language plpgsql
-as $$
-begin
-  perform from pgqueue.ready w where w.ctid = (select r.place from pgqueue._in_ready(job) r) for update;
-  if found then return true; end if;
-  perform from pgqueue.scheduled w where w.job_id = job for update;
-  if found then return true; end if;
-  perform from pgqueue.arrival w where w.job_id = job for update;
-  if found then return true; end if;
-  perform from pgqueue.blocked w where w.job_id = job for update;
-  if found then return true; end if;
-  perform from pgqueue.suspect w where w.job_id = job for update;
-  return found;
-end $$;
-
 -- source: sql/functions/private/_locks_held.sql
 -- Second keys of the session's own advisory locks of one class. Session locks count: taken twice, they must be let go twice; so callers look first.
 create function pgqueue._locks_held(purpose text) returns setof integer
@@ -4931,6 +4914,12 @@ begin
   select s.run_at into v_due from pgqueue.scheduled s where s.job_id = job;
   -- A script before its place: whoever cancels one has it locked first.
   perform from pgqueue.script s where s.job_id = job for update;
+  -- One that waits for other jobs goes on waiting, and is let go there.
+  update pgqueue.dependent d set queue = _move.queue where d.job_id = job and d.queue <> _move.queue returning d.traits, (select j.queue from pgqueue.job j where j.id = job) as queue into v_was;
+  if found then
+    perform pgqueue._to_queue(array[job], _move.queue, array[v_was.queue], array[v_was.traits]);
+    return;
+  end if;
   select * into v_was from pgqueue._withdraw_or_refuse(job);
   -- One that waits for anything but its turn or its time would be let go.
   if v_was.traits & 1536 <> 0 or v_was.queue = _move.queue or v_was.place not in ('ready', 'scheduled', 'arrival', 'blocked', 'suspect', 'line') then
@@ -12110,7 +12099,7 @@ begin
     perform pgqueue._refuse('PQ005', format('job %s is of kind %s', id, v_kind), 'Only tasks can be edited: cancel it, and hand in a new one.');
   end if;
   for v_look in 1..100 loop
-    if pgqueue._lock_waiting(edit_job.id) then
+    if (pgqueue._hold_place(edit_job.id)).place is not null then
       state := pgqueue._state(edit_job.id);
     else
       select o.state::text into state from pgqueue.outcome o where o.job_id = edit_job.id and o.state <> 'succeeded' for update;

@@ -39,7 +39,11 @@ PATHS: dict[str, dict[str, tuple[str, ...]]] = {
     "suspect": {"suspect_pkey": ("job_id",), "suspect_turn": ("queue",)},
     "crash": {"crash_pkey": ("job_id",)},
     "changed_priority": {"changed_priority_pkey": ("job_id",)},
-    "job_key": {"job_key_pkey": ("queue", "unique_key"), "job_key_job_id_key": ("job_id",)},
+    "job_key": {
+        "job_key_pkey": ("queue", "unique_key"),
+        "job_key_job_id_key": ("job_id",),
+        "job_key_until": ("until",),
+    },
     "job_event": {"job_event_job_id_idx": ("job_id",)},
     "deadline": {"deadline_expires_at_idx": ("expires_at",)},
     "cancel_request": {"cancel_request_pkey": ("job_id",)},

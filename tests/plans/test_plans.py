@@ -15,6 +15,7 @@ import pytest
 from tests.plans import calls_bulk as calls_bulk  # registers its calls
 from tests.plans import calls_keyed as calls_keyed
 from tests.plans import calls_rows as calls_rows
+from tests.plans import calls_unique as calls_unique
 from tests.plans import statistics
 from tests.plans.calls import CALLS, KNOWN, Call
 from tests.plans.explained import PATIENCE, Session, function_in

@@ -79,10 +79,13 @@ def test_for_a_period_whatever_becomes_of_the_job(q: Caller, door: str) -> None:
     worker = q.worker()
     at(q, 0)
     ((job, _),) = DOORS[door](q, kind="k", unique_key="u", unique_for="1 minute")
-    for step in (lambda: q.claim(worker), lambda: q.settle(q.claim(worker)), lambda: q("maintain")):
-        at(q, 59)
-        assert DOORS[door](q, kind="k", unique_key="u", unique_for="1 minute") == [(job, False)]
-        step()
+    at(q, 59)
+    assert DOORS[door](q, kind="k", unique_key="u", unique_for="1 minute") == [(job, False)]
+    taken = take(q, worker, job)
+    assert DOORS[door](q, kind="k", unique_key="u", unique_for="1 minute") == [(job, False)]
+    q.settle(taken)
+    q("maintain", duties=["tidy"])
+    assert DOORS[door](q, kind="k", unique_key="u", unique_for="1 minute") == [(job, False)]
     at(q, 60)
     ((other, created),) = DOORS[door](q, kind="k", unique_key="u", unique_for="1 minute")
     assert created
@@ -90,7 +93,7 @@ def test_for_a_period_whatever_becomes_of_the_job(q: Caller, door: str) -> None:
     assert put(q) == (other, False)
     q("maintain", duties=["tidy"])
     assert keys(q) == {"u": other}
-    at(q, 120)
+    at(q, 181)
     q("maintain", duties=["tidy"])
     assert keys(q) == {}
     assert put(q)[1]
@@ -306,12 +309,13 @@ def test_replace_keeps_a_period_and_debounce_begins_it_anew(q: Caller) -> None:
     q("maintain", duties=["promote"])
     taken = take(q, worker, job)
     # It runs, and has run: for the rest of the period nothing more is done.
-    for step in (lambda: q.settle(taken), lambda: None):
+    at(q, 89)
+    for outcome in ("snooze", "succeeded"):
         for policy in ("replace", "debounce"):
-            at(q, 89)
             assert put(q, args={"n": 3}, unique_for="1 minute", on_duplicate=policy) == (job, False)
             assert q.one("job", id=job)["args"] == {"n": 2}
-        step()
+        q.settle(taken, outcome, delay=0)
+        taken = q.claim(worker)
     at(q, 90)
     assert put(q, unique_for="1 minute", on_duplicate="debounce")[1]
 

@@ -30,12 +30,13 @@ begin
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
 
+  -- Not at once: an enqueue that waits for another goes by the time at which it was called, and would find no trace of a period that had not passed then.
   select * into v_cursor from pgqueue._due_cursor('unique_key');
   v_picked := array(
     select k.ctid from pgqueue.job_key k
-    where k.until <= v_now and k.until >= v_cursor.floor order by k.until limit 5000 for update skip locked);
+    where k.until < v_now - interval '1 minute' and k.until >= v_cursor.floor order by k.until limit 5000 for update skip locked);
   select k.until into v_first from pgqueue.job_key k where k.ctid = v_picked[1];
-  perform pgqueue._set_due_cursor('unique_key', v_first, v_now, v_cursor.sweep_started, v_cursor.expires);
+  perform pgqueue._set_due_cursor('unique_key', v_first, v_now - interval '1 minute', v_cursor.sweep_started, v_cursor.expires);
   delete from pgqueue.job_key k where k.ctid = any(v_picked);
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;

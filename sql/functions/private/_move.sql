@@ -11,6 +11,12 @@ begin
   select s.run_at into v_due from pgqueue.scheduled s where s.job_id = job;
   -- A script before its place: whoever cancels one has it locked first.
   perform from pgqueue.script s where s.job_id = job for update;
+  -- One that waits for other jobs goes on waiting, and is let go there.
+  update pgqueue.dependent d set queue = _move.queue where d.job_id = job and d.queue <> _move.queue returning d.traits, (select j.queue from pgqueue.job j where j.id = job) as queue into v_was;
+  if found then
+    perform pgqueue._to_queue(array[job], _move.queue, array[v_was.queue], array[v_was.traits]);
+    return;
+  end if;
   select * into v_was from pgqueue._withdraw_or_refuse(job);
   -- One that waits for anything but its turn or its time would be let go.
   if v_was.traits & 1536 <> 0 or v_was.queue = _move.queue or v_was.place not in ('ready', 'scheduled', 'arrival', 'blocked', 'suspect', 'line') then
