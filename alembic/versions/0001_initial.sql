@@ -5488,6 +5488,7 @@ create function pgqueue._refuse_circle(jobs pgqueue.new_job[]) returns void
 language plpgsql
 set enable_nestloop = off
 set enable_mergejoin = off
+set jit = off
 as $$
 declare
   v_count integer := cardinality(jobs);
@@ -7140,6 +7141,7 @@ create function pgqueue._with_parents(jobs pgqueue.new_job[], ids bigint[], new 
 language plpgsql
 set enable_nestloop = off
 set enable_mergejoin = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
