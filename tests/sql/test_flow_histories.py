@@ -235,7 +235,7 @@ def bring_to_the_end(q: Caller) -> None:
              where e.child_id = d.job_id and not e.counted and (o.state <> 'succeeded' and e.policy = 'wait' or o.job_id is null))"""
     )
     assert left == []
-    for _ in range(50):
+    for _ in range(300):
         stuck = q.sql(
             """select distinct e.parent_id from pgqueue.dependency e join pgqueue.dependent d on d.job_id = e.child_id
                join pgqueue.outcome o on o.job_id = e.parent_id where not e.counted and o.state <> 'succeeded'"""
@@ -244,10 +244,11 @@ def bring_to_the_end(q: Caller) -> None:
             with suppress_sqlstate("PQ005"):  # its unique key is held
                 q.sql("insert into retried values (%s)", parent)
                 q("retry", id=parent)
-        for _ in range(5):
-            q("maintain", duties=["dependents", "promote"])
-            q.settle(q.claim(worker, queues=QUEUES), result=1)
-        if not q.sql("select 1 from pgqueue.dependent"):
+        q("maintain", duties=["dependents", "promote", "admit"])
+        q.settle(q.claim(worker, queues=QUEUES), result=1)
+        q.sql("update pgqueue.cancel_request set requested_at = '2020-01-01'")
+        q("maintain", duties=["tidy"])
+        if not q.places():
             break
 
 

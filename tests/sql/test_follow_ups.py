@@ -135,7 +135,7 @@ def test_one_that_cannot_be_enqueued_jams_nothing(q: Caller) -> None:
     again = {"kind": "x", "queue": "other", "unique_key": "u", "on_duplicate": "raise"}
     q.sql("create function pgqueue.break() returns trigger language plpgsql as $$begin raise 'broken'; end$$")
     q.sql("create trigger t before insert on pgqueue.job for each row when (new.kind = 'broken') execute function pgqueue.break()")
-    job = q.enqueue(on_success=[{"kind": "broken"}, {"kind": "fine"}, {**again, "on_duplicate": "return"}])
+    job = q.enqueue(on_success=Jsonb([{"kind": "broken"}, {"kind": "fine"}, {**again, "on_duplicate": "return"}]))
     one_ends(q, worker, "succeeded", result=1)
     assert q.one("result", id=job) == {"state": "succeeded", "reason": None, "result": 1, "error": None}
     assert [row["kind"] for row in followers(q)] == ["fine"]
@@ -148,7 +148,7 @@ def test_one_that_cannot_be_enqueued_jams_nothing(q: Caller) -> None:
 
 def test_a_key_in_an_open_transaction_is_not_waited_for(q: Caller, session: Session) -> None:
     worker, user = q.worker(), session()
-    q.enqueue(on_success={"kind": "next", "unique_key": "u"})
+    job = q.enqueue(on_success={"kind": "next", "unique_key": "u"})
     q.enqueue(on_success={"kind": "next", "unique_key": "u2"})
     with user.connection.transaction(force_rollback=True):
         user.enqueue(unique_key="u")
@@ -159,7 +159,7 @@ def test_a_key_in_an_open_transaction_is_not_waited_for(q: Caller, session: Sess
     q("maintain", duties=["dependents"])
     assert len(followers(q)) == 2
     assert q.sql("select * from pgqueue.late_follow_up") == []
-    assert q("attempts", id=1) == []
+    assert q("attempts", id=job) == []
 
 
 def test_a_stale_settle_follows_nothing_up(q: Caller) -> None:
