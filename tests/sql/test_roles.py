@@ -565,6 +565,21 @@ def no(call: str) -> Kept:
     return kept
 
 
+def followed(door: str, option: str) -> Kept:
+    """The text in what follows a job: its key is refused, as an argument it is kept."""
+
+    def kept(q: Caller, text: str) -> bool:
+        with refused(q, "PQ001"):
+            q.sql(f"select * from pgqueue.{door}({FIRST[door]}, {option} => %s)", Jsonb({"kind": "k", text: text}))
+        given = [{"kind": "k", "args": {text: text}, "pass_as": "x"}]
+        q.sql(f"select * from pgqueue.{door}({FIRST[door]}, {option} => %s)", Jsonb(given))
+        return bool(q.sql("select jobs from pgqueue.follow_up order by job_id desc limit 1") == [(given,)])
+
+    return kept
+
+
+FOLLOW_UPS = ("on_success", "on_error")
+FIRST = {"enqueue": "'k'", "enqueue_each": "'k', array['{}']::jsonb[]"}
 TEXTS = ["kind", "args", "queue", "unique_key", "group_key", "headers"]
 SETTLE = "leases => array[1]::bigint[], jobs => array[1]::bigint[], outcomes => array[%s]"
 NOTHING = "results => null, errors => null, delays => null"
@@ -573,6 +588,8 @@ ARGUMENTS: dict[str, Kept] = {
     **{f"enqueue_each.{option}{'s' * ('_key' in option)}": enqueued("enqueue_each", option) for option in TEXTS},
     **{f"enqueue_many.jobs: {option}": enqueued("enqueue_many", option) for option in TEXTS},
     "enqueue_many.jobs": no("enqueue_many(jsonb_build_array(%s::jsonb))"),
+    **{f"{door}.{option}": followed(door, option) for door in ("enqueue", "enqueue_each") for option in FOLLOW_UPS},
+    **{f"{door}.on_parent_failure": no(f"{door}({first}, on_parent_failure => %s)") for door, first in FIRST.items()},
     "enqueue.backoff": no("enqueue('k', backoff => %s::jsonb)"),
     "enqueue_each.backoff": no("enqueue_each('k', '{}', backoff => %s::jsonb)"),
     **{f"register_worker.{name}": registered for name in ("name", "queues", "info")},

@@ -9,8 +9,8 @@ declare
   v_problem text;
   v_advice text;
 begin
-  if level > 16 then
-    perform pgqueue._refuse('PQ001', format('%s: follow-ups of follow-ups go %s deep', name, level), 'Sixteen is the most: let a job enqueue the rest.');
+  if level > 16 and jobs <> 'null' then
+    perform pgqueue._refuse('PQ001', format('follow-ups of follow-ups go %s deep', level), 'Sixteen is the most: let a job enqueue the rest.');
   end if;
   for v_job in select e from jsonb_array_elements(case jsonb_typeof(jobs) when 'array' then jobs when 'object' then jsonb_build_array(jobs) else '[]' end) e loop
     v_at := v_at + 1;
@@ -33,12 +33,15 @@ begin
       if jsonb_typeof(v_job -> 'on_success') not in ('object', 'array', 'null') or jsonb_typeof(v_job -> 'on_error') not in ('object', 'array', 'null') then
         perform pgqueue._refuse('PQ001', 'its own on_success or on_error is neither an object nor an array', 'Give a job as enqueue_many takes it, or an array of them.');
       end if;
-      perform pgqueue._check_follow_ups('on_success', v_job -> 'on_success', level + 1), pgqueue._check_follow_ups('on_error', v_job -> 'on_error', level + 1);
     exception
       when data_exception or sqlstate 'PQ001' then
         get stacked diagnostics v_problem = message_text, v_advice = pg_exception_hint;
         perform pgqueue._refuse('PQ001', format('%s, element %s: %s', name, v_at, v_problem),
           coalesce(nullif(v_advice, ''), 'The values are those of the parameters of enqueue; intervals are seconds or text such as ''5 minutes''.'));
     end;
+    if v_job ?| array['on_success', 'on_error'] then
+      perform pgqueue._check_follow_ups(format('%s, element %s, on_success', name, v_at), v_job -> 'on_success', level + 1),
+        pgqueue._check_follow_ups(format('%s, element %s, on_error', name, v_at), v_job -> 'on_error', level + 1);
+    end if;
   end loop;
 end $$;

@@ -12,7 +12,9 @@ begin
   if cardinality(v_parents) = 0 then
     return false;
   end if;
-  update pgqueue.dependency d set counted = false where d.parent_id = any(v_parents) and d.child_id = (job).id and d.counted;
+  -- The others count: when one of them is retried later, this job waits for it no more.
+  update pgqueue.dependency d set counted = d.parent_id <> all(v_parents)
+  where d.parent_id = any((job).depends_on) and d.child_id = (job).id and d.counted = (d.parent_id = any(v_parents));
   insert into pgqueue.dependent (job_id, pending, traits, policy, priority, attempt, queue)
   select (job).id, cardinality(v_parents),
     pgqueue._traits((job).unique_key, (job).group_key, (job).timeout, (job).heartbeat, null) + pgqueue._flow_traits((job).id),

@@ -4,6 +4,7 @@ create function pgqueue._refuse_circle(jobs pgqueue.new_job[]) returns void
 language plpgsql
 set enable_nestloop = off
 set enable_mergejoin = off
+set jit = off
 as $$
 declare
   v_count integer := cardinality(jobs);

@@ -4,6 +4,7 @@ create function pgqueue._with_parents(jobs pgqueue.new_job[], ids bigint[], new 
 language plpgsql
 set enable_nestloop = off
 set enable_mergejoin = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
