@@ -439,7 +439,7 @@ def queues(q: Caller, found: Population) -> Ids:
     return None
 
 
-@call(asked=50, whole={"why": ("*",)}, repeats=1)  # how many are ahead is counted
+@call(asked=50, whole={"why": ("*",), "_why_behind": ("*",)}, repeats=1)  # how many are ahead is counted
 def why(q: Caller, found: Population) -> Ids:
     q.value("why", id=found.one("queued"))
     return None
