@@ -179,3 +179,18 @@ create type pgqueue.keyed_result_info as (
   id bigint,
   payload text,
   state text);
+
+-- What the function throughput returns.
+create type pgqueue.throughput_line as (
+  at timestamptz,
+  queue text,
+  kind text,
+  succeeded bigint,
+  failed bigint,
+  cancelled bigint,
+  wait_p50 interval,
+  wait_p95 interval,
+  wait_max interval,
+  run_p50 interval,
+  run_p95 interval,
+  run_max interval);

@@ -26,6 +26,9 @@ PATHS: dict[str, dict[str, tuple[str, ...]]] = {
     "job": {"job_pkey": ("id",)},
     "outcome": {"outcome_pkey": ("job_id",), "outcome_unsuccessful": ("job_id",), "outcome_finished": ("finished_at",)},
     "attempt_error": {"attempt_error_job_id_idx": ("job_id",)},
+    "job_log": {"job_log_pkey": ("job_id",)},
+    "job_event": {"job_event_job_id_idx": ("job_id",)},
+    "metric": {"metric_pkey": ("minute",)},
     "ready": {"ready_turn": ("queue", "priority"), "ready_job": ("job_id",)},
     "lease": {"lease_pkey": ("id",), "lease_worker": ("worker_id",)},
     "scheduled": {"scheduled_pkey": ("job_id",), "scheduled_due": ("run_at",)},
@@ -81,7 +84,7 @@ PATHS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
-PARTITIONED = ("job", "outcome", "attempt_error")
+PARTITIONED = ("job", "outcome", "attempt_error", "job_log", "job_event")
 
 # Tables that some function reads whole, and how many things are in them.
 COUNTED = {

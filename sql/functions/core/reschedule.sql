@@ -25,6 +25,7 @@ begin
     perform pgqueue._enter(array[id], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits],
       v_was.place in ('ready', 'suspect'));
   end if;
+  perform pgqueue._note_event(reschedule.id, 'rescheduled', jsonb_build_object('run_at', reschedule.run_at));
   return query select case when run_at > v_now then 'scheduled' else 'queued' end, true;
 end $$;
 

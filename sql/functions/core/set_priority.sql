@@ -23,6 +23,7 @@ begin
     perform pgqueue._enter(array[id], array[v_was.queue], array[set_priority.priority::smallint], array[v_was.attempt],
       array[v_was.traits | 64], v_was.place in ('ready', 'suspect'));
   end if;
+  perform pgqueue._note_event(set_priority.id, 'priority changed', jsonb_build_object('priority', set_priority.priority, 'was', v_was.priority));
   return query select case when v_was.place = 'scheduled' then 'scheduled' else 'queued' end, v_was.priority <> set_priority.priority;
 end $$;
 
