@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, cast
 
 from pgqueue._models_flow import Schedule, ScheduleChange, SyncedSchedule
+from pgqueue._models_insight import LogLine, Throughput, TimelineEvent
 from pgqueue._models_keyed import (
     KeyedAdded,
     KeyedAddedClaim,
@@ -76,6 +77,7 @@ __all__ = [
     "KeyedRef",
     "KeyedResult",
     "KeyedStage",
+    "LogLine",
     "OwnerScripts",
     "Problem",
     "QueryBatch",
@@ -97,6 +99,8 @@ __all__ = [
     "State",
     "SubmittedQuery",
     "SyncedSchedule",
+    "Throughput",
+    "TimelineEvent",
     "Turn",
     "Withdrawal",
     "WorkerInfo",

@@ -88,6 +88,7 @@ PARTITIONED = ("job", "outcome", "attempt_error", "job_log", "job_event")
 
 # Tables that some function reads whole, and how many things are in them.
 COUNTED = {
+    "outcome": "count(*)",
     "lease": "coalesce(sum(cardinality(job_ids)), 0)::bigint",
     "lane": "count(*)",
     "waiter": "count(*)",
