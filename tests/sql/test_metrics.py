@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from statistics import quantiles
 
@@ -132,6 +133,23 @@ def test_a_pass_that_fails_has_counted_nothing(q: Caller) -> None:
     assert mark(q) == before
     q.sql("alter table pgqueue.metric drop constraint never")
     assert count(q) == 1
+
+
+def test_an_open_transaction_stops_no_count_and_what_it_ends_is_in_none(
+    q: Caller, session: Callable[[], Caller]
+) -> None:
+    late, job = q.enqueue(queue="other"), run(q, 1)
+    user = session()
+    user.clock((START + timedelta(seconds=2)).isoformat())
+    q.sql("set lock_timeout = '100ms'")
+    with user.connection.transaction():
+        user("cancel", id=late)
+        q.settle([job])
+        at(q, 60)
+        assert count(q) == 1
+    at(q, 120)
+    assert count(q) == 0
+    assert [row["queue"] for row in q("throughput")] == ["default"]
 
 
 def test_a_clock_that_is_set_back(q: Caller) -> None:
