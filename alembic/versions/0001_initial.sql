@@ -105,7 +105,7 @@ create type pgqueue.job_line as (
   unique_key text,
   group_key text);
 
--- One element of enqueue_many, converted and checked, on its way into the tables.
+-- One element of enqueue_many, converted and checked, on its way into the tables. `depends_on` are ids, `refs` names of other elements of the same call.
 create type pgqueue.new_job as (
   id bigint,
   kind text,
@@ -121,7 +121,16 @@ create type pgqueue.new_job as (
   heartbeat interval,
   backoff jsonb,
   headers jsonb,
-  traits integer);
+  traits integer,
+  unique_until text,
+  unique_for interval,
+  on_duplicate text,
+  depends_on bigint[],
+  refs text[],
+  on_parent_failure text,
+  on_success jsonb,
+  on_error jsonb,
+  ref text);
 
 -- A lane as a claim looks at it, with its queue's settings and this session's cursor.
 create type pgqueue.lane_in_view as (
@@ -387,7 +396,7 @@ comment on table pgqueue.blocked is 'Jobs that wait for a slot of their group.';
 comment on table pgqueue.slot is 'One row per admitted job of a group: ready or running.';
 
 -- source: sql/tables/job.sql
--- What was asked. Written once, never updated. Job ids and turns (`ready.seq`) are drawn from one sequence: a job's first turn is its id.
+-- What was asked. Written once, never updated, but for the arguments and headers of a job that waits and is enqueued anew (_replace_job). `unique_until`: null its end, 'start', or 'period'. `depends_on`: the jobs it waited for, for good. Job ids and turns (`ready.seq`) are drawn from one sequence: a job's first turn is its id.
 create sequence pgqueue.job_id;
 
 create table pgqueue.job (
@@ -404,7 +413,9 @@ create table pgqueue.job (
   group_key text collate "C",
   args jsonb not null,
   backoff jsonb,
-  headers jsonb) partition by range (id);
+  headers jsonb,
+  unique_until text collate "C",
+  depends_on bigint[]) partition by range (id);
 
 -- How it ended. One narrow row per final job; inserting it is the final transition.
 create table pgqueue.outcome (
@@ -737,8 +748,9 @@ comment on table pgqueue.queue is 'Settings of queues that differ from the defau
 -- The hot tables. Narrow rows that come and go; vacuum is told to follow closely.
 --
 -- `traits` is a bit mask that travels from ready into the lease, so that settling a plain job touches nothing but lease and outcome:
---   1 unique key · 2 group · 4 timeout · 8 heartbeat promise · 16 queue timeout, until it first starts · 32 came out of a crash · 64 priority was changed
+--   1 unique key until it ends · 2 group · 4 timeout · 8 heartbeat promise · 16 queue timeout, until it first starts · 32 came out of a crash · 64 priority was changed
 --   128 its owner takes turns (tables/line.sql) · 256 one turn at a time · 512 carries rows of a batch · 1024 is an item of a keyed queue
+--   2048 a unique key that it gives up when it starts
 
 -- One row per queued job. `seq` is new each time a job becomes ready. `attempt` counts the attempts already spent.
 create table pgqueue.ready (
@@ -896,12 +908,15 @@ comment on table pgqueue.script_query is 'The queries of scripts that have begun
 -- source: sql/tables/side.sql
 -- Rows that exist only where such a thing happens.
 
--- (queue, unique_key) of live jobs that have a key.
+-- (queue, unique_key) → the job that holds the key: a live one, or, when the key is held for a period, the one that took it, whatever has become of it.
+-- `until`: the end of that period; null: the key is given up at the job's finish or start.
 create table pgqueue.job_key (
   queue text collate "C" not null,
   unique_key text collate "C" not null,
   job_id bigint not null unique,
+  until timestamptz,
   primary key (queue, unique_key));
+create index job_key_until on pgqueue.job_key (until) where until is not null;
 
 -- Queue timeouts: when a job that has not started by then fails.
 create table pgqueue.deadline (
@@ -938,7 +953,7 @@ create table pgqueue.worker (
   started_at timestamptz not null,
   heartbeat_at timestamptz not null) with (fillfactor = 50);
 
-comment on table pgqueue.job_key is 'Unique keys of live jobs.';
+comment on table pgqueue.job_key is 'Unique keys, and the jobs that hold them.';
 comment on table pgqueue.deadline is 'Queue timeouts to come.';
 comment on table pgqueue.cancel_request is 'Cancels that running jobs have been asked for.';
 comment on table pgqueue.progress is 'Last heartbeat and progress of jobs that report them.';
@@ -1433,6 +1448,58 @@ begin
   return given;
 end $$;
 
+-- source: sql/functions/private/_check_flow.sql
+-- What every way of enqueueing accepts beside what _check_job looks at.
+create function pgqueue._check_flow(
+  unique_key text,
+  unique_by text[],
+  unique_until text,
+  unique_for interval,
+  on_duplicate text,
+  depends_on bigint[],
+  on_parent_failure text,
+  on_success jsonb,
+  on_error jsonb) returns void
+language plpgsql
+as $$
+begin
+  if unique_by is not null then
+    if unique_key is not null then
+      perform pgqueue._refuse('PQ001', 'both unique_key and unique_by are given', 'Give one of them.');
+    end if;
+    if array_position(unique_by, null) is not null or array_ndims(unique_by) > 1 then
+      perform pgqueue._refuse('PQ001', 'unique_by has an element that is null or an array', 'Give the names of arguments, or {} for all.');
+    end if;
+  elsif unique_key is null and num_nonnulls(unique_until, unique_for, on_duplicate) > 0 then
+    perform pgqueue._refuse('PQ001', format('%s is given without a unique key',
+        case when unique_until is not null then 'unique_until' when unique_for is not null then 'unique_for' else 'on_duplicate' end),
+      'Give unique_key or unique_by as well.');
+  end if;
+  if unique_until not in ('start', 'finish') then
+    perform pgqueue._refuse('PQ001', format('unique_until is %L', unique_until), 'It is start or finish.');
+  end if;
+  if unique_for is not null then
+    if unique_until is not null then
+      perform pgqueue._refuse('PQ001', 'both unique_until and unique_for are given', 'A key is held until an event or for a time: give one of them.');
+    end if;
+    perform pgqueue._check_interval('unique_for', unique_for, true);
+  end if;
+  if on_duplicate not in ('return', 'replace', 'debounce', 'raise') then
+    perform pgqueue._refuse('PQ001', format('on_duplicate is %L', on_duplicate), 'It is return, replace, debounce or raise.');
+  end if;
+  if on_parent_failure not in ('cancel', 'run', 'wait') then
+    perform pgqueue._refuse('PQ001', format('on_parent_failure is %L', on_parent_failure), 'It is cancel, run or wait.');
+  end if;
+  if array_position(depends_on, null) is not null or array_ndims(depends_on) > 1 then
+    perform pgqueue._refuse('PQ001', 'depends_on has an element that is null or an array', 'Give ids of jobs.');
+  end if;
+  if jsonb_typeof(on_success) not in ('object', 'array') or jsonb_typeof(on_error) not in ('object', 'array') then
+    perform pgqueue._refuse('PQ001', format('%s is %s', case when jsonb_typeof(on_success) not in ('object', 'array') then 'on_success' else 'on_error' end,
+        case when jsonb_typeof(on_success) not in ('object', 'array') then jsonb_typeof(on_success) else jsonb_typeof(on_error) end),
+      'Give a job as enqueue_many takes it, such as {"kind": "notify"}, or an array of them.');
+  end if;
+end $$;
+
 -- source: sql/functions/private/_check_interval.sql
 -- An interval argument: null (not given), or at least zero (or above zero) and at most a century, so that adding it to a time cannot overflow.
 create function pgqueue._check_interval(what text, given interval, above_zero boolean) returns void
@@ -1649,6 +1716,27 @@ begin
   if _check_name.name ~ '[\x01-\x1f\x7f-\x9f]' then
     perform pgqueue._refuse('PQ001', format('%s contains a control character', what), 'Take it out: names are printable text.');
   end if;
+end $$;
+
+-- source: sql/functions/private/_check_names.sql
+-- _check_name for one name an element, null meaning none: the first bad one is refused with its place.
+create function pgqueue._check_names(what text, names text[], most integer) returns void
+language plpgsql
+as $$
+declare
+  v_bad record;
+  v_problem text;
+  v_advice text;
+begin
+  for v_bad in
+    select n.name, n.ord from unnest(names) with ordinality n(name, ord) where length(n.name) not between 1 and most or octet_length(n.name) > 1800 or n.name ~ '[\x01-\x1f\x7f-\x9f]' order by n.ord limit 1
+  loop
+    perform pgqueue._check_name(what, v_bad.name, most);
+  end loop;
+exception
+  when sqlstate 'PQ001' then
+    get stacked diagnostics v_problem = message_text, v_advice = pg_exception_hint;
+    perform pgqueue._refuse('PQ001', format('element %s: %s', v_bad.ord, v_problem), v_advice);
 end $$;
 
 -- source: sql/functions/private/_check_owner.sql
@@ -2048,6 +2136,9 @@ begin
     if v_job.traits & 1024 <> 0 then
       perform pgqueue._keyed_claimed(array[v_lease]);
     end if;
+    if v_job.traits & 2048 <> 0 then
+      perform pgqueue._give_up_keys(array[v_lease]);
+    end if;
     return v_lease;
   end loop;
   return null;
@@ -2405,6 +2496,23 @@ begin
   return jsonb_populate_record(null::pgqueue.schedule, v_given);
 end $$;
 
+-- source: sql/functions/private/_derived_key.sql
+-- The unique key of a job whose key is made of some of its arguments, none meaning all: the kind and what they are, as jsonb writes it, so that order and spaces do
+-- not count; an argument that is not given differs from one that is null. A long one is cut and told from others by its digest.
+create function pgqueue._derived_key(kind text, args jsonb, names text[]) returns text
+language plpgsql immutable
+as $$
+declare
+  v_key text;
+begin
+  if names is null then
+    return null;
+  end if;
+  v_key := kind || ' ' || case when cardinality(names) = 0 then args
+    else coalesce((select jsonb_object_agg(a.key, a.value) from jsonb_each(args) a where a.key = any(names)), '{}') end::text;
+  return case when length(v_key) <= 500 and octet_length(v_key) <= 1800 then v_key else left(v_key, 430) || ' ' || encode(sha256(convert_to(v_key, 'UTF8')), 'hex') end;
+end $$;
+
 -- source: sql/functions/private/_drop_expired.sql
 -- Of jobs just leased: those whose queue timeout has passed before they ever started fail now instead of being handed out. Returns the leases that are left.
 create function pgqueue._drop_expired(leases bigint[]) returns bigint[]
@@ -2570,8 +2678,12 @@ begin
       union all select from pgqueue.blocked w where w.job_id = v_job and w.traits & 16 <> 0
       union all select from pgqueue.suspect w where w.job_id = v_job and w.traits & 16 <> 0
       union all select from pgqueue.line w where w.job_id = v_job and w.traits & 16 <> 0);
+    if not pgqueue._try_place(v_job) then
+      -- Somebody is at it just now, perhaps for long: the next pass asks again.
+      insert into pgqueue.deadline (expires_at, job_id) values (v_now, v_job);
+      continue;
+    end if;
     select * into v_was from pgqueue._withdraw(v_job);
-    continue when v_was.place is null;
     perform pgqueue._finish(array[v_job], array['failed'], array['queue_timeout'], array[v_was.attempt], array[v_was.traits], null, null, null,
       pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_was.queue)));
     v_done := v_done + 1;
@@ -2584,8 +2696,8 @@ end $$;
 -- next pass, so that settles that are about to commit are in. One that commits later than that (a cancel inside a user's long transaction) is in no count: waiting for such a transaction would
 -- stop the counts of all, and only a figure is wrong by one. Nor is what ends while a clock that was set back catches up; one set back by more than an hour begins anew.
 --
--- A pass counts about 100,000 outcomes: a stretch of ten seconds, grown while little is found and shrunk when it holds too many, until the present is reached. It begins when there are ten seconds
--- to count, as the newest pages are read by every pass.
+-- A pass counts about 100,000 outcomes, or for a second: a stretch of ten seconds, grown while little is found and shrunk when it holds too many, until the present is reached. It begins when there are
+-- ten seconds to count, as every look reads the pages that the index does not know yet.
 create function pgqueue._duty_metrics() returns bigint
 language plpgsql
 as $$
@@ -2593,6 +2705,7 @@ declare
   v_most constant bigint := 100000;
   v_shortest constant interval := interval '1 second';
   v_now timestamptz := pgqueue._now();
+  v_late timestamptz := clock_timestamp() + interval '1 second';
   v_end timestamptz := v_now - interval '5 seconds';
   v_mark timestamptz;
   v_until timestamptz;
@@ -2606,7 +2719,7 @@ begin
   elsif v_mark + v_length > v_end then
     return 0;
   end if;
-  while v_mark < v_end and v_done < v_most loop
+  loop
     v_until := least(v_mark + v_length, v_end);
     v_counted := pgqueue._count_outcomes(v_mark, v_until, case when v_until - v_mark > v_shortest then v_most else 9223372036854775806 end);
     if v_counted is null then
@@ -2614,6 +2727,7 @@ begin
     else
       v_done := v_done + v_counted;
       v_mark := v_until;
+      exit when v_mark >= v_end or v_done >= v_most or clock_timestamp() >= v_late;
       if v_counted < v_most / 8 then
         v_length := least(v_length * 8, interval '30 days');
       end if;
@@ -2692,6 +2806,10 @@ declare
   v_priorities smallint[];
   v_attempts smallint[];
   v_traits integer[];
+  v_due bigint;
+  v_stays integer[] := array[]::integer[];
+  v_at integer;
+  v_key text;
 begin
   select * into v_cursor from pgqueue._due_cursor('due');
   v_picked := array(
@@ -2705,8 +2823,30 @@ begin
   select array_agg(d.job_id), array_agg(d.queue), array_agg(d.priority), array_agg(d.attempt), array_agg(d.traits)
   into v_jobs, v_queues, v_priorities, v_attempts, v_traits
   from (select * from due order by run_at, job_id) d;
+
+  v_due := coalesce(cardinality(v_jobs), 0);
+  -- Those with a unique key may be here because it was uncertain who holds it.
+  for v_at in select e.ord from unnest(v_traits) with ordinality e(traits, ord) where e.traits & 2049 <> 0 order by e.ord loop
+    v_key := pgqueue._retake_key(v_jobs[v_at]);
+    continue when v_key is null;
+    if v_key = 'uncertain' then
+      perform pgqueue._schedule(v_jobs[v_at:v_at], v_queues[v_at:v_at], v_priorities[v_at:v_at], v_attempts[v_at:v_at], v_traits[v_at:v_at],
+        array[v_now + interval '1 second']);
+    else
+      perform pgqueue._finish(v_jobs[v_at:v_at], array['cancelled'], array[v_key], v_attempts[v_at:v_at], v_traits[v_at:v_at], null, null, null,
+        pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_queues[v_at])));
+    end if;
+    v_stays := v_stays || v_at;
+  end loop;
+  if cardinality(v_stays) > 0 then
+    select array_agg(e.id order by e.ord), array_agg(e.queue order by e.ord), array_agg(e.priority order by e.ord), array_agg(e.attempt order by e.ord),
+      array_agg(e.traits order by e.ord)
+    into v_jobs, v_queues, v_priorities, v_attempts, v_traits
+    from unnest(v_jobs, v_queues, v_priorities, v_attempts, v_traits) with ordinality e(id, queue, priority, attempt, traits, ord)
+    where e.ord not in (select s from unnest(v_stays) s);
+  end if;
   perform pgqueue._enter(v_jobs, v_queues, v_priorities, v_attempts, v_traits, false);
-  return coalesce(cardinality(v_jobs), 0);
+  return v_due;
 end $$;
 
 -- source: sql/functions/private/_duty_rescue.sql
@@ -2895,7 +3035,7 @@ begin
 end $$;
 
 -- source: sql/functions/private/_duty_tidy.sql
--- Upkeep: what nobody needs any more. Doubled lanes, waiters that gave up, progress and cancel requests of jobs that are not running. Each by a bounded number
+-- Upkeep: what nobody needs any more. Doubled lanes, waiters that gave up, unique keys whose time is over, progress and cancel requests of jobs that are not running. Each by a bounded number
 -- of rows a pass: waiters by their time, the others a slice after the one of the last pass (see _next_slice).
 create function pgqueue._duty_tidy() returns bigint
 language plpgsql
@@ -2927,6 +3067,28 @@ begin
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
 
+  select * into v_cursor from pgqueue._due_cursor('unique_key');
+  v_picked := array(
+    select k.ctid from pgqueue.job_key k
+    where k.until <= v_now and k.until >= v_cursor.floor order by k.until limit 5000 for update skip locked);
+  select k.until into v_first from pgqueue.job_key k where k.ctid = v_picked[1];
+  perform pgqueue._set_due_cursor('unique_key', v_first, v_now, v_cursor.sweep_started, v_cursor.expires);
+  delete from pgqueue.job_key k where k.ctid = any(v_picked);
+  get diagnostics v_rows = row_count;
+  v_done := v_done + v_rows;
+
+  -- Keys whose holders have ended, see _finish: looked for in few rows a pass, as there are next to none. Locked first and looked at afterwards, as in _seize_key.
+  v_jobs := array(
+    select k.job_id from pgqueue.job_key k where k.job_id > pgqueue._slice('unique_key') order by k.job_id limit 500);
+  perform pgqueue._next_slice('unique_key', v_jobs, 500);
+  v_picked := array(select k.ctid from pgqueue.job_key k where k.job_id = any(v_jobs) and k.until is null for update skip locked);
+  delete from pgqueue.job_key k
+  where k.ctid = any(v_picked)
+    and ((select o.job_id from pgqueue.outcome o where o.job_id = k.job_id) is not null
+      or (select j.id from pgqueue.job j where j.id = k.job_id) is null);
+  get diagnostics v_rows = row_count;
+  v_done := v_done + v_rows;
+
   v_jobs := array(
     select c.job_id from pgqueue.cancel_request c where c.job_id > pgqueue._slice('cancel_request') order by c.job_id limit 5000);
   perform pgqueue._next_slice('cancel_request', v_jobs, 5000);
@@ -2946,6 +3108,18 @@ begin
       or (select j.id from pgqueue.job j where j.id = p.job_id) is null);
   get diagnostics v_rows = row_count;
   return v_done + v_rows;
+end $$;
+
+-- source: sql/functions/private/_elements.sql
+-- The elements of a JSON array that is an option of a job; none of null.
+create function pgqueue._elements(name text, list jsonb) returns setof jsonb
+language plpgsql immutable
+as $$
+begin
+  if jsonb_typeof(list) not in ('array', 'null') then
+    perform pgqueue._refuse('PQ001', format('%s is %s, not an array', name, jsonb_typeof(list)), format('Give %s as an array.', name));
+  end if;
+  return query select e.value from jsonb_array_elements(case when jsonb_typeof(list) = 'array' then list else '[]' end) with ordinality e(value, ord) order by e.ord;
 end $$;
 
 -- source: sql/functions/private/_enqueue_tick.sql
@@ -3110,8 +3284,9 @@ begin
 
   if traits is not null then
     select bit_or(t) into v_traits from unnest(traits) t;
-    if v_traits & 1 <> 0 then
-      delete from pgqueue.job_key k where k.job_id = any(jobs);
+    if v_traits & 2049 <> 0 then
+      -- A row that an enqueue has locked is left to it: it takes the key over, or, rolled back, leaves a key whose holder has ended, which counts as free.
+      delete from pgqueue.job_key k where k.ctid = any(array(select k.ctid from pgqueue.job_key k where k.job_id = any(jobs) for update skip locked));
     end if;
     if v_traits & 32 <> 0 then
       delete from pgqueue.crash c where c.job_id = any(jobs);
@@ -3290,6 +3465,20 @@ begin
   return cardinality((lease).job_ids);
 end $$;
 
+-- source: sql/functions/private/_give_up_keys.sql
+-- Jobs of new leases that hold their unique key only while they wait give it up. A row that an enqueue has locked is left to it: it is about to see that the job runs, and
+-- takes the key over. Returns the leases.
+create function pgqueue._give_up_keys(leases bigint[]) returns bigint[]
+language plpgsql
+as $$
+declare
+  v_jobs bigint[] := array(
+    select e.id from pgqueue.lease l cross join unnest(l.job_ids, l.traits) e(id, traits) where l.id = any(leases) and e.traits & 2048 <> 0);
+begin
+  delete from pgqueue.job_key k where k.ctid = any(array(select k.ctid from pgqueue.job_key k where k.job_id = any(v_jobs) for update skip locked));
+  return leases;
+end $$;
+
 -- source: sql/functions/private/_has_window.sql
 -- Whether the window that _pick_wide remembers, expired or not, is one for these queues. Inlined: keep it one expression.
 create function pgqueue._has_window(setting text, queues text[]) returns boolean
@@ -3307,6 +3496,30 @@ begin
     perform pgqueue._refuse('PQ004', format('lease %s does not hold job %s', coalesce(lease::text, 'null'), coalesce(job::text, 'null')),
       'The job was taken away: stop working on it, and settle nothing.');
   end if;
+end $$;
+
+-- source: sql/functions/private/_hold_place.sql
+-- Locks the row of a job where it waits, and says where that is; place is null when it waits nowhere, or in a room of its own kind. A claim that has the row locked is waited for, as in
+-- _withdraw. Written, not only locked: a claim under an old snapshot would hand the job out as it was before what the caller changes; so it fails instead.
+create function pgqueue._hold_place(
+  in job bigint,
+  out place text,
+  out queue text,
+  out traits integer)
+language plpgsql
+as $$
+#variable_conflict use_column
+begin
+  update pgqueue.ready w set attempt = w.attempt where w.ctid = (select r.place from pgqueue._in_ready(job) r)
+    returning 'ready', w.queue, w.traits into place, queue, traits;
+  if found then return; end if;
+  update pgqueue.scheduled w set attempt = w.attempt where w.job_id = job returning 'scheduled', w.queue, w.traits into place, queue, traits;
+  if found then return; end if;
+  update pgqueue.arrival w set attempt = w.attempt where w.job_id = job returning 'arrival', w.queue, w.traits into place, queue, traits;
+  if found then return; end if;
+  update pgqueue.blocked w set attempt = w.attempt where w.job_id = job returning 'blocked', w.queue, w.traits into place, queue, traits;
+  if found then return; end if;
+  update pgqueue.suspect w set attempt = w.attempt where w.job_id = job returning 'suspect', w.queue, w.traits into place, queue, traits;
 end $$;
 
 -- source: sql/functions/private/_in_ready.sql
@@ -3426,6 +3639,26 @@ begin
     perform pgqueue._refuse('PQ001', format('%s is %s', what, coalesce(v_kind, 'null')), format('Give %s as the text of a JSON object, or of null to clear it.', what));
   end if;
   return case v_kind when 'object' then value end;
+end $$;
+
+-- source: sql/functions/private/_key_gone.sql
+-- Whether the holder that a row of job_key names holds the key no more: its period is over; it has ended, or started where the key is for its wait, and the row could not
+-- be deleted because an enqueue that was rolled back had it locked. Stable: answers from the snapshot that showed the row, in which a job and its key go together.
+create function pgqueue._key_gone(holder bigint, until timestamptz, now_ timestamptz) returns boolean
+language plpgsql stable
+as $$
+declare
+  v_job record;
+begin
+  if until is not null then
+    return until <= now_;
+  end if;
+  select j.unique_until, (select o.job_id from pgqueue.outcome o where o.job_id = holder) is not null as ended into v_job
+  from pgqueue.job j where j.id = holder;
+  if not found or v_job.ended then
+    return true;
+  end if;
+  return v_job.unique_until is not null and not pgqueue._waits_somewhere(holder) and (pgqueue._lease_of(holder)).id is not null;
 end $$;
 
 -- source: sql/functions/private/_keyed_at_hand.sql
@@ -4302,6 +4535,18 @@ create function pgqueue._ms(ms bigint) returns interval
 language sql immutable
 return make_interval(secs => ms / 1000.0::float8);
 
+-- source: sql/functions/private/_names.sql
+-- A JSON array of names as an array of text; null of null.
+create function pgqueue._names(name text, list jsonb) returns text[]
+language plpgsql immutable
+as $$
+begin
+  if exists (select from pgqueue._elements(name, list) e(value) where jsonb_typeof(e.value) <> 'string') then
+    perform pgqueue._refuse('PQ001', format('%s has an element that is not text', name), format('Give %s as an array of names.', name));
+  end if;
+  return case when jsonb_typeof(list) = 'array' then array(select e.value #>> '{}' from pgqueue._elements(name, list) e(value)) end;
+end $$;
+
 -- source: sql/functions/private/_new_batch.sql
 -- Checks what batches and slow queries have in common, and writes the batch without rows. Op is lower-cased everywhere.
 create function pgqueue._new_batch(
@@ -4362,8 +4607,12 @@ declare
   v_delay interval := pgqueue._interval(job -> 'delay');
   v_max_attempts integer := (job ->> 'max_attempts')::integer;
   v_expires_in interval := pgqueue._interval(job -> 'expires_in');
+  v_flow boolean := job ?| array['unique_by', 'unique_until', 'unique_for', 'on_duplicate', 'depends_on', 'on_parent_failure', 'on_success', 'on_error', 'ref'];
+  v_unique_by text[];
 begin
-  for v_key in select k from unnest(array['kind', 'queue', 'unique_key', 'group_key', 'run_at']) k loop
+  for v_key in
+    select k from unnest(array['kind', 'queue', 'unique_key', 'group_key', 'run_at', 'unique_until', 'on_duplicate', 'on_parent_failure', 'ref']) k
+  loop
     if jsonb_typeof(job -> v_key) not in ('string', 'null') then
       perform pgqueue._refuse('PQ001', format('%s is %s, not text', v_key, jsonb_typeof(job -> v_key)), format('Give %s as a string.', v_key));
     end if;
@@ -4384,6 +4633,22 @@ begin
   v_new.max_attempts := v_max_attempts;
   v_new.due := coalesce(v_run_at, now_ + v_delay, now_);
   v_new.expires_at := now_ + v_expires_in;
+  if v_flow then
+    v_unique_by := pgqueue._names('unique_by', job -> 'unique_by');
+    v_new.unique_for := pgqueue._interval(job -> 'unique_for');
+    v_new.on_duplicate := job ->> 'on_duplicate';
+    select array_agg(d.value::bigint) filter (where jsonb_typeof(d.value) = 'number'), array_agg(d.value #>> '{}') filter (where jsonb_typeof(d.value) <> 'number')
+    into v_new.depends_on, v_new.refs
+    from pgqueue._elements('depends_on', job -> 'depends_on') d(value);
+    v_new.on_parent_failure := job ->> 'on_parent_failure';
+    v_new.on_success := nullif(job -> 'on_success', 'null');
+    v_new.on_error := nullif(job -> 'on_error', 'null');
+    v_new.ref := job ->> 'ref';
+    perform pgqueue._check_flow(v_new.unique_key, v_unique_by, job ->> 'unique_until', v_new.unique_for, v_new.on_duplicate, v_new.depends_on,
+      v_new.on_parent_failure, v_new.on_success, v_new.on_error);
+    v_new.unique_key := coalesce(v_new.unique_key, pgqueue._derived_key(v_new.kind, v_new.args, v_unique_by));
+    v_new.unique_until := case when v_new.unique_for is not null then 'period' when job ->> 'unique_until' = 'start' then 'start' end;
+  end if;
   v_new.traits := pgqueue._traits(v_new.unique_key, v_new.group_key, v_new.timeout, v_new.heartbeat, v_new.expires_at);
   return v_new;
 end $$;
@@ -5131,6 +5396,79 @@ begin
   return array_to_string(v_parts, '');
 end $$;
 
+-- source: sql/functions/private/_replace_job.sql
+-- An enqueue with on_duplicate replace or debounce whose key another job holds. Returns the job that has the key then: the holder, which waits and has got the new
+-- arguments and headers, and with debounce the new time; or the new job, where the holder runs or has ended; null when the key has gone to somebody else meanwhile: the caller looks
+-- again. A key held for a period is not taken from a job that runs or has ended: that is what the period is for.
+--
+-- Locks: the row of the key first, where enqueues that would replace the same job meet, so that none takes the other for a claim; then the job's own where it waits. A claim is
+-- waited for, which is short. Whoever has the job's own row never waits for the key's: _finish and _give_up_keys skip it, _retake_key gives up. So these locks close no circle,
+-- and until the transaction ends only this one job waits for it.
+create function pgqueue._replace_job(new_ pgqueue.new_job, holder bigint, until timestamptz, now_ timestamptz) returns bigint
+language plpgsql
+as $$
+declare
+  v_until timestamptz;
+  v_kind text;
+  v_place record;
+  v_was record;
+  v_state text;
+begin
+  select j.kind into v_kind from pgqueue.job j where j.id = holder;
+  if v_kind <> (new_).kind then
+    perform pgqueue._refuse('PQ005', format('job %s holds the unique key %L and is of kind %s, not %s', holder, (new_).unique_key, v_kind, (new_).kind),
+      'Arguments are replaced by those of the same kind: give jobs of another kind another key.');
+  end if;
+  select k.until into v_until from pgqueue.job_key k
+  where k.queue = (new_).queue and k.unique_key = (new_).unique_key and k.job_id = holder for update;
+  if not found then
+    return null;
+  end if;
+
+  for v_look in 1..100 loop
+    select * into v_place from pgqueue._hold_place(holder);
+    exit when v_place.place is not null;
+    select case when o.job_id is not null then o.state::text when (pgqueue._lease_of(holder)).id is not null then 'running' when j.id is null then 'gone' end
+    into v_state
+    from (select) one left join pgqueue.outcome o on o.job_id = holder left join pgqueue.job j on j.id = holder;
+    continue when v_state is null;
+    if v_until > now_ then
+      return holder;
+    end if;
+    update pgqueue.job_key k set job_id = (new_).id, until = _replace_job.until
+    where k.queue = (new_).queue and k.unique_key = (new_).unique_key and k.job_id = holder;
+    return (new_).id;
+  end loop;
+  if v_place.place is null then
+    perform pgqueue._refuse('PQ005', format('job %s keeps moving', holder), 'Try again.');
+  end if;
+
+  update pgqueue.job j set args = (new_).args, headers = (new_).headers where j.id = holder;
+  if (new_).on_duplicate <> 'debounce' then
+    return holder;
+  end if;
+  if v_until is not null and until is not null then
+    update pgqueue.job_key k set until = _replace_job.until where k.queue = (new_).queue and k.unique_key = (new_).unique_key;
+  end if;
+  if v_place.place = 'scheduled' and (new_).due > now_ then
+    update pgqueue.scheduled w set run_at = (new_).due where w.job_id = holder;
+  elsif v_place.place = 'scheduled' or (new_).due > now_ then
+    select * into v_was from pgqueue._withdraw(holder);
+    if v_place.place = 'scheduled' then
+      perform pgqueue._enter(array[holder], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], false);
+    else
+      if v_was.traits & 2 <> 0 then
+        -- The slot goes by way of the inbox: to hand it on, as _free_slots does, takes the group's lock, until the end of this transaction.
+        with gone as (delete from pgqueue.slot s where s.job_id = holder returning s.queue, s.group_key)
+        insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
+        select nextval('pgqueue.job_id'), 0, 0, 0, g.queue, g.group_key from gone g;
+      end if;
+      perform pgqueue._schedule(array[holder], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], array[(new_).due]);
+    end if;
+  end if;
+  return holder;
+end $$;
+
 -- source: sql/functions/private/_rescue_jobs.sql
 -- Jobs whose execution was lost go back to their queue, the attempt unspent; those with `blamed` crashes so far have one more, and fail as worker_lost
 -- when that makes too many. A pending cancel is fulfilled instead, and a slice of several rows gives them on to slices of one. The caller has taken them out of their lease.
@@ -5147,6 +5485,8 @@ declare
   v_now timestamptz := pgqueue._now();
   v_limit smallint;
   v_crashes smallint;
+  v_traits integer;
+  v_key text;
 begin
   select c.max_crashes into v_limit from pgqueue.config c;
   for v_job in
@@ -5183,10 +5523,51 @@ begin
         insert into pgqueue.crash (job_id, crashes) values (v_job.id, v_crashes)
         on conflict (job_id) do update set crashes = excluded.crashes;
       end if;
-      perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[],
-        array[case when v_crashes > v_job.crashes then v_job.traits & ~16 else v_job.traits end | case when v_crashes > 0 then 32 else 0 end], true);
+      v_traits := case when v_crashes > v_job.crashes then v_job.traits & ~16 else v_job.traits end | case when v_crashes > 0 then 32 else 0 end;
+      v_key := case when v_job.traits & 2049 <> 0 then pgqueue._retake_key(v_job.id) end;
+      if v_key is null then
+        perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[], array[v_traits], true);
+      elsif v_key = 'uncertain' then
+        perform pgqueue._schedule(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[], array[v_traits],
+          array[v_now + interval '1 second']);
+      else
+        perform pgqueue._finish(array[v_job.id], array['cancelled'], array[v_key], array[v_job.attempt], array[v_traits], null,
+          (lease).worker_id, (lease).claimed_at, (lease).forget);
+      end if;
     end if;
   end loop;
+end $$;
+
+-- source: sql/functions/private/_retake_key.sql
+-- What becomes of a job with a unique key that goes back to where it waits, having failed, been released or lost its worker: null when it holds its key, or has taken it
+-- again; 'superseded' when a live job holds the key, which does the work instead; 'uncertain' when an enqueue of the key is under way. That may take as long as a user's
+-- transaction, and a settle does not wait for one: the job is put off for a moment, without its key, and asks again when it is due. The same once ten were found so in one
+-- transaction: they would keep a batch for ten milliseconds each.
+--
+-- Also asked of jobs that keep their key until the end: one whose arguments were replaced while it ran lost it to the job that carries the new ones.
+create function pgqueue._retake_key(job bigint) returns text
+language plpgsql
+set lock_timeout = '10ms'
+as $$
+declare
+  v_put_off integer := coalesce(nullif(current_setting('pgqueue.put_off', true), '')::integer, 0);
+  v_job record;
+begin
+  perform from pgqueue.job_key k where k.job_id = job for update skip locked;
+  if found then
+    return null;
+  end if;
+  if v_put_off >= 10 then
+    return 'uncertain';
+  end if;
+  select j.queue, j.unique_key, j.unique_until into v_job from pgqueue.job j where j.id = job;
+  begin
+    return case when pgqueue._take_key(v_job.queue, v_job.unique_key, job) <> job then 'superseded' end;
+  exception
+    when lock_not_available or serialization_failure then
+      perform set_config('pgqueue.put_off', (v_put_off + 1)::text, true);
+      return 'uncertain';
+  end;
 end $$;
 
 -- source: sql/functions/private/_room.sql
@@ -5468,6 +5849,31 @@ as $$
       jsonb_build_object('type', 'ScriptFailed', 'message', coalesce((script).failed_reason, 'failed'), 'position', (script).position) end;
 $$;
 
+-- source: sql/functions/private/_seize_key.sql
+-- Gives a key that nobody holds any more (_key_gone) to another job; false when it is not so, or another was faster: the caller looks again. The row is locked first and
+-- the holder looked at afterwards, in a new snapshot: it may have been retried meanwhile. Waits for other enqueues of this key, and for nothing else.
+create function pgqueue._seize_key(
+  queue text,
+  unique_key text,
+  holder bigint,
+  job bigint,
+  until timestamptz,
+  now_ timestamptz) returns boolean
+language plpgsql
+as $$
+declare
+  v_until timestamptz;
+begin
+  select k.until into v_until from pgqueue.job_key k
+  where k.queue = _seize_key.queue and k.unique_key = _seize_key.unique_key and k.job_id = holder for update;
+  if not found or not pgqueue._key_gone(holder, v_until, now_) then
+    return false;
+  end if;
+  update pgqueue.job_key k set job_id = job, until = _seize_key.until
+  where k.queue = _seize_key.queue and k.unique_key = _seize_key.unique_key and k.job_id = holder;
+  return true;
+end $$;
+
 -- source: sql/functions/private/_session_args.sql
 -- What the worker has to know to open the session for a job's SQL.
 create function pgqueue._session_args(datasource text, role text, settings jsonb) returns jsonb
@@ -5586,20 +5992,28 @@ begin
           when g.outcome in ('failed', 'timeout', 'retry') and g.attempt >= coalesce(
             g.max_attempts, (select q.max_attempts from pgqueue.queue q where q.name = g.queue), 5) then 'failed'
           end as state
-      from given g)
-    select g.id, g.queue, g.priority, g.attempt, case when g.outcome = 'release' then g.traits else g.traits & ~16 end as traits, g.state,
+      from given g),
+    placed as (
+      -- What waits again wants its unique key again.
+      select g.*, case when g.state is null and g.traits & 2049 <> 0 then pgqueue._retake_key(g.id) end as key
+      from judged g
+      offset 0)
+    select g.id, g.queue, g.priority, g.attempt, case when g.outcome = 'release' then g.traits else g.traits & ~16 end as traits,
+      case when g.key = 'superseded' then 'cancelled' else g.state end as state,
       (case when g.outcome in ('snooze', 'release') then g.attempt - 1 else g.attempt end)::smallint as spent,
       case
+        when g.key = 'superseded' then g.key
         when g.state = 'cancelled' and g.asked then 'cancelled_by_user'
         when g.state = 'cancelled' then 'cancelled_by_worker'
         when g.outcome = 'timeout' then 'timeout'
         else 'error' end as reason,
-      case
-        when g.state is not null then null
-        when g.outcome = 'release' then interval '0'
-        when g.outcome in ('snooze', 'retry') then g.delay
-        else pgqueue._backoff(coalesce(g.backoff, (select q.backoff from pgqueue.queue q where q.name = g.queue)), g.attempt) end as delay
-    from judged g
+      case when g.state is null and g.key is distinct from 'superseded' then greatest(
+        case
+          when g.outcome = 'release' then interval '0'
+          when g.outcome in ('snooze', 'retry') then g.delay
+          else pgqueue._backoff(coalesce(g.backoff, (select q.backoff from pgqueue.queue q where q.name = g.queue)), g.attempt) end,
+        case when g.key = 'uncertain' then interval '1 second' end) end as delay
+    from placed g
     order by g.id) v;
 
   if v_final is not null then
@@ -6086,6 +6500,53 @@ begin
   where s.job_id = script.job_id;
 end $$;
 
+-- source: sql/functions/private/_store_jobs.sql
+-- Writes checked jobs into the tables: the general way in, for whatever a job may have. One row per job, in input order: its own id, or that of the live job that holds
+-- its unique key.
+create function pgqueue._store_jobs(jobs pgqueue.new_job[], now_ timestamptz)
+returns table (id bigint, created boolean)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_ids bigint[];
+  v_new pgqueue.new_job[];
+begin
+  jobs := array(
+    select (j.id, j.kind, j.args, j.queue, j.priority, j.due, j.unique_key, j.group_key, j.max_attempts, j.timeout, j.expires_at, j.heartbeat, j.backoff,
+      j.headers, pgqueue._traits(case when j.unique_until is null then j.unique_key end, j.group_key, j.timeout, j.heartbeat, j.expires_at)
+        + case when j.unique_until = 'start' then 2048 else 0 end, j.unique_until, j.unique_for, j.on_duplicate,
+      j.depends_on, j.refs, j.on_parent_failure, j.on_success, j.on_error, j.ref)::pgqueue.new_job
+    from unnest(jobs) with ordinality j order by j.ordinality);
+  select t.jobs, t.ids into jobs, v_ids from pgqueue._take_keys(jobs, now_) t;
+  v_new := array(select j::pgqueue.new_job from unnest(jobs) j where j.id in (select i from unnest(v_ids) i));
+  insert into pgqueue.job (id, created_at, expires_at, timeout, heartbeat, priority, max_attempts, queue, kind, unique_key, group_key,
+    args, backoff, headers, unique_until, depends_on)
+  select j.id, now_, j.expires_at, j.timeout, j.heartbeat, j.priority, j.max_attempts, j.queue, j.kind, j.unique_key, j.group_key,
+    j.args, j.backoff, j.headers, j.unique_until, j.depends_on
+  from unnest(v_new) j;
+  insert into pgqueue.deadline (expires_at, job_id)
+  select j.expires_at, j.id from unnest(v_new) j where j.expires_at is not null;
+  insert into pgqueue.scheduled (run_at, job_id, traits, priority, attempt, queue)
+  select j.due, j.id, j.traits, j.priority, 0, j.queue from unnest(v_new) j where j.due > now_;
+  insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
+  select j.id, j.id, j.traits, j.priority, 0, j.queue, j.group_key
+  from unnest(v_new) j where j.due <= now_ and j.group_key is not null;
+  insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+  select j.id, j.id, j.traits, j.priority, 0, j.queue
+  from unnest(v_new) j where j.due <= now_ and j.group_key is null;
+  perform pgqueue._open_lane(l.queue, l.priority, l.grouped)
+  from (
+    select j.queue, j.priority, bool_or(j.group_key is not null) as grouped
+    from unnest(v_new) j where j.due <= now_ group by 1, 2) l;
+  perform pgqueue._wake(q.queue) from (select distinct j.queue from unnest(v_new) j where j.due <= now_) q;
+
+  return query
+  select i.id, i.id = i.own_id
+  from unnest(array(select j.id from unnest(jobs) with ordinality j order by j.ordinality), v_ids) with ordinality i(own_id, id, ord)
+  order by i.ord;
+end $$;
+
 -- source: sql/functions/private/_sum_buckets.sql
 -- Two distributions as one, however far each goes.
 create function pgqueue._sum_buckets(one bigint[], other bigint[]) returns bigint[]
@@ -6138,32 +6599,76 @@ begin
   from listed l left join pgqueue.queue q on q.name = l.queue;
 end $$;
 
--- source: sql/functions/private/_take_keys.sql
--- Takes the unique keys of new jobs, in the order of (queue, key) so that batches that share keys cannot deadlock. Returns, parallel to `jobs`, the id that
--- stands for each: its own, or that of the live job which holds its key, be it from another transaction or from earlier in the batch.
-create function pgqueue._take_keys(jobs pgqueue.new_job[]) returns bigint[]
+-- source: sql/functions/private/_take_key.sql
+-- Takes the key of one job that exists already. Returns the job that has it then: this one, or a live one that holds it. Waits for enqueues of this key that are
+-- under way. The own row is locked, so that who would replace this job looks again afterwards.
+create function pgqueue._take_key(queue text, unique_key text, job bigint) returns bigint
 language plpgsql
 as $$
 declare
-  v_ids bigint[] := array(select case when j.unique_key is null then j.id end from unnest(jobs) with ordinality j order by j.ordinality);
+  v_now timestamptz := pgqueue._now();
+  v_holder record;
 begin
-  while array_position(v_ids, null) is not null loop
-    insert into pgqueue.job_key (queue, unique_key, job_id)
-    select j.queue, j.unique_key, j.id
-    from unnest(jobs) j
-    where j.unique_key is not null
-    order by j.queue, j.unique_key, j.id
-    on conflict do nothing;
-    -- A holder that ended between the two statements leaves a null: that key is tried again.
-    v_ids := array(
-      select coalesce(v.id, (
-        select k.job_id from (select k.job_id from pgqueue.job_key k where k.queue = v.queue and k.unique_key = v.unique_key offset 0) k
-        order by k.job_id desc limit 1))  -- the offset: else the index on job_id is walked for the order
-      from unnest(jobs, v_ids) with ordinality v(own_id, kind, args, queue, priority, due, unique_key, group_key, max_attempts, timeout, expires_at,
-        heartbeat, backoff, headers, traits, id, ord)
-      order by v.ord);
+  loop
+    insert into pgqueue.job_key (queue, unique_key, job_id) values (_take_key.queue, _take_key.unique_key, job) on conflict do nothing;
+    if found then
+      return job;
+    end if;
+    select k.job_id, pgqueue._key_gone(k.job_id, k.until, v_now) as gone into v_holder
+    from (
+      select k.job_id, k.until from pgqueue.job_key k
+      where k.queue = _take_key.queue and k.unique_key = _take_key.unique_key offset 0) k  -- the offset: as in _try_keys
+    order by k.job_id desc limit 1;
+    continue when not found;
+    if v_holder.job_id = job then
+      perform from pgqueue.job_key k
+      where k.queue = _take_key.queue and k.unique_key = _take_key.unique_key and k.job_id = job for update;
+      continue when not found;
+      return job;
+    end if;
+    if not v_holder.gone then
+      return v_holder.job_id;
+    end if;
+    if pgqueue._seize_key(queue, unique_key, v_holder.job_id, job, null, v_now) then
+      return job;
+    end if;
   end loop;
-  return v_ids;
+end $$;
+
+-- source: sql/functions/private/_take_keys.sql
+-- Takes the unique keys of new jobs. Returns, parallel to `jobs`, the id that stands for each: its own, or that of the job which holds its key, be it from another transaction or
+-- from earlier in the batch; and the jobs, as later ones of the same key may have replaced their arguments. A try that fails gives back what it has locked, as it would deadlock
+-- with others on their way through the keys; a single job has locked nothing then.
+create function pgqueue._take_keys(inout jobs pgqueue.new_job[], in now_ timestamptz, out ids bigint[])
+language plpgsql
+as $$
+declare
+  v_try record;
+begin
+  if not exists (select from unnest(jobs) j where j.unique_key is not null) then
+    ids := array(select j.id from unnest(jobs) with ordinality j order by j.ordinality);
+    return;
+  end if;
+  while cardinality(jobs) = 1 loop
+    select t.jobs, t.ids into jobs, ids from pgqueue._try_keys(jobs, now_) t;
+    if ids is not null then
+      return;
+    end if;
+  end loop;
+  loop
+    begin
+      select t.jobs, t.ids into v_try from pgqueue._try_keys(jobs, now_) t;
+      if v_try.ids is null then
+        raise sqlstate 'PQ999';
+      end if;
+      jobs := v_try.jobs;
+      ids := v_try.ids;
+      return;
+    exception
+      when sqlstate 'PQ999' then
+        null;
+    end;
+  end loop;
 end $$;
 
 -- source: sql/functions/private/_thin.sql
@@ -6290,6 +6795,119 @@ begin
       where e.batch <> all(v_locked) and (select c.batch_id from pgqueue.batch_count c where c.batch_id = e.batch) is not null)));
 end $$;
 
+-- source: sql/functions/private/_try_keys.sql
+-- One try at the unique keys of new jobs: see _take_keys. `ids` comes out null when a key has gone to somebody else between two looks; the caller then gives up what this try
+-- has locked, and tries again.
+--
+-- In two rounds, each in the order of (queue, key). The first takes the keys that are free; it waits for who has just taken or freed one. The second is for keys that others hold and
+-- that this call may take or change all the same: their holder is gone, or on_duplicate says so. It waits only for others in their second round, as it names rows that
+-- were committed before: nobody in it waits for one in the first, so that batches which share keys cannot deadlock. And therefore no key is taken in it that has vanished meanwhile.
+create function pgqueue._try_keys(inout jobs pgqueue.new_job[], in now_ timestamptz, out ids bigint[])
+language plpgsql
+as $$
+declare
+  v_own bigint[] := array(select j.id from unnest(jobs) with ordinality j order by j.ordinality);
+  v_gone boolean[];
+  v_rest integer[];
+  v_job pgqueue.new_job;
+  v_at integer;
+  v_queue text;
+  v_key text;
+  v_until timestamptz;
+  v_holder bigint;
+  v_mine integer;  -- which of the jobs holds the key, where one does
+begin
+  insert into pgqueue.job_key (queue, unique_key, job_id, until)
+  select j.queue, j.unique_key, j.id, case when j.unique_until = 'period' then now_ + j.unique_for end
+  from unnest(jobs) j
+  where j.unique_key is not null
+  order by j.queue, j.unique_key, j.id
+  on conflict do nothing;
+  -- An old snapshot may show an ended holder beside this transaction's own. The offset: else the index on job_id is walked for the order.
+  select array_agg(case when v.unique_key is null then v.id else h.job_id end order by v.ordinality), array_agg(h.gone order by v.ordinality)
+  into ids, v_gone
+  from unnest(jobs) with ordinality v
+  left join lateral (
+    select k.job_id, k.job_id <> v.id and k.job_id not in (select o from unnest(v_own) o) and pgqueue._key_gone(k.job_id, k.until, now_) as gone
+    from (select k.job_id, k.until from pgqueue.job_key k where k.queue = v.queue and k.unique_key = v.unique_key offset 0) k
+    order by k.job_id desc limit 1) h on true;
+  if array_position(ids, null) is not null then
+    ids := null;
+    return;
+  end if;
+  if not exists (select from unnest(jobs, ids, v_gone) with ordinality r(id, kind, args, queue, priority, due, unique_key, group_key, max_attempts,
+      timeout, expires_at, heartbeat, backoff, headers, traits, unique_until, unique_for, on_duplicate, depends_on, refs, on_parent_failure, on_success,
+      on_error, ref, holder, gone, ord) where r.holder <> r.id and (r.gone or r.on_duplicate <> 'return')) then
+    return;
+  end if;
+
+  -- Each meets what those before it in the call have left.
+  v_rest := array(
+    select j.ordinality from unnest(jobs) with ordinality j where j.unique_key is not null order by j.queue, j.unique_key, j.ordinality);
+  foreach v_at in array v_rest loop
+    v_job := jobs[v_at];
+    v_until := case when v_job.unique_until = 'period' then now_ + v_job.unique_for end;
+    if (v_job.queue, v_job.unique_key) is distinct from (v_queue, v_key) then
+      v_queue := v_job.queue;
+      v_key := v_job.unique_key;
+      v_holder := ids[v_at];
+      v_mine := array_position(v_own, v_holder);
+    end if;
+    if v_holder = v_job.id then
+      v_mine := v_at;
+    elsif v_mine is null and v_gone[v_at] then
+      if not pgqueue._seize_key(v_queue, v_key, v_holder, v_job.id, v_until, now_) then
+        ids := null;
+        return;
+      end if;
+      v_holder := v_job.id;
+      v_mine := v_at;
+    elsif v_job.on_duplicate = 'raise' then
+      perform pgqueue._refuse('PQ005',
+        case when cardinality(jobs) > 1 then format('element %s: ', v_at) else '' end || format('job %s holds the unique key %L', v_holder, v_key),
+        'on_duplicate says to raise: return gives the id of that job instead.');
+    elsif v_job.on_duplicate in ('replace', 'debounce') and v_mine is not null then
+      if v_job.kind <> jobs[v_mine].kind then
+        perform pgqueue._refuse('PQ005', format('element %s: element %s holds the unique key %L and is of kind %s, not %s', v_at, v_mine, v_key,
+          jobs[v_mine].kind, v_job.kind), 'Arguments are replaced by those of the same kind: give jobs of another kind another key.');
+      end if;
+      jobs[v_mine].args := v_job.args;
+      jobs[v_mine].headers := v_job.headers;
+      if v_job.on_duplicate = 'debounce' then
+        jobs[v_mine].due := v_job.due;
+      end if;
+    elsif v_job.on_duplicate in ('replace', 'debounce') then
+      v_holder := pgqueue._replace_job(v_job, v_holder, v_until, now_);
+      if v_holder is null then
+        ids := null;
+        return;
+      end if;
+      v_mine := case when v_holder = v_job.id then v_at end;
+    end if;
+    ids[v_at] := v_holder;
+  end loop;
+end $$;
+
+-- source: sql/functions/private/_try_place.sql
+-- Locks the row of a job where it waits, unless another has it: for upkeep, which does not wait for a transaction that is about to cancel the job, to move it or to replace its arguments.
+create function pgqueue._try_place(job bigint) returns boolean
+language plpgsql
+as $$
+begin
+  perform from pgqueue.ready w where w.ctid = (select r.place from pgqueue._in_ready(job) r) for update skip locked;
+  if found then return true; end if;
+  perform from pgqueue.scheduled w where w.job_id = job for update skip locked;
+  if found then return true; end if;
+  perform from pgqueue.arrival w where w.job_id = job for update skip locked;
+  if found then return true; end if;
+  perform from pgqueue.blocked w where w.job_id = job for update skip locked;
+  if found then return true; end if;
+  perform from pgqueue.suspect w where w.job_id = job for update skip locked;
+  if found then return true; end if;
+  perform from pgqueue.line w where w.job_id = job for update skip locked;
+  return found;
+end $$;
+
 -- source: sql/functions/private/_unescaped.sql
 -- A value as COPY's text format writes it, without its escapes.
 create function pgqueue._unescaped(cell text) returns text
@@ -6359,6 +6977,21 @@ as $$
   union all select 'queued', w.priority, w.attempt, null from pgqueue.line w where w.job_id = $1
   union all select 'held', w.priority, w.attempt, null from pgqueue.held w where w.job_id = $1;
 $$;
+
+-- source: sql/functions/private/_waits_somewhere.sql
+-- Whether a job stands where jobs with unique keys wait. Asked before the leases are looked through: nearly all who hold a key stand in one of these places.
+create function pgqueue._waits_somewhere(job bigint) returns boolean
+language plpgsql stable
+as $$
+begin
+  return coalesce(
+    (select true from pgqueue._in_ready(job)),
+    (select true from pgqueue.scheduled w where w.job_id = job),
+    (select true from pgqueue.arrival w where w.job_id = job),
+    (select true from pgqueue.blocked w where w.job_id = job),
+    (select true from pgqueue.suspect w where w.job_id = job),
+    false);
+end $$;
 
 -- source: sql/functions/private/_wake.sql
 -- Tells workers that sleep on a queue that it has work. A commit with a NOTIFY takes a cluster-wide lock, so under load nothing is sent:
@@ -6929,12 +7562,15 @@ begin
     select t.leases, t.jobs, t.of_lease, t.any_, t.low, t.high, t.spent, t.special into v_leases, v_jobs, v_of_lease, v_any, v_low, v_high, v_spent, v_special
     from pgqueue._take(worker, v_picked, queues) t;
   end if;
-  if v_spent > 0 or v_special or v_any & 1136 <> 0 then
+  if v_spent > 0 or v_special or v_any & 19568 <> 0 then
     if v_any & 1024 <> 0 then
       v_leases := pgqueue._keyed_claimed(v_leases);
     end if;
     if v_any & 16 <> 0 then
       v_leases := pgqueue._drop_expired(v_leases);
+    end if;
+    if v_any & 2048 <> 0 then
+      v_leases := pgqueue._give_up_keys(v_leases);
     end if;
     return query select * from pgqueue._leased(v_leases);
     return;
@@ -7148,7 +7784,15 @@ create function pgqueue.enqueue(
   expires_in interval default null,
   heartbeat interval default null,
   backoff jsonb default null,
-  headers jsonb default null)
+  headers jsonb default null,
+  unique_by text[] default null,
+  unique_until text default null,
+  unique_for interval default null,
+  on_duplicate text default null,
+  depends_on bigint[] default null,
+  on_parent_failure text default null,
+  on_success jsonb default null,
+  on_error jsonb default null)
 returns table (id bigint, created boolean)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -7159,12 +7803,14 @@ declare
   v_due timestamptz;
   v_expires_at timestamptz;
   v_traits integer;
+  v_holder record;
 begin
   -- In every transaction plpgsql prepares each expression anew that it comes across, which is most of what an enqueue costs: so a plain job, in
   -- order and without options, passes in one of them and takes the short way.
   if length(kind) <= 200 and length(queue) <= 200 and kind ~ '^[^\x01-\x1f\x7f-\x9f]+$' and queue ~ '^[^\x01-\x1f\x7f-\x9f]+$'
     and jsonb_typeof(args) = 'object' and priority between -32768 and 32767
-    and num_nonnulls(run_at, delay, unique_key, group_key, max_attempts, timeout, expires_in, heartbeat, backoff, headers) = 0
+    and num_nonnulls(run_at, delay, unique_key, group_key, max_attempts, timeout, expires_in, heartbeat, backoff, headers,
+      unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) = 0
   then
     id := nextval('pgqueue.job_id');
     created := true;
@@ -7186,6 +7832,17 @@ begin
     headers);
   v_due := coalesce(run_at, v_now + delay);
   v_expires_at := v_now + expires_in;
+  if num_nonnulls(unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) > 0 then
+    perform pgqueue._check_flow(unique_key, unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error);
+    return query
+    select s.id, s.created
+    from pgqueue._store_jobs(array[(
+      nextval('pgqueue.job_id'), kind, args, queue, priority, coalesce(v_due, v_now),
+      coalesce(unique_key, pgqueue._derived_key(kind, args, unique_by)), group_key, max_attempts, timeout, v_expires_at, heartbeat, backoff, headers, 0,
+      case when unique_for is not null then 'period' when unique_until = 'start' then 'start' end, unique_for, on_duplicate, depends_on, null,
+      on_parent_failure, on_success, on_error, null)::pgqueue.new_job], v_now) s;
+    return;
+  end if;
   v_traits := pgqueue._traits(unique_key, group_key, timeout, heartbeat, v_expires_at);
   id := nextval('pgqueue.job_id');
   created := true;
@@ -7195,16 +7852,18 @@ begin
       insert into pgqueue.job_key (queue, unique_key, job_id) values (enqueue.queue, enqueue.unique_key, id)
       on conflict do nothing;
       exit when found;
-      select k.job_id, false into id, created
-      from (select k.job_id from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key offset 0) k
-      order by k.job_id desc limit 1;  -- an old snapshot may show an ended holder beside this transaction's own. The offset: as in _take_keys
-      if found then
+      select k.job_id, pgqueue._key_gone(k.job_id, k.until, v_now) as gone into v_holder
+      from (select k.job_id, k.until from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key offset 0) k
+      order by k.job_id desc limit 1;  -- an old snapshot may show an ended holder beside this transaction's own. The offset: as in _try_keys
+      if found and not v_holder.gone then
+        id := v_holder.job_id;
+        created := false;
         return next;
         return;
       end if;
-      -- Its holder ended between the two statements: the key is free again.
+      -- Its holder ended between the two statements, and the key is free again; or it holds the key no more.
       id := nextval('pgqueue.job_id');
-      created := true;
+      exit when found and pgqueue._seize_key(queue, unique_key, v_holder.job_id, id, null, v_now);
     end loop;
   end if;
 
@@ -7240,10 +7899,16 @@ the second waits for it: it gets the first''s id after a commit and makes the jo
 group_key: jobs of a queue with one key share its group_limit and take turns; without a group_limit it changes nothing. max_attempts, timeout, backoff: null means the queue''s own.
 timeout: how long one attempt may run. expires_in: fails with queue_timeout if it has not started by then. heartbeat: the job promises job_heartbeat at
 least this often, or counts as lost. headers: an object for tools, not shown to the handler as arguments.
-Errors: PQ001 for any argument that is out of range; nothing is stored then.';
+unique_by: the key is derived from the kind and these members of args, {} meaning all of them. unique_until: the key is given up at the job''s finish, or at its first
+start. unique_for: instead, it is held for that long from now on, whatever becomes of the job. on_duplicate: what an enqueue of a held key does: return the holder,
+replace the args and headers of one that still waits, debounce (replace, and move it to the new time), or raise (PQ005).
+depends_on: ids of jobs that must end first; it is held until then. on_parent_failure: when one of them fails or is cancelled, cancel this job too, run it
+all the same, or wait until that one has been retried. on_success, on_error: a job, or an array of jobs, as enqueue_many takes them, enqueued when this one
+succeeds, or fails or is cancelled; its "pass_as" names the argument that receives the result or the error.
+Errors: PQ001 for any argument that is out of range, PQ002 for an unknown id in depends_on, PQ005 on_duplicate raise; nothing is stored then.';
 
 -- source: sql/functions/core/enqueue_each.sql
--- The fast way to enqueue many jobs of one kind: two array-shaped inserts. With keys or groups it goes the general way of enqueue_many.
+-- The fast way to enqueue many jobs of one kind: two array-shaped inserts. With keys, groups or anything else that makes a job more than itself it goes the general way of enqueue_many.
 create function pgqueue.enqueue_each(
   kind text,
   args jsonb[],
@@ -7258,7 +7923,15 @@ create function pgqueue.enqueue_each(
   expires_in interval default null,
   heartbeat interval default null,
   backoff jsonb default null,
-  headers jsonb default null)
+  headers jsonb default null,
+  unique_by text[] default null,
+  unique_until text default null,
+  unique_for interval default null,
+  on_duplicate text default null,
+  depends_on bigint[] default null,
+  on_parent_failure text default null,
+  on_success jsonb default null,
+  on_error jsonb default null)
 returns table (id bigint, created boolean)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -7279,7 +7952,8 @@ begin
   if not coalesce(
     v_objects and array_ndims(args) = 1 and length(kind) <= 200 and length(queue) <= 200 and kind ~ '^[^\x01-\x1f\x7f-\x9f]+$'
       and queue ~ '^[^\x01-\x1f\x7f-\x9f]+$' and priority between -32768 and 32767
-      and num_nonnulls(run_at, delay, unique_keys, group_keys, max_attempts, timeout, expires_in, heartbeat, backoff, headers) = 0,
+      and num_nonnulls(run_at, delay, unique_keys, group_keys, max_attempts, timeout, expires_in, heartbeat, backoff, headers,
+        unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) = 0,
     false)
   then
     if args is null or array_ndims(args) > 1 then
@@ -7292,6 +7966,7 @@ begin
         'Give arrays of the same length, or null.');
     end if;
     perform pgqueue._check_job(kind, '{}', queue, priority, run_at, delay, null, null, max_attempts, timeout, expires_in, heartbeat, backoff, headers);
+    perform pgqueue._check_flow(unique_keys[1], unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error);
     select e.ord, jsonb_typeof(e.args) as what into v_bad
     from unnest(args) with ordinality e(args, ord)
     where e.args is null or jsonb_typeof(e.args) <> 'object' order by e.ord limit 1;
@@ -7305,16 +7980,18 @@ begin
   end if;
 
   v_due := coalesce(run_at, v_now + delay);
-  if unique_keys is not null or group_keys is not null then
+  if num_nonnulls(unique_keys, group_keys, unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) > 0 then
+    v_expires_at := v_now + expires_in;
+    perform pgqueue._check_names('unique_key', unique_keys, 500);
+    perform pgqueue._check_names('group_key', group_keys, 500);
     return query
-    select m.id, m.created
-    from pgqueue.enqueue_many((
-      select jsonb_agg(jsonb_build_object('kind', enqueue_each.kind, 'args', e.args, 'queue', enqueue_each.queue, 'priority', enqueue_each.priority,
-        'run_at', v_due, 'unique_key', e.unique_key, 'group_key', e.group_key, 'max_attempts', enqueue_each.max_attempts,
-        'timeout', enqueue_each.timeout, 'expires_in', enqueue_each.expires_in, 'heartbeat', enqueue_each.heartbeat,
-        'backoff', enqueue_each.backoff, 'headers', enqueue_each.headers) order by e.ord)
-      from unnest(enqueue_each.args, coalesce(unique_keys, array_fill(null::text, array[v_count])),
-        coalesce(group_keys, array_fill(null::text, array[v_count]))) with ordinality e(args, unique_key, group_key, ord))) m;
+    select s.id, s.created
+    from pgqueue._store_jobs(array(
+      select (
+        e.id, kind, e.args, queue, priority, coalesce(v_due, v_now), coalesce(e.unique_key, pgqueue._derived_key(kind, e.args, unique_by)), e.group_key, max_attempts,
+        timeout, v_expires_at, heartbeat, backoff, headers, 0, case when unique_for is not null then 'period' when unique_until = 'start' then 'start' end, unique_for,
+        on_duplicate, depends_on, null, on_parent_failure, on_success, on_error, null)::pgqueue.new_job
+      from unnest(v_ids, enqueue_each.args, unique_keys, group_keys) with ordinality e(id, args, unique_key, group_key, ord) order by e.ord), v_now) s;
     return;
   end if;
 
@@ -7366,8 +8043,6 @@ declare
   v_element jsonb;
   v_at bigint := 0;
   v_jobs pgqueue.new_job[];
-  v_ids bigint[];
-  v_new pgqueue.new_job[];
   v_problem text;
   v_advice text;
 begin
@@ -7380,7 +8055,8 @@ begin
   left join lateral (
     select k.key from jsonb_object_keys(case when jsonb_typeof(e.job) = 'object' then e.job else '{}' end) k(key)
     where k.key not in ('kind', 'args', 'queue', 'priority', 'run_at', 'delay', 'unique_key', 'group_key', 'max_attempts', 'timeout',
-      'expires_in', 'heartbeat', 'backoff', 'headers') limit 1) k on true
+      'expires_in', 'heartbeat', 'backoff', 'headers', 'unique_by', 'unique_until', 'unique_for', 'on_duplicate', 'depends_on', 'on_parent_failure',
+      'on_success', 'on_error', 'ref') limit 1) k on true
   where jsonb_typeof(e.job) <> 'object' or k.key is not null
   order by e.ord limit 1;
   if found then
@@ -7405,41 +8081,14 @@ begin
     return;
   end if;
 
-  v_ids := pgqueue._take_keys(v_jobs);
-  v_new := array(select j::pgqueue.new_job from unnest(v_jobs) j where j.id in (select i from unnest(v_ids) i));
-  insert into pgqueue.job (id, created_at, expires_at, timeout, heartbeat, priority, max_attempts, queue, kind, unique_key, group_key,
-    args, backoff, headers)
-  select j.id, v_now, j.expires_at, j.timeout, j.heartbeat, j.priority, j.max_attempts, j.queue, j.kind, j.unique_key, j.group_key,
-    j.args, j.backoff, j.headers
-  from unnest(v_new) j;
-  insert into pgqueue.deadline (expires_at, job_id)
-  select j.expires_at, j.id from unnest(v_new) j where j.expires_at is not null;
-  insert into pgqueue.scheduled (run_at, job_id, traits, priority, attempt, queue)
-  select j.due, j.id, j.traits, j.priority, 0, j.queue from unnest(v_new) j where j.due > v_now;
-  insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
-  select j.id, j.id, j.traits, j.priority, 0, j.queue, j.group_key
-  from unnest(v_new) j where j.due <= v_now and j.group_key is not null;
-  insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
-  select j.id, j.id, j.traits, j.priority, 0, j.queue
-  from unnest(v_new) j where j.due <= v_now and j.group_key is null;
-  perform pgqueue._open_lane(l.queue, l.priority, l.grouped)
-  from (
-    select j.queue, j.priority, bool_or(j.group_key is not null) as grouped
-    from unnest(v_new) j where j.due <= v_now group by 1, 2) l;
-  perform pgqueue._wake(q.queue) from (select distinct j.queue from unnest(v_new) j where j.due <= v_now) q;
-
-  return query
-  select i.id, i.id = j.id
-  from unnest(v_jobs) with ordinality j(id, kind, args, queue, priority, due, unique_key, group_key, max_attempts, timeout, expires_at, heartbeat,
-    backoff, headers, traits, ord)
-  join unnest(v_ids) with ordinality i(id, ord) on i.ord = j.ord
-  order by i.ord;
+  return query select s.id, s.created from pgqueue._store_jobs(v_jobs, v_now) s;
 end $$;
 
 comment on function pgqueue.enqueue_many is
 'Enqueues an array of jobs in the caller''s transaction: one row per element, in input order. The keys of an element are the names of the parameters
 of enqueue, with the same defaults and meaning, and null means not given; intervals are seconds or text such as "5 minutes". Two elements with one unique key make one job: the
-second gets the first''s id with created = false. All or nothing. Errors: PQ001, naming the element; unknown keys are refused.';
+second gets the first''s id with created = false. An element may have a "ref", and depends_on may hold refs of other elements beside ids: one call makes a whole graph;
+a circle is refused. All or nothing. Errors: PQ001, naming the element; unknown keys are refused.';
 
 -- source: sql/functions/core/job_heartbeat.sql
 create function pgqueue.job_heartbeat(lease bigint, job bigint, progress jsonb default null)
@@ -7608,6 +8257,9 @@ begin
   end if;
   perform pgqueue._check_time('run_at', run_at);
   select * into v_was from pgqueue._withdraw_or_refuse(id);
+  if v_was.traits & 2049 <> 0 and pgqueue._retake_key(id) is not null then
+    perform pgqueue._refuse('PQ005', format('another job is about to take the unique key of job %s', id), 'Try again: within a second or two it is decided which of them stays.');
+  end if;
   if run_at > v_now then
     perform pgqueue._schedule(array[id], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], array[run_at]);
   else
@@ -7706,10 +8358,9 @@ begin
     perform pgqueue._refuse('PQ005', format('job %s is %s', id, coalesce(v_state, 'waiting to run')),
       case when v_state = 'succeeded' then 'Only failed and cancelled jobs can be retried; enqueue a new one.' else 'It will run anyway.' end);
   end if;
-  if v_job.unique_key is not null then
-    insert into pgqueue.job_key (queue, unique_key, job_id) values (v_job.queue, v_job.unique_key, v_job.id) on conflict do nothing;
-    if not found then
-      select k.job_id into v_holder from pgqueue.job_key k where k.queue = v_job.queue and k.unique_key = v_job.unique_key;
+  if v_job.unique_key is not null and v_job.unique_until is distinct from 'period' then
+    v_holder := pgqueue._take_key(v_job.queue, v_job.unique_key, v_job.id);
+    if v_holder <> id then
       perform pgqueue._refuse('PQ005', format('job %s holds the unique key of job %s', v_holder, id), 'Cancel that job first, or leave it to do the work.');
     end if;
   end if;
@@ -7728,8 +8379,8 @@ begin
     where r.job_id = retry.id;
   end if;
   perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[0]::smallint[],
-    array[pgqueue._traits(v_job.unique_key, v_job.group_key, v_job.timeout, v_job.heartbeat, null)
-      + case when v_job.kind = 'sql.query' then 128 else 0 end], false);
+    array[pgqueue._traits(case when v_job.unique_until is null then v_job.unique_key end, v_job.group_key, v_job.timeout, v_job.heartbeat, null)
+      + case when v_job.unique_until = 'start' then 2048 else 0 end + case when v_job.kind = 'sql.query' then 128 else 0 end], false);
   perform pgqueue._note_event(retry.id, 'retried', jsonb_build_object('was', v_state));
   return query select 'queued', true;
 end $$;
