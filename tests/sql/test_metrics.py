@@ -111,10 +111,11 @@ def test_a_pass_is_bounded_and_the_next_goes_on(q: Caller) -> None:
         START + timedelta(seconds=day),
     )
     at(q, day + 100)
-    done = [count(q) for _ in range(5)]
+    done = [0]
+    while mark(q) < day + 90:
+        done.append(count(q))
     assert sum(done) == 300_000
-    assert max(done) <= 200_000
-    assert done[-1] == 0
+    assert 3 <= len(done) and max(done) <= 200_000
     assert q.sql("select sum(succeeded)::int, sum(wait_buckets[11])::int from pgqueue.metric") == [(300_000, 300_000)]
 
 
