@@ -22,6 +22,7 @@ from pgqueue import models
 from pgqueue._calls_base import Call, Row, Seconds, many, nothing, one, plain_settings, value
 from pgqueue._calls_bulk import BulkCalls
 from pgqueue._calls_flow import FlowCalls
+from pgqueue._calls_insight import InsightCalls
 from pgqueue._calls_keyed import KeyedCalls
 from pgqueue._calls_rows import RowCalls
 from pgqueue._calls_sql import QueryCalls, ScriptCalls
@@ -32,7 +33,7 @@ from pgqueue.models import JSON
 __all__ = ["Call", "Calls", "Row", "Seconds"]
 
 
-class Calls(ScriptCalls, QueryCalls, RowCalls, KeyedCalls, FlowCalls, BulkCalls):
+class Calls(ScriptCalls, QueryCalls, RowCalls, KeyedCalls, FlowCalls, BulkCalls, InsightCalls):
     """The functions of one schema. Immutable; share it freely.
 
     Raises InvalidArgument for what cannot name a schema.
@@ -226,8 +227,8 @@ class Calls(ScriptCalls, QueryCalls, RowCalls, KeyedCalls, FlowCalls, BulkCalls)
         return self._call("stop_leading", value, {})
 
     def maintain(self, duties: Sequence[str] | None = None) -> Call[list[models.Duty]]:
-        """One pass of upkeep (rescue promote schedules expire admit blocks retention tidy); empty while another pass
-        runs.
+        """One pass of upkeep (rescue promote schedules expire admit tidy results metrics retention blocks); empty while
+        another pass runs.
         """
         return self._call("maintain", many(models.Duty), locals())
 

@@ -37,10 +37,30 @@ __all__ = [
 ]
 
 
-class Hooks:
-    """Progress of jobs run by blocking code."""
+_AT_ONCE = 10_000
 
-    def __init__(self, client: Client) -> None:
+
+class Lines:
+    """What jobs have logged, until it is sent: when they have ended."""
+
+    def __init__(self, job_logs: bool) -> None:
+        self.job_logs = job_logs
+        self._lines: dict[tuple[int, int], list[dict[str, JSON]]] = {}
+
+    def log(self, job: ClaimedJob, line: dict[str, JSON]) -> None:
+        self._lines.setdefault((job.lease, job.id), []).append(line)
+
+    def take(self) -> list[tuple[int, int, list[dict[str, JSON]]]]:
+        """Lease, job and lines of each job, no more than one call may bring."""
+        taken, self._lines = self._lines, {}
+        return [(lease, job, lines[:_AT_ONCE]) for (lease, job), lines in taken.items()]
+
+
+class Hooks(Lines):
+    """Progress and log lines of jobs run by blocking code."""
+
+    def __init__(self, client: Client, job_logs: bool = False) -> None:
+        super().__init__(job_logs)
         self._client = client
 
     def progress(self, job: ClaimedJob, value: JSON) -> None:
@@ -50,13 +70,16 @@ class Hooks:
         self.progress(job, value)
 
     def sent(self) -> None:
-        """Blocking progress is stored when it returns."""
+        """Stores what has been logged; blocking progress was stored when it returned."""
+        for lease, job, lines in self.take():
+            self._client.log_lines(lease, job, lines)
 
 
-class AsyncHooks:
-    """Progress of jobs run on an event loop: async handlers on it, sync ones in threads beside it."""
+class AsyncHooks(Lines):
+    """Progress and log lines of jobs run on an event loop: async handlers on it, sync ones in threads beside it."""
 
-    def __init__(self, client: AsyncClient) -> None:
+    def __init__(self, client: AsyncClient, job_logs: bool = False) -> None:
+        super().__init__(job_logs)
         self._client = client
         self._loop = asyncio.get_running_loop()
         self._sending: set[asyncio.Task[None]] = set()
@@ -75,8 +98,10 @@ class AsyncHooks:
         await self._client.job_heartbeat(job.lease, job.id, value)
 
     async def sent(self) -> None:
-        """Returns when all progress has been stored. Raises what storing raised."""
+        """Returns when all progress and all lines have been stored. Raises what storing raised."""
         await asyncio.gather(*self._sending)
+        for lease, job, lines in self.take():
+            await self._client.log_lines(lease, job, lines)
 
 
 class Merging(Merge):

@@ -6,6 +6,7 @@ import logging
 from datetime import datetime
 from typing import Any, Protocol
 
+from pgqueue._joblog import JobLogger, made_line
 from pgqueue.models import JSON
 
 __all__ = ["Context", "ContextHooks", "RunningJob"]
@@ -41,13 +42,21 @@ class ContextHooks(Protocol):
     async def aprogress(self, job: Any, value: JSON) -> None:
         """Called on the event loop the handler runs in."""
 
+    def log(self, job: Any, line: dict[str, JSON]) -> None:
+        """Called from wherever the handler runs. Must not wait, nor fail."""
+
+    @property
+    def job_logs(self) -> bool:
+        """Whether `Context.logger` writes to the job's log."""
+        ...
+
 
 class Context:
     """Given to a handler that has a parameter annotated `pgqueue.Context`.
 
     `attempt` counts from 1; `crashes` says how often a worker was lost while it ran this job; `deadline` is when the
     job's timeout will strike (aware, None without a timeout); `logger` carries job id, kind, queue and attempt as
-    `extra`.
+    `extra`, and with `App(job_logs=True)` writes to the job's log too.
     """
 
     __slots__ = ("_cancelled", "_hooks", "_job", "deadline", "logger")
@@ -64,9 +73,11 @@ class Context:
         self._hooks = hooks
         self._cancelled = False
         self.deadline = deadline
-        self.logger: logging.Logger | logging.LoggerAdapter[logging.Logger] = logger or logging.LoggerAdapter(
-            _logger, {"job_id": job.id, "kind": job.kind, "queue": job.queue, "attempt": job.attempt}
-        )
+        self.logger: logging.Logger | logging.LoggerAdapter[logging.Logger]
+        if logger is None:
+            facts = {"job_id": job.id, "kind": job.kind, "queue": job.queue, "attempt": job.attempt}
+            logger = JobLogger(_logger, facts, self) if hooks.job_logs else logging.LoggerAdapter(_logger, facts)
+        self.logger = logger
 
     @property
     def job_id(self) -> int:
@@ -121,3 +132,13 @@ class Context:
     async def aprogress(self, value: JSON) -> None:
         """`progress`, awaited until it is stored."""
         await self._hooks.aprogress(self._job, value)
+
+    def log(self, message: object, /, level: str = "info", **fields: Any) -> None:
+        """Adds a line to the job's log: `client.job_log(id)`, `pgqueue job log`. From sync and async handlers; returns
+        at once, lines are stored together, within a second or so and before the job's outcome.
+
+        `level` is any word; `fields` is what belongs to the message, JSON or what `str` makes of it. Never raises. A
+        job keeps a thousand lines (see `configure`: job_log_lines), and lines of a job that has been taken away are
+        dropped. SQL function: log_lines.
+        """
+        self._hooks.log(self._job, made_line(message, level, fields))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast, overload
 
 from pgqueue.errors import InvalidArgument, JobFailed
-from pgqueue.models import Change, Job, Result
+from pgqueue.models import Change, Job, LogLine, Result, TimelineEvent
 
 if TYPE_CHECKING:
     from pgqueue._clients import Clients
@@ -66,6 +66,22 @@ class JobHandle(Generic[R]):
 
     async def ajob(self) -> Job:
         return self._clients.hooks.opened(await self._clients.aclient.job(self.id))
+
+    def log(self, after: int = 0) -> list[LogLine]:
+        """What the job has logged, from behind the line `after` on; a thousand lines at most. Raises UnknownJob. SQL
+        function: job_log.
+        """
+        return self._clients.client.job_log(self.id, after)
+
+    async def alog(self, after: int = 0) -> list[LogLine]:
+        return await self._clients.aclient.job_log(self.id, after)
+
+    def timeline(self) -> list[TimelineEvent]:
+        """The life of the job in order, and what is to come. Raises UnknownJob. SQL function: job_timeline."""
+        return self._clients.client.job_timeline(self.id)
+
+    async def atimeline(self) -> list[TimelineEvent]:
+        return await self._clients.aclient.job_timeline(self.id)
 
     def cancel(self, why: str | None = None) -> Change:
         """Cancels the job at once when it waits; asks its worker to stop it when it runs. SQL function: cancel."""

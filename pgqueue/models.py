@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 from pgqueue._models_bulk import BulkResult, BulkStep, Failure, JobFilter
 from pgqueue._models_flow import Schedule, ScheduleChange, SyncedSchedule
+from pgqueue._models_insight import LogLine, Throughput, TimelineEvent
 from pgqueue._models_keyed import (
     KeyedAdded,
     KeyedAddedClaim,
@@ -81,6 +82,7 @@ __all__ = [
     "KeyedRef",
     "KeyedResult",
     "KeyedStage",
+    "LogLine",
     "OwnerScripts",
     "Problem",
     "QueryBatch",
@@ -102,6 +104,8 @@ __all__ = [
     "State",
     "SubmittedQuery",
     "SyncedSchedule",
+    "Throughput",
+    "TimelineEvent",
     "Turn",
     "Withdrawal",
     "WorkerInfo",

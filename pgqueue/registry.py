@@ -75,8 +75,9 @@ class App(Hooked):
     `datasources`: databases that scripts and queries may name, as connection strings by name, for the workers that run
     this App; they are not stored. `listen`: whether waiting for results may LISTEN (on `listen_dsn`, when `dsn` leads
     to a transaction pooler; give listen=False when there is only the pooler). `prepare_threshold`: psycopg's; None
-    behind a pooler that does not know prepared statements. `name`: under which schedules are declared; None: the module
-    that makes the App. Give two Apps of one module names, or each removes the other's schedules.
+    behind a pooler that does not know prepared statements. `job_logs`: what a task writes to `Context.logger` is kept
+    in its job's log as well, from INFO on. `name`: under which schedules are declared; None: the module that makes the
+    App. Give two Apps of one module names, or each removes the other's schedules.
 
     `middleware`: see `use`. `codec`: what args and results of tasks are sealed with, see `pgqueue.codec`; of several
     the first seals and all open. `seal_errors`: errors too, but for their type. Raises InvalidArgument.
@@ -94,6 +95,7 @@ class App(Hooked):
         pool_size: int = 4,
         datasources: Mapping[str, str] | None = None,
         name: str | None = None,
+        job_logs: bool = False,
         middleware: Iterable[AnyMiddleware] = (),
         codec: Codec | Sequence[Codec] | None = None,
         seal_errors: bool = False,
@@ -101,6 +103,7 @@ class App(Hooked):
         self.schema = validate_schema(schema)
         self.hooks = AppHooks(middleware, codec, seal_errors)
         self.queue = queue
+        self.job_logs = job_logs
         self.name = name or _module(sys._getframe(1).f_globals)
         self.tasks: dict[str, Task[..., Any]] = {}
         self._crons: list[Cron] = []

@@ -8,7 +8,7 @@ declare
       "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
       "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file",
       "keyed_add", "keyed_get", "keyed_cancel", "keyed_extend", "keyed_result", "keyed_result_by_id", "keyed_state", "keyed_wait", "keyed_list", "keyed_keys", "keyed_pending", "keyed_active", "keyed_stage", "next_number"],
-    "worker": ["parents", "children", "group_status", "register_worker", "worker_heartbeat", "deregister_worker", "claim", "settle", "settle_and_claim", "job_heartbeat",
+    "worker": ["parents", "children", "group_status", "register_worker", "worker_heartbeat", "deregister_worker", "claim", "settle", "settle_and_claim", "job_heartbeat", "log_lines",
       "worker_sleep", "worker_wake", "try_lead", "stop_leading", "maintain", "next_due", "version", "sync_schedules",
       "script_begin", "script_end", "query_begin", "query_describe", "query_put", "query_end",
       "batch_context", "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
@@ -28,9 +28,9 @@ declare
       "keyed_add_and_claim", "keyed_claim", "keyed_claim_next", "keyed_heartbeat", "keyed_merge_extra", "keyed_ack", "keyed_stalled", "keyed_orphaned", "keyed_to_cancel", "keyed_reap", "keyed_truncate",
       "submit_script", "script_report", "scripts", "cancel_script", "scripts_running", "configure_owner",
       "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
-      "job", "jobs", "attempts", "queues", "workers", "why", "health", "version"],
+      "job", "jobs", "attempts", "job_log", "job_timeline", "throughput", "queues", "workers", "why", "health", "version"],
     "reader": ["count_jobs", "failures", "parents", "children", "group_status", "schedules", "next_runs", "batch_status", "batch_rows", "batch_list", "slow_query_status", "output_file", "script_report", "scripts", "scripts_running", "query_status", "query_columns", "query_batch",
-      "job", "jobs", "attempts", "queues", "workers", "why", "health", "result", "version", "next_due",
+      "job", "jobs", "attempts", "job_log", "job_timeline", "throughput", "queues", "workers", "why", "health", "result", "version", "next_due",
       "keyed_keys", "keyed_pending", "keyed_active", "keyed_stalled", "keyed_orphaned", "keyed_to_cancel", "keyed_stage", "keyed_state"]}';
   v_routine regprocedure;
   v_role text;

@@ -8,7 +8,7 @@
 --                  └─► arrival ► line ◄─── between turns ─┘      scripts and queries, whose owners take turns
 --
 -- Facts are appended and never updated: `job` says what was asked, `outcome` how it ended, `attempt_error` what went wrong on the
--- way. The three are cut into blocks by job id, made ahead, and dropped whole once everything in them is final and past retention.
+-- way, `job_log` and `job_event` what it said and what was done to it. The five are cut into blocks by job id, made ahead, and dropped whole once everything in them is final and past retention.
 -- What churns is narrow: `ready` (one row per queued job) and `lease` (one row per claim and queue, whatever the number of jobs).
 --
 -- A live job is in exactly one of ready, scheduled, arrival, blocked, suspect, line or a lease; a final one has its outcome. There is no

@@ -228,3 +228,17 @@ create type pgqueue.child_info as (
   id bigint,
   kind text,
   state text);
+-- What the function throughput returns.
+create type pgqueue.throughput_line as (
+  at timestamptz,
+  queue text,
+  kind text,
+  succeeded bigint,
+  failed bigint,
+  cancelled bigint,
+  wait_p50 interval,
+  wait_p95 interval,
+  wait_max interval,
+  run_p50 interval,
+  run_p95 interval,
+  run_max interval);

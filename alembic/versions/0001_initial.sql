@@ -12,7 +12,7 @@ set local check_function_bodies = off;
 --                  └─► arrival ► line ◄─── between turns ─┘      scripts and queries, whose owners take turns
 --
 -- Facts are appended and never updated: `job` says what was asked, `outcome` how it ended, `attempt_error` what went wrong on the
--- way. The three are cut into blocks by job id, made ahead, and dropped whole once everything in them is final and past retention.
+-- way, `job_log` and `job_event` what it said and what was done to it. The five are cut into blocks by job id, made ahead, and dropped whole once everything in them is final and past retention.
 -- What churns is narrow: `ready` (one row per queued job) and `lease` (one row per claim and queue, whatever the number of jobs).
 --
 -- A live job is in exactly one of ready, scheduled, arrival, blocked, suspect, line or a lease; a final one has its outcome. There is no
@@ -285,6 +285,20 @@ create type pgqueue.child_info as (
   id bigint,
   kind text,
   state text);
+-- What the function throughput returns.
+create type pgqueue.throughput_line as (
+  at timestamptz,
+  queue text,
+  kind text,
+  succeeded bigint,
+  failed bigint,
+  cancelled bigint,
+  wait_p50 interval,
+  wait_p95 interval,
+  wait_max interval,
+  run_p50 interval,
+  run_p95 interval,
+  run_max interval);
 
 -- source: sql/tables/batch.sql
 -- Batches of rows, and slow queries, which are batches of one row. The rows travel in the arguments of jobs, a slice of them in each, so that claiming a slice brings its rows;
@@ -383,7 +397,10 @@ create table pgqueue.config (
   keyed_ttl interval not null default '5 minutes' check (keyed_ttl > interval '0'),
   result_max_bytes bigint not null default 1073741824 check (result_max_bytes >= 0),
   result_max_rows bigint check (result_max_rows >= 0),
-  log_retention interval not null default '90 days' check (log_retention >= interval '0'));
+  log_retention interval not null default '90 days' check (log_retention >= interval '0'),
+  job_log_lines integer not null default 1000 check (job_log_lines between 0 and 1000000),
+  job_log_chars integer not null default 8192 check (job_log_chars between 1 and 1000000),
+  metric_retention interval not null default '7 days' check (metric_retention >= interval '0'));
 
 insert into pgqueue.config default values;
 
@@ -447,17 +464,6 @@ comment on table pgqueue.dependency is 'Which jobs wait, or have waited, for whi
 comment on table pgqueue.parent_look is 'Parents whose dependents have to be told, or that have to be told that they have some.';
 comment on table pgqueue.follow_up is 'Jobs to be enqueued when another ends.';
 comment on table pgqueue.late_follow_up is 'Follow-ups that could not be enqueued at once, or at all.';
-
--- source: sql/tables/event.sql
--- What people did to jobs: edits, moves, retries, changed priorities, with what was there before.
-create table pgqueue.job_event (
-  job_id bigint not null,
-  at timestamptz not null,
-  event text not null,
-  data jsonb);
-create index on pgqueue.job_event (job_id);
-
-comment on table pgqueue.job_event is 'What was done to jobs beside running them.';
 
 -- source: sql/tables/group.sql
 -- Groups. Enqueue puts a job with a group_key into `arrival` without looking at the group. Claims admit arrivals under the group's
@@ -544,7 +550,26 @@ create table pgqueue.attempt_error (
   error jsonb) partition by range (job_id);
 create index on pgqueue.attempt_error (job_id);
 
--- Blocks: one partition of each of the three per range of ids. The default partitions take what no block covers, so that enqueue
+-- What running jobs have logged, numbered in each job from 1.
+create table pgqueue.job_log (
+  job_id bigint,
+  line integer,
+  at timestamptz not null,
+  attempt smallint not null,
+  level text not null,
+  message text not null,
+  fields jsonb,
+  primary key (job_id, line)) partition by range (job_id);
+
+-- What was done to jobs from outside: changed, moved, retried.
+create table pgqueue.job_event (
+  job_id bigint not null,
+  at timestamptz not null,
+  event text not null,
+  data jsonb) partition by range (job_id);
+create index on pgqueue.job_event (job_id);
+
+-- Blocks: one partition of each of the five per range of ids. The default partitions take what no block covers, so that enqueue
 -- never fails for want of one; upkeep keeps blocks ahead and moves strays when it makes the block they belong to.
 create table pgqueue.block (
   low bigint primary key,
@@ -555,11 +580,15 @@ create table pgqueue.block (
 create table pgqueue.job_default partition of pgqueue.job default;
 create table pgqueue.outcome_default partition of pgqueue.outcome default;
 create table pgqueue.attempt_error_default partition of pgqueue.attempt_error default;
+create table pgqueue.job_log_default partition of pgqueue.job_log default;
+create table pgqueue.job_event_default partition of pgqueue.job_event default;
 
 comment on table pgqueue.job is 'What was asked: one row per job, written once.';
 comment on table pgqueue.outcome is 'How it ended: one row per final job, written once.';
 comment on table pgqueue.attempt_error is 'Every failed attempt of every job.';
-comment on table pgqueue.block is 'The ranges of job ids that have their own partitions of job, outcome and attempt_error.';
+comment on table pgqueue.job_log is 'What running jobs have logged, line by line.';
+comment on table pgqueue.job_event is 'What was done to jobs from outside.';
+comment on table pgqueue.block is 'The ranges of job ids that have their own partitions of job, outcome, attempt_error, job_log and job_event.';
 
 -- source: sql/tables/keyed.sql
 -- Keyed queues. An item is a job of the core, unique by (queue, key), and stands where any job stands; these tables hold what is its own. An item goes when it ends,
@@ -683,6 +712,32 @@ comment on table pgqueue.turn is 'Scripts and queries that have their turn: they
 comment on table pgqueue.owner_turns is 'Turns that owners have had since their queue was last idle.';
 comment on table pgqueue.owner is 'Settings of owners that differ from the defaults; see the function configure_owner.';
 comment on table pgqueue.backend is 'Server processes that run SQL of jobs.';
+
+-- source: sql/tables/metric.sql
+-- What has ended, by the minute in which it did. Upkeep counts outcomes into it; see _duty_metrics. wait and run: how many took so long, by powers of two of a
+-- millisecond: the first element is below 1 ms, the second from 1 to below 2, the third from 2 to below 4 … as far as there is any.
+create table pgqueue.metric (
+  minute timestamptz not null,
+  queue text collate "C" not null,
+  kind text collate "C" not null,
+  succeeded bigint not null,
+  failed bigint not null,
+  cancelled bigint not null,
+  wait_buckets bigint[] not null,
+  run_buckets bigint[] not null,
+  wait_max interval,
+  run_max interval,
+  primary key (minute, queue, kind)) with (fillfactor = 70);
+
+-- One row: up to when outcomes have been counted.
+create table pgqueue.metric_mark (
+  singleton boolean primary key default true check (singleton),
+  counted_until timestamptz not null);
+
+insert into pgqueue.metric_mark (counted_until) values (clock_timestamp());
+
+comment on table pgqueue.metric is 'Outcomes by minute, queue and kind, with how long jobs waited and ran.';
+comment on table pgqueue.metric_mark is 'Up to when outcomes have been counted into metric.';
 
 -- source: sql/tables/query.sql
 -- Queries. `query` says what was asked and is written once; `query_run` is the worker's; `query_chunk` holds the result. All three outlive the job: the chunks
@@ -1082,7 +1137,7 @@ declare
   v_id text;
   v_part text;
 begin
-  foreach v_table in array array['job', 'outcome', 'attempt_error'] loop
+  foreach v_table in array array['job', 'outcome', 'attempt_error', 'job_log', 'job_event'] loop
     v_id := case v_table when 'job' then 'id' else 'job_id' end;
     v_part := v_table || '_' || low;
     execute format('create table pgqueue.%I (like pgqueue.%I including defaults including constraints)', v_part, v_table);
@@ -1591,8 +1646,8 @@ declare
   v_problem text;
   v_advice text;
 begin
-  if level > 16 then
-    perform pgqueue._refuse('PQ001', format('%s: follow-ups of follow-ups go %s deep', name, level), 'Sixteen is the most: let a job enqueue the rest.');
+  if level > 16 and jobs <> 'null' then
+    perform pgqueue._refuse('PQ001', format('follow-ups of follow-ups go %s deep', level), 'Sixteen is the most: let a job enqueue the rest.');
   end if;
   for v_job in select e from jsonb_array_elements(case jsonb_typeof(jobs) when 'array' then jobs when 'object' then jsonb_build_array(jobs) else '[]' end) e loop
     v_at := v_at + 1;
@@ -1615,13 +1670,16 @@ begin
       if jsonb_typeof(v_job -> 'on_success') not in ('object', 'array', 'null') or jsonb_typeof(v_job -> 'on_error') not in ('object', 'array', 'null') then
         perform pgqueue._refuse('PQ001', 'its own on_success or on_error is neither an object nor an array', 'Give a job as enqueue_many takes it, or an array of them.');
       end if;
-      perform pgqueue._check_follow_ups('on_success', v_job -> 'on_success', level + 1), pgqueue._check_follow_ups('on_error', v_job -> 'on_error', level + 1);
     exception
       when data_exception or sqlstate 'PQ001' then
         get stacked diagnostics v_problem = message_text, v_advice = pg_exception_hint;
         perform pgqueue._refuse('PQ001', format('%s, element %s: %s', name, v_at, v_problem),
           coalesce(nullif(v_advice, ''), 'The values are those of the parameters of enqueue; intervals are seconds or text such as ''5 minutes''.'));
     end;
+    if v_job ?| array['on_success', 'on_error'] then
+      perform pgqueue._check_follow_ups(format('%s, element %s, on_success', name, v_at), v_job -> 'on_success', level + 1),
+        pgqueue._check_follow_ups(format('%s, element %s, on_error', name, v_at), v_job -> 'on_error', level + 1);
+    end if;
   end loop;
 end $$;
 
@@ -1766,6 +1824,47 @@ begin
   if coalesce(max_attempts, 0) not between 1 and 32767 then
     perform pgqueue._refuse('PQ001', format('max_attempts is %s', coalesce(max_attempts::text, 'null')), 'Give a whole number from 1 to 32767.');
   end if;
+end $$;
+
+-- source: sql/functions/private/_check_log_lines.sql
+-- Refuses log lines that are not an array of objects as log_lines takes them.
+create function pgqueue._check_log_lines(lines jsonb) returns void
+language plpgsql
+as $$
+declare
+  v_hint constant text := 'Give an array of at most 10000 objects: {"level": "info", "message": "…", "at": time, "fields": object}; all but message may be left out.';
+  v_bad record;
+begin
+  if lines is null or jsonb_typeof(lines) <> 'array' or jsonb_array_length(lines) > 10000 then
+    perform pgqueue._refuse('PQ001', case when jsonb_typeof(lines) = 'array' then format('lines has %s elements', jsonb_array_length(lines))
+      else format('lines is %s, not an array', coalesce(jsonb_typeof(lines), 'null')) end, v_hint);
+  end if;
+  select e.nth, case
+      when jsonb_typeof(e.line) <> 'object' then format('is %s, not an object', jsonb_typeof(e.line))
+      when jsonb_typeof(e.line -> 'message') is distinct from 'string' then 'has no message'
+      when coalesce(jsonb_typeof(e.line -> 'level'), 'null') not in ('string', 'null') or length(e.line ->> 'level') not between 1 and 32 then 'has a level that is not a word'
+      when coalesce(jsonb_typeof(e.line -> 'at'), 'null') not in ('string', 'null') then 'has a time that is not text'
+      when coalesce(jsonb_typeof(e.line -> 'fields'), 'null') not in ('object', 'null') then 'has fields that are not an object'
+      when exists (select from jsonb_object_keys(e.line) k where k not in ('at', 'level', 'message', 'fields')) then 'has a key of another name'
+    end as problem
+  into v_bad
+  from jsonb_array_elements(lines) with ordinality e(line, nth)
+  where jsonb_typeof(e.line) <> 'object'
+    or jsonb_typeof(e.line -> 'message') is distinct from 'string'
+    or coalesce(jsonb_typeof(e.line -> 'level'), 'null') not in ('string', 'null') or length(e.line ->> 'level') not between 1 and 32
+    or coalesce(jsonb_typeof(e.line -> 'at'), 'null') not in ('string', 'null')
+    or coalesce(jsonb_typeof(e.line -> 'fields'), 'null') not in ('object', 'null')
+    or e.line - '{at,level,message,fields}'::text[] <> '{}'
+  order by e.nth limit 1;
+  if found then
+    perform pgqueue._refuse('PQ001', format('line %s of lines %s', v_bad.nth, v_bad.problem), v_hint);
+  end if;
+  begin
+    perform pgqueue._check_time('at', (e.line ->> 'at')::timestamptz) from jsonb_array_elements(lines) e(line) where e.line ->> 'at' is not null;
+  exception
+    when data_exception then
+      perform pgqueue._refuse('PQ001', 'a line of lines has a time that cannot be read', 'Give times in ISO 8601, such as 2030-01-31T09:00:00Z.');
+  end;
 end $$;
 
 -- source: sql/functions/private/_check_ms.sql
@@ -2248,6 +2347,58 @@ create function pgqueue._compact_length(document jsonb) returns integer
 language sql immutable
 return length(regexp_replace(document::text, '("(?:[^"\\]|\\.)*")|([:,]) ', '\1\2', 'g'));
 
+-- source: sql/functions/private/_count_outcomes.sql
+-- Counts the outcomes of one stretch of time, `until` not included, into metric. Returns how many there were, or null when there are more than `most` and nothing was done.
+-- Outcomes are found by the block range index on finished_at, which only a bitmap can read; it knows the pages of the last minute not yet, so each call reads those. Jobs are read by their ids.
+create function pgqueue._count_outcomes(since timestamptz, until timestamptz, most bigint) returns bigint
+language plpgsql
+set enable_bitmapscan = on
+set enable_hashjoin = on
+set work_mem = '32MB'
+as $$
+declare
+  v_jobs bigint[];
+  v_minutes timestamptz[];
+  v_states pgqueue.final_state[];
+  v_claims timestamptz[];
+  v_runs interval[];
+  v_low bigint;
+  v_high bigint;
+begin
+  -- How long a job of a later attempt has waited its row does not tell: its time in the queue is mixed with what it did before.
+  select array_agg(o.job_id), array_agg(date_trunc('minute', o.finished_at, 'UTC')), array_agg(o.state), array_agg(o.finished_at - o.claimed_at),
+    array_agg(case when o.attempt = 1 then o.claimed_at end), min(o.job_id), max(o.job_id)
+  into v_jobs, v_minutes, v_states, v_runs, v_claims, v_low, v_high
+  from (
+    select o.job_id, o.finished_at, o.state, o.claimed_at, o.attempt
+    from pgqueue.outcome o where o.finished_at >= since and o.finished_at < until limit most + 1) o;
+  if v_jobs is null then
+    return 0;
+  elsif cardinality(v_jobs) > most then
+    return null;
+  end if;
+  insert into pgqueue.metric as m (minute, queue, kind, succeeded, failed, cancelled, wait_buckets, run_buckets, wait_max, run_max)
+  with job as materialized (
+    select j.id, j.queue, j.kind, j.created_at from pgqueue.job j where j.id between v_low and v_high and j.id = any(v_jobs)),
+  done as (
+    select e.minute, j.queue, j.kind, e.state, e.claimed_at - j.created_at as wait, e.run
+    from unnest(v_jobs, v_minutes, v_states, v_claims, v_runs) e(id, minute, state, claimed_at, run)
+    join job j on j.id = e.id),
+  alike as materialized (
+    select d.minute, d.queue, d.kind, d.state, pgqueue._duration_bucket(d.wait) as wait, pgqueue._duration_bucket(d.run) as run, count(*) as n, max(d.wait) as wait_max, max(d.run) as run_max
+    from done d group by 1, 2, 3, 4, 5, 6)
+  select a.minute, a.queue, a.kind,
+    coalesce(sum(a.n) filter (where a.state = 'succeeded'), 0), coalesce(sum(a.n) filter (where a.state = 'failed'), 0), coalesce(sum(a.n) filter (where a.state = 'cancelled'), 0),
+    pgqueue._spread(array_agg(a.wait), array_agg(a.n)), pgqueue._spread(array_agg(a.run), array_agg(a.n)), max(a.wait_max), max(a.run_max)
+  from alike a
+  group by a.minute, a.queue, a.kind
+  on conflict (minute, queue, kind) do update
+  set succeeded = m.succeeded + excluded.succeeded, failed = m.failed + excluded.failed, cancelled = m.cancelled + excluded.cancelled,
+    wait_buckets = pgqueue._sum_buckets(m.wait_buckets, excluded.wait_buckets), run_buckets = pgqueue._sum_buckets(m.run_buckets, excluded.run_buckets),
+    wait_max = greatest(m.wait_max, excluded.wait_max), run_max = greatest(m.run_max, excluded.run_max);
+  return cardinality(v_jobs);
+end $$;
+
 -- source: sql/functions/private/_cron.sql
 -- Reads a cron expression of five fields, or one of the words for them. Refuses with PQ001 what is none, and says which field.
 create function pgqueue._cron(cron text) returns pgqueue.cron_spec
@@ -2553,7 +2704,7 @@ begin
         case when jsonb_typeof(j.headers #> '{dead_letter,path}') = 'array' then j.headers #> '{dead_letter,path}' else '[]' end as path
       from job j)
     select (nextval('pgqueue.job_id'), l.kind, l.args, l.goes_to, l.priority, pgqueue._now(), null, l.group_key, null, null, null, null, null,
-      coalesce(l.headers, '{}') || jsonb_build_object('dead_letter', jsonb_build_object('job', l.id, 'queue', l.queue,
+      coalesce(l.headers, '{}') || jsonb_build_object('dead-lettered', jsonb_build_object('job', l.id, 'queue', l.queue,
         'reason', reasons[array_position(jobs, l.id)], 'attempts', attempts[array_position(jobs, l.id)],
         'error', (select e.error from pgqueue.attempt_error e where e.job_id = l.id order by e.failed_at desc limit 1),
         'path', case when l.path ? l.queue then l.path else l.path || to_jsonb(l.queue) end)),
@@ -2564,7 +2715,7 @@ begin
       and (select e.job_id from pgqueue.job_event e where e.job_id = l.id and e.event = 'dead_letter' limit 1) is null
     order by l.id);
   if cardinality(v_letters) > 0 then
-    perform pgqueue._note_event((l.headers #>> '{dead_letter,job}')::bigint, 'dead_letter', jsonb_build_object('job', l.id, 'queue', l.queue))
+    perform pgqueue._note_event((l.headers #>> '{dead_letter,job}')::bigint, 'dead-lettered', jsonb_build_object('job', l.id, 'queue', l.queue))
     from unnest(v_letters) l;
     perform pgqueue._store_jobs(v_letters, pgqueue._now());
   end if;
@@ -2687,6 +2838,16 @@ begin
     floor := to_timestamp((v_cursor.floor - 1000) / 1000.0);
   end if;
 end $$;
+
+-- source: sql/functions/private/_duration_bucket.sql
+-- Which power of two of a millisecond a span belongs to: 0 below 1 ms, 1 from 1 to below 2 ms, 2 from 2 to below 4 ms …, 41 from 2^40 ms (35 years) on. Null for none; 0 for one that a
+-- clock set back has made negative. A list, since a logarithm of numeric takes longer than all the rest of counting an outcome.
+create function pgqueue._duration_bucket(span interval) returns integer
+language sql immutable
+return width_bucket((extract(epoch from span) * 1000)::float8, array[
+  1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072, 262144, 524288, 1048576, 2097152, 4194304, 8388608, 16777216,
+  33554432, 67108864, 134217728, 268435456, 536870912, 1073741824, 2147483648, 4294967296, 8589934592, 17179869184, 34359738368, 68719476736, 137438953472,
+  274877906944, 549755813888, 1099511627776]::float8[]);
 
 -- source: sql/functions/private/_duty_admit.sql
 -- Upkeep: arrivals that no claim has looked at, for queues nobody claims from just now. Bounded per queue; claims do the bulk.
@@ -2856,6 +3017,56 @@ begin
       pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_was.queue)));
     v_done := v_done + 1;
   end loop;
+  return v_done;
+end $$;
+
+-- source: sql/functions/private/_duty_metrics.sql
+-- Upkeep: counts what has ended into metric, stretch by stretch of finished_at, each once: the mark moves in the transaction that counts. The last five seconds are left for the
+-- next pass, so that settles that are about to commit are in. One that commits later than that (a cancel inside a user's long transaction) is in no count: waiting for such a transaction would
+-- stop the counts of all, and only a figure is wrong by one. Nor is what ends while a clock that was set back catches up; one set back by more than an hour begins anew.
+--
+-- A pass counts about 100,000 outcomes, or for a second: a stretch of ten seconds, grown while little is found and shrunk when it holds too many, until the present is reached. It begins when there are
+-- ten seconds to count, as every look reads the pages that the index does not know yet.
+create function pgqueue._duty_metrics() returns bigint
+language plpgsql
+as $$
+declare
+  v_most constant bigint := 100000;
+  v_shortest constant interval := interval '1 second';
+  v_now timestamptz := pgqueue._now();
+  v_late timestamptz := clock_timestamp() + interval '1 second';
+  v_end timestamptz := v_now - interval '5 seconds';
+  v_mark timestamptz;
+  v_until timestamptz;
+  v_length interval := interval '10 seconds';
+  v_counted bigint;
+  v_done bigint := 0;
+begin
+  select m.counted_until into v_mark from pgqueue.metric_mark m for update;
+  if v_mark > v_now + interval '1 hour' then
+    v_mark := v_end;
+  elsif v_mark + v_length > v_end then
+    return 0;
+  end if;
+  loop
+    v_until := least(v_mark + v_length, v_end);
+    v_counted := pgqueue._count_outcomes(v_mark, v_until, case when v_until - v_mark > v_shortest then v_most else 9223372036854775806 end);
+    if v_counted is null then
+      v_length := greatest((v_until - v_mark) / 8, v_shortest);
+    else
+      v_done := v_done + v_counted;
+      v_mark := v_until;
+      exit when v_mark >= v_end or v_done >= v_most or clock_timestamp() >= v_late;
+      if v_counted < v_most / 8 then
+        v_length := least(v_length * 8, interval '30 days');
+      end if;
+    end if;
+  end loop;
+  update pgqueue.metric_mark m set counted_until = v_mark;
+  delete from pgqueue.metric m
+  where m.ctid = any(array(
+    select o.ctid from pgqueue.metric o
+    where o.minute < v_now - (select c.metric_retention from pgqueue.config c) order by o.minute limit 5000));
   return v_done;
 end $$;
 
@@ -3101,10 +3312,10 @@ begin
   -- Dropping locks the parents for a moment, and a user's open transaction may hold them for long: a short wait, else another time.
   begin
     set local lock_timeout = '100ms';
-    lock table only pgqueue.job, only pgqueue.outcome, only pgqueue.attempt_error in access exclusive mode;
+    lock table only pgqueue.job, only pgqueue.outcome, only pgqueue.attempt_error, only pgqueue.job_log, only pgqueue.job_event in access exclusive mode;
     -- A transaction that drew its ids long ago may have committed since the look.
     if not pgqueue._any_live(v_block.low, v_block.high) then
-      foreach v_table in array array['job', 'outcome', 'attempt_error'] loop
+      foreach v_table in array array['job', 'outcome', 'attempt_error', 'job_log', 'job_event'] loop
         execute format('drop table pgqueue.%I', v_table || '_' || v_block.low);
       end loop;
       delete from pgqueue.block b where b.low = v_block.low;
@@ -3381,6 +3592,20 @@ begin
   end loop;
 end $$;
 
+-- source: sql/functions/private/_error_text.sql
+-- An error document of an attempt in one line.
+create function pgqueue._error_text(error jsonb) returns text
+language sql immutable
+return nullif(left(concat_ws(': ', error ->> 'type', split_part(error ->> 'message', E'\n', 1)), 300), '');
+
+-- source: sql/functions/private/_event_text.sql
+-- What an event of a job's history says to people: its data in one line.
+create function pgqueue._event_text(data jsonb) returns text
+language sql immutable
+return (
+  select string_agg(case e.key when 'why' then '' else e.key || ' ' end || left(e.value, 200), ', ' order by e.key)
+  from jsonb_each_text(case when jsonb_typeof(data) = 'object' then data else '{}' end) e where e.value is not null);
+
 -- source: sql/functions/private/_expiry_of.sql
 -- When it expires, in seconds since the epoch. Inlined: keep it one expression.
 create function pgqueue._expiry_of(cursor text, owner text) returns float8
@@ -3441,6 +3666,9 @@ begin
   end if;
   if forget > 0 then
     select min(e.id), max(e.id) into v_low, v_high from unnest(jobs) e(id);
+    perform pgqueue._forget_traces(case
+      when forget = 2 or states is null then jobs
+      else array(select e.id from unnest(jobs, states) e(id, state) where e.state = 'succeeded') end, v_low, v_high);
     delete from pgqueue.job j
     where j.id between v_low and v_high and j.id = any(case
       when forget = 2 or states is null then jobs
@@ -3616,6 +3844,20 @@ begin
     and not exists (select from pgqueue.turn w where w.queue = _forget_owners.queue);
 end $$;
 
+-- source: sql/functions/private/_forget_traces.sql
+-- The log lines and events of jobs that are forgotten go with them. Few jobs have any, so first a look whether one of the range does.
+create function pgqueue._forget_traces(jobs bigint[], low bigint, high bigint) returns void
+language plpgsql
+as $$
+begin
+  if exists (select from pgqueue.job_log l where l.job_id between low and high) then
+    delete from pgqueue.job_log l where l.job_id between low and high and l.job_id = any(jobs);
+  end if;
+  if exists (select from pgqueue.job_event e where e.job_id between low and high) then
+    delete from pgqueue.job_event e where e.job_id between low and high and e.job_id = any(jobs);
+  end if;
+end $$;
+
 -- source: sql/functions/private/_free_slots.sql
 -- Takes the slots of these jobs away and hands them on at once; turns are given by claims, so for those a worker is woken if somebody stands in line. The lock of a group is only tried: where another session is at work on it, a row in the
 -- group's inbox says "look again", and the next claim of the queue does. A group without a limit has nobody waiting.
@@ -3705,7 +3947,9 @@ begin
   if cardinality(v_parents) = 0 then
     return false;
   end if;
-  update pgqueue.dependency d set counted = false where d.parent_id = any(v_parents) and d.child_id = (job).id and d.counted;
+  -- The others count: when one of them is retried later, this job waits for it no more.
+  update pgqueue.dependency d set counted = d.parent_id <> all(v_parents)
+  where d.parent_id = any((job).depends_on) and d.child_id = (job).id and d.counted = (d.parent_id = any(v_parents));
   insert into pgqueue.dependent (job_id, pending, traits, policy, priority, attempt, queue)
   select (job).id, cardinality(v_parents),
     pgqueue._traits((job).unique_key, (job).group_key, (job).timeout, (job).heartbeat, null) + pgqueue._flow_traits((job).id),
@@ -5168,11 +5412,12 @@ begin
 end $$;
 
 -- source: sql/functions/private/_note_event.sql
+-- Notes in a job's history what was done to it from outside, for job_timeline. `event`: a word in the past tense; `data`: an object, whose values people read too.
 create function pgqueue._note_event(job bigint, event text, data jsonb) returns void
 language plpgsql
 as $$
 begin
-  insert into pgqueue.job_event (job_id, at, event, data) values (job, pgqueue._now(), _note_event.event, _note_event.data);
+  insert into pgqueue.job_event (job_id, at, event, data) values (_note_event.job, pgqueue._now(), _note_event.event, _note_event.data);
 end $$;
 
 -- source: sql/functions/private/_now.sql
@@ -5355,6 +5600,27 @@ begin
     perform pgqueue._unknown_job(job, 'It was never enqueued, its transaction was rolled back, it is past its retention, or its queue keeps no history.');
   end if;
   return v_parents;
+end $$;
+
+-- source: sql/functions/private/_percentile.sql
+-- The time below which this part of what was counted lies, read off a distribution by powers of two of a millisecond (see tables/metric.sql). Inside a bucket it is interpolated, so it is
+-- off by less than half of itself or twice itself at worst; never above the longest there was.
+create function pgqueue._percentile(buckets bigint[], part float8, longest interval) returns interval
+language plpgsql immutable
+as $$
+declare
+  v_wanted float8 := part * (select sum(n) from unnest(buckets) n);
+  v_below bigint := 0;
+  v_low float8;
+begin
+  for v_bucket in 1..coalesce(cardinality(buckets), 0) loop
+    if buckets[v_bucket] > 0 and v_below + buckets[v_bucket] >= v_wanted then
+      v_low := case v_bucket when 1 then 0 else 2 ^ (v_bucket - 2) end;
+      return least(longest, make_interval(secs => (v_low + (2 ^ (v_bucket - 1) - v_low) * (v_wanted - v_below) / buckets[v_bucket]) / 1000));
+    end if;
+    v_below := v_below + buckets[v_bucket];
+  end loop;
+  return null;
 end $$;
 
 -- source: sql/functions/private/_pick.sql
@@ -5859,6 +6125,7 @@ create function pgqueue._refuse_circle(jobs pgqueue.new_job[]) returns void
 language plpgsql
 set enable_nestloop = off
 set enable_mergejoin = off
+set jit = off
 as $$
 declare
   v_count integer := cardinality(jobs);
@@ -7084,6 +7351,16 @@ begin
   return true;
 end $$;
 
+-- source: sql/functions/private/_spread.sql
+-- Counts by bucket as an array: its first element counts bucket 0, its last one the highest bucket there is. Buckets that are null count nowhere.
+create function pgqueue._spread(buckets integer[], counts bigint[]) returns bigint[]
+language sql immutable
+return array(
+  select coalesce(sum(e.n), 0)::bigint
+  from generate_series(0, (select max(b) from unnest(buckets) b)) s(bucket)
+  left join unnest(buckets, counts) e(bucket, n) on e.bucket = s.bucket
+  group by s.bucket order by s.bucket);
+
 -- source: sql/functions/private/_sql_job_cancelled.sql
 -- A cancel of a running job was asked for: a script is cancelled from now on, whatever its query still comes to, and nobody new attaches to a query. The worker will end what runs;
 -- where that is this server, and this function's owner may, it is ended here already.
@@ -7423,6 +7700,12 @@ begin
   order by i.ord;
 end $$;
 
+-- source: sql/functions/private/_sum_buckets.sql
+-- Two distributions as one, however far each goes.
+create function pgqueue._sum_buckets(one bigint[], other bigint[]) returns bigint[]
+language sql immutable
+return array(select coalesce(u.a, 0) + coalesce(u.b, 0) from unnest(one, other) with ordinality u(a, b, nth) order by u.nth);
+
 -- source: sql/functions/private/_sweep_again.sql
 -- When a sweep that has just ended is due again: a sweep that cost much is due less often. Seconds since the epoch. Inlined: keep it one expression.
 create function pgqueue._sweep_again(started float8) returns float8
@@ -7579,6 +7862,7 @@ begin
     return 0;
   end if;
   select min(i), max(i) into v_first, v_last from unnest(v_jobs) i;
+  perform pgqueue._forget_traces(v_jobs, v_first, v_last);
   delete from pgqueue.attempt_error e where e.job_id between v_first and v_last and e.job_id = any(v_jobs);
   delete from pgqueue.outcome o where o.job_id between v_first and v_last and o.job_id = any(v_jobs);
   delete from pgqueue.job j where j.id between v_first and v_last and j.id = any(v_jobs);
@@ -7625,6 +7909,42 @@ begin
     and l.error is not null and l.made_at < pgqueue._now() - (select c.retention from pgqueue.config c);
   get diagnostics v_rows = row_count;
   return v_done + v_rows;
+end $$;
+
+-- source: sql/functions/private/_timeline_past.sql
+-- The part of job_timeline that tells of what has happened while the job waited and ran: attempts, log lines, requests, events. `rank`: the order of what has the same time.
+create function pgqueue._timeline_past(job bigint)
+returns table (at timestamptz, rank integer, event text, detail text, data jsonb)
+language plpgsql
+as $$
+#variable_conflict use_column
+begin
+  return query
+  select e.failed_at, 50, case e.reason when 'error' then 'attempt failed' when 'timeout' then 'attempt timed out' when 'worker_lost' then 'worker lost' else e.reason end,
+    concat_ws(': ', format('attempt %s', e.attempt) || coalesce(' on worker ' || e.worker_id, ''), pgqueue._error_text(e.error)),
+    jsonb_build_object('attempt', e.attempt, 'reason', e.reason, 'worker', e.worker_id, 'error', e.error)
+  from pgqueue.attempt_error e where e.job_id = job;
+  return query
+  select l.first_at, 40, 'logged'::text,
+    format('%s in attempt %s%s', case l.lines when 1 then 'one line' else l.lines || ' lines' end, l.attempt,
+      case when l.lines > 1 then format(', until %s', to_char(l.last_at, 'YYYY-MM-DD HH24:MI:SS OF')) else '' end) || ': ' || left(split_part(l.last, E'\n', 1), 200),
+    jsonb_build_object('attempt', l.attempt, 'lines', l.lines, 'first_line', l.first_line, 'last_line', l.last_line, 'last_at', l.last_at, 'levels', l.levels)
+  from (
+    select n.attempt, sum(n.lines)::bigint as lines, min(n.first_line) as first_line, max(n.last_line) as last_line, min(n.first_at) as first_at, max(n.last_at) as last_at,
+      jsonb_object_agg(n.level, n.lines) as levels,
+      (select o.message from pgqueue.job_log o where o.job_id = job and o.line = max(n.last_line)) as last
+    from (
+      select g.attempt, g.level, count(*) as lines, min(g.line) as first_line, max(g.line) as last_line, min(g.at) as first_at, max(g.at) as last_at
+      from pgqueue.job_log g where g.job_id = job group by g.attempt, g.level) n
+    group by n.attempt) l;
+  return query
+  select c.requested_at, 30, 'cancel requested'::text, c.why, jsonb_build_object('why', c.why) from pgqueue.cancel_request c
+  where c.job_id = job and not exists (select from pgqueue.job_event e where e.job_id = job and e.event = 'cancel requested');
+  return query
+  select p.heartbeat_at, 45, 'progress'::text, left(p.progress::text, 300), jsonb_build_object('progress', p.progress)
+  from pgqueue.progress p where p.job_id = job;
+  return query
+  select e.at, 35, e.event, pgqueue._event_text(e.data), e.data from pgqueue.job_event e where e.job_id = job;
 end $$;
 
 -- source: sql/functions/private/_to_queue.sql
@@ -7993,6 +8313,28 @@ begin
   end if;
 end $$;
 
+-- source: sql/functions/private/_why_apart.sql
+-- What `why` says of a queued job that does not stand where the others do: in the line of its owner, or alone after a crash. Null for the others.
+create function pgqueue._why_apart(job pgqueue.job_info, name text) returns text
+language plpgsql
+as $$
+declare
+  v_ahead bigint;
+  v_running bigint;
+begin
+  if exists (select from pgqueue.line l where l.job_id = (job).id) then
+    v_ahead := (
+      select count(*) from pgqueue.line l, pgqueue.line o
+      where l.job_id = (job).id and o.queue = l.queue and o.owner = l.owner and (o.priority > l.priority or o.priority = l.priority and o.job_id < l.job_id));
+    v_running := (select count(*) from pgqueue.turn t where t.queue = (job).queue and t.owner = (job).group_key);
+    return format('%s stands in line in queue %s, where owners take turns: %s of its owner %s in line before it, %s of that owner %s.', name, (job).queue, v_ahead,
+      case v_ahead when 1 then 'is' else 'are' end, v_running, case v_running when 1 then 'runs' else 'run' end);
+  elsif (job).crashes > 0 then
+    return format('%s was in %s crashes and is given out alone, to a worker that holds no other such job.', name, (job).crashes);
+  end if;
+  return null;
+end $$;
+
 -- source: sql/functions/private/_why_batch.sql
 -- What `why` says of a batch or slow query.
 create function pgqueue._why_batch(batch pgqueue.batch) returns text
@@ -8044,6 +8386,31 @@ begin
     case v_workers when 1 then 'one serves' else v_workers || ' serve' end, (batch).queue);
 end $$;
 
+-- source: sql/functions/private/_why_behind.sql
+-- What `why` says of a queued job that nothing holds back but those before it. They are counted by two walks along the index; as one join it depends on
+-- statistics whether the backlog is joined with itself.
+create function pgqueue._why_behind(job pgqueue.job_info, name text, running bigint, workers bigint) returns text
+language plpgsql
+as $$
+declare
+  v_place record;
+  v_ahead bigint;
+begin
+  select * into v_place from pgqueue._in_ready((job).id);
+  v_ahead := (select count(*) from pgqueue.ready o where o.queue = v_place.queue and o.priority > v_place.priority)
+    + (select count(*) from pgqueue.ready o where o.queue = v_place.queue and o.priority = v_place.priority and o.seq < v_place.seq);
+  if (job).kind = 'keyed.item' then
+    return (
+      select format('Item %s is pending: %s before it in keyed queue %s, of which %s active.', (job).id,
+        case v_ahead when 0 then 'nothing waits' when 1 then 'one waits' else v_ahead || ' wait' end, i.queue,
+        case running when 0 then 'nothing is' when 1 then 'one is' else running || ' are' end)
+      from pgqueue.keyed_item i where i.job_id = (job).id);
+  end if;
+  return format('%s is queued: %s ahead of it in queue %s, which %s.', name,
+    case v_ahead when 0 then 'nothing is' when 1 then 'one job is' else v_ahead || ' jobs are' end, (job).queue,
+    case workers when 1 then 'one worker serves' else workers || ' workers serve' end);
+end $$;
+
 -- source: sql/functions/private/_why_dependent.sql
 -- Why a job that waits for others waits: how many, and what the first of them does.
 create function pgqueue._why_dependent(job bigint, name text) returns text
@@ -8065,6 +8432,67 @@ begin
       when v_parent.id is null then ': they have ended, and upkeep has yet to count them: start a worker, or call pgqueue.maintain() from cron'
       when v_parent.state in ('failed', 'cancelled') then format(', such as %s, which is %s: call pgqueue.retry(%s)', v_parent.id, v_parent.state, v_parent.id)
       else format(', such as %s, which is %s', v_parent.id, v_parent.state) end);
+end $$;
+
+-- source: sql/functions/private/_why_held.sql
+-- What `why` says of a job that is held, by what holds it. Null for one that is not.
+create function pgqueue._why_held(job pgqueue.job_info, queue pgqueue.queue, name text) returns text
+language plpgsql
+as $$
+declare
+  v_batch bigint;
+begin
+  if (job).state <> 'held' then
+    return null;
+  end if;
+  select h.batch_id into v_batch from pgqueue.held h where h.job_id = (job).id;
+  if found then
+    return format('%s waits for the release of batch %s: call pgqueue.batch_release(%s).', name, v_batch, v_batch);
+  end if;
+  return format('%s waits for its turn: group %s of queue %s runs at most %s at a time.', name, (job).group_key, (job).queue, (queue).group_limit);
+end $$;
+
+-- source: sql/functions/private/_why_limited.sql
+-- What `why` says of a queued job whose queue gives out nothing just now because of a limit of its own. Null when there is room.
+create function pgqueue._why_limited(job pgqueue.job_info, queue pgqueue.queue, running bigint) returns text
+language plpgsql
+as $$
+begin
+  if (queue).max_running <= running then
+    return format('Queue %s runs %s jobs already, its max_running is %s.', (job).queue, running, (queue).max_running);
+  end if;
+  return null;
+end $$;
+
+-- source: sql/functions/private/_why_moved.sql
+-- What `why` says of a job that does not wait in its queue: it is final, it runs, or it waits for a time. Null for the others.
+create function pgqueue._why_moved(job pgqueue.job_info, name text) returns text
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+begin
+  if (job).state in ('succeeded', 'failed', 'cancelled') then
+    return format('%s is final: it %s%s at %s.', name,
+      case (job).state when 'cancelled' then 'was cancelled' else (job).state end, coalesce(' (' || (job).reason || ')', ''),
+      to_char((job).finished_at, 'YYYY-MM-DD HH24:MI:SS OF'));
+  elsif (job).state = 'running' and (job).worker_id = 0 then
+    return (
+      select format('Item %s is active: a client claimed it %s ago, and last said %s ago that it executes it.', (job).id,
+        date_trunc('milliseconds', v_now - i.claimed_at), date_trunc('milliseconds', v_now - i.heartbeat_at))
+      from pgqueue.keyed_item i where i.job_id = (job).id);
+  elsif (job).state = 'running' then
+    return format('%s is running: worker %s claimed it %s ago%s.', name, (job).worker_id, date_trunc('milliseconds', v_now - (job).claimed_at),
+      case when (job).cancel_requested then ', and was asked to cancel it' else '' end);
+  elsif (job).state = 'scheduled' and (job).run_at > v_now then
+    return format('%s waits for %s (in %s)%s.', name, to_char((job).run_at, 'YYYY-MM-DD HH24:MI:SS OF'),
+      date_trunc('milliseconds', (job).run_at - v_now),
+      case when (job).attempt > 0 then format(', to try again after attempt %s of %s', (job).attempt, (job).max_attempts) else '' end);
+  elsif (job).state = 'scheduled' then
+    return format('%s has been due since %s, but no upkeep has promoted it: start a worker, or call pgqueue.maintain() from cron.', name,
+      to_char((job).run_at, 'YYYY-MM-DD HH24:MI:SS OF'));
+  end if;
+  return null;
 end $$;
 
 -- source: sql/functions/private/_window.sql
@@ -8105,6 +8533,7 @@ create function pgqueue._with_parents(jobs pgqueue.new_job[], ids bigint[], new 
 language plpgsql
 set enable_nestloop = off
 set enable_mergejoin = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -8357,6 +8786,9 @@ begin
   for v_look in 1..100 loop
     select * into v_was from pgqueue._withdraw(cancel.id);
     if v_was.place is not null then
+      if why is not null then
+        perform pgqueue._note_event(cancel.id, 'cancel requested', jsonb_build_object('why', cancel.why));
+      end if;
       perform pgqueue._finish(array[cancel.id], array['cancelled'], array['cancelled_by_user'], array[v_was.attempt], array[v_was.traits], null,
         null, null, pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_was.queue)));
       return query select 'cancelled', true;
@@ -8375,6 +8807,9 @@ begin
         return query select 'cancelled', true;
         return;
       elsif v_lease.id is not null then
+        if changed then
+          perform pgqueue._note_event(cancel.id, 'cancel requested', jsonb_build_object('why', cancel.why));
+        end if;
         perform pgqueue._sql_job_cancelled(cancel.id);
         if pg_notification_queue_usage() < 0.5 then
           perform pg_notify('pgqueue_worker', v_lease.worker_id::text);
@@ -8637,8 +9072,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-  v_hint constant text := 'Keys: lost_after, retention, block_age, sql_timeout, result_ttl, keyed_ttl, log_retention (seconds or interval text), max_crashes, block_size, '
-    'blocks_ahead, script_max_chars, script_max_waiting, result_max_bytes, result_max_rows (whole numbers).';
+  v_hint constant text := 'Keys: lost_after, retention, block_age, sql_timeout, result_ttl, keyed_ttl, log_retention, metric_retention (seconds or interval text), max_crashes, block_size, '
+    'blocks_ahead, script_max_chars, script_max_waiting, result_max_bytes, result_max_rows, job_log_lines, job_log_chars (whole numbers).';
   v_key text;
   v_problem text;
 begin
@@ -8647,13 +9082,13 @@ begin
   end if;
   for v_key in select k from jsonb_object_keys(settings) k loop
     if v_key not in ('lost_after', 'retention', 'block_age', 'max_crashes', 'block_size', 'blocks_ahead', 'script_max_chars', 'script_max_waiting', 'sql_timeout', 'result_ttl', 'keyed_ttl',
-      'result_max_bytes', 'result_max_rows', 'log_retention') then
+      'result_max_bytes', 'result_max_rows', 'log_retention', 'job_log_lines', 'job_log_chars', 'metric_retention') then
       perform pgqueue._refuse('PQ001', format('%L is not a setting', v_key), v_hint);
     end if;
   end loop;
   begin
     perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), true) from unnest(array['lost_after', 'block_age', 'sql_timeout', 'result_ttl', 'keyed_ttl']) k;
-    perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), false) from unnest(array['retention', 'log_retention']) k;
+    perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), false) from unnest(array['retention', 'log_retention', 'metric_retention']) k;
     update pgqueue.config c set
       lost_after = case when settings ? 'lost_after' then pgqueue._interval(settings -> 'lost_after') else c.lost_after end,
       retention = case when settings ? 'retention' then pgqueue._interval(settings -> 'retention') else c.retention end,
@@ -8668,7 +9103,10 @@ begin
       keyed_ttl = case when settings ? 'keyed_ttl' then pgqueue._interval(settings -> 'keyed_ttl') else c.keyed_ttl end,
       result_max_bytes = case when settings ? 'result_max_bytes' then (settings ->> 'result_max_bytes')::bigint else c.result_max_bytes end,
       result_max_rows = case when settings ? 'result_max_rows' then (settings ->> 'result_max_rows')::bigint else c.result_max_rows end,
-      log_retention = case when settings ? 'log_retention' then pgqueue._interval(settings -> 'log_retention') else c.log_retention end
+      log_retention = case when settings ? 'log_retention' then pgqueue._interval(settings -> 'log_retention') else c.log_retention end,
+      job_log_lines = case when settings ? 'job_log_lines' then (settings ->> 'job_log_lines')::integer else c.job_log_lines end,
+      job_log_chars = case when settings ? 'job_log_chars' then (settings ->> 'job_log_chars')::integer else c.job_log_chars end,
+      metric_retention = case when settings ? 'metric_retention' then pgqueue._interval(settings -> 'metric_retention') else c.metric_retention end
     where settings <> '{}';
   exception
     when data_exception or check_violation or not_null_violation then
@@ -8685,7 +9123,8 @@ say (7 days). block_size, blocks_ahead, block_age: ids per partition, partitions
 script_max_waiting: how large a script may be and how many an owner may have waiting (16,384 and 64). sql_timeout: how long one query of a script, or a query, may run (12
 hours). result_ttl, result_max_bytes, result_max_rows: how long results of queries are kept, and how large they may be (1 hour, 1 GiB, no limit).
 keyed_ttl: how long results of keyed queues are kept (5 minutes).
-log_retention: how long query_log remembers (90 days). Errors: PQ001.';
+log_retention: how long query_log remembers (90 days). job_log_lines, job_log_chars: how many lines a job''s log keeps, and how many characters of a line (1,000 and
+8,192). metric_retention: how long throughput remembers (7 days). Errors: PQ001.';
 
 -- source: sql/functions/core/configure_queue.sql
 create function pgqueue.configure_queue(queue text, settings jsonb)
@@ -9161,7 +9600,7 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-  v_all constant text[] := array['rescue', 'promote', 'schedules', 'expire', 'dependents', 'admit', 'tidy', 'results', 'retention', 'blocks'];
+  v_all constant text[] := array['rescue', 'promote', 'schedules', 'expire', 'dependents', 'admit', 'tidy', 'results', 'metrics', 'retention', 'blocks'];
 begin
   if not duties <@ v_all then
     perform pgqueue._refuse('PQ001', format('unknown duty in %s', duties), format('Duties are %s; null means all.', array_to_string(v_all, ', ')));
@@ -9182,7 +9621,8 @@ begin
         when 'blocks' then pgqueue._duty_blocks()
         when 'retention' then pgqueue._duty_retention()
         when 'tidy' then pgqueue._duty_tidy()
-        when 'results' then pgqueue._duty_results() end;
+        when 'results' then pgqueue._duty_results()
+        when 'metrics' then pgqueue._duty_metrics() end;
     exception
       when others then
         done := 0;
@@ -9196,7 +9636,7 @@ end $$;
 comment on function pgqueue.maintain is
 'One pass of upkeep, what the leading worker runs every second or so; without such a worker call it from cron. duties: some of rescue (lost workers, overdue
 jobs), promote (due jobs), schedules (due schedules), expire (queue timeouts), dependents (jobs that wait for others), admit (groups), tidy (rows nobody needs), results (results of queries,
-scripts and audit rows that have expired), retention (history that is past), blocks (partitions ahead);
+scripts and audit rows that have expired), metrics (counts what has ended, for throughput), retention (history that is past), blocks (partitions ahead);
 null means all. Returns what each did, or its error. No row: another pass is under way. Errors: PQ001.';
 
 -- source: sql/functions/core/next_due.sql
@@ -9472,7 +9912,7 @@ begin
       array[v_was.traits | 64], v_was.place in ('ready', 'suspect'));
   end if;
   if v_was.priority <> set_priority.priority then
-    perform pgqueue._note_event(id, 'priority', jsonb_build_object('from', v_was.priority, 'to', set_priority.priority));
+    perform pgqueue._note_event(id, 'priority changed', jsonb_build_object('from', v_was.priority, 'to', set_priority.priority));
   end if;
   return query select case when v_was.place = 'scheduled' then 'scheduled' else 'queued' end, v_was.priority <> set_priority.priority;
 end $$;
@@ -12607,7 +13047,7 @@ begin
     else
       perform pgqueue._enter(v_was.jobs, v_was.queues, v_was.news, v_was.attempts, v_was.traits, v_was.place = 'ready');
     end if;
-    perform pgqueue._note_event(e.id, 'priority', jsonb_build_object('from', e.priority, 'to', set_priority_of_jobs.priority))
+    perform pgqueue._note_event(e.id, 'priority changed', jsonb_build_object('from', e.priority, 'to', set_priority_of_jobs.priority))
     from unnest(v_was.jobs, v_was.priorities) e(id, priority);
     v_plain := v_plain || v_was.jobs::bigint[];
   end loop;
@@ -12946,8 +13386,8 @@ comment on function pgqueue.queues is
 are exact, so with millions of queued jobs this takes a second.';
 
 -- source: sql/functions/inspect/why.sql
--- One sentence, the first reason that holds, in the order in which each would have to be removed. Who is ahead is counted by two walks along the
--- index; as one join it depends on statistics whether the backlog is joined with itself.
+-- One sentence, the first reason that holds, in the order in which each would have to be removed. Each cause that needs a look of its own has a private function,
+-- which says null where the cause is not there.
 create function pgqueue.why(id bigint)
 returns text
 language plpgsql security definer
@@ -12958,11 +13398,8 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-  v_now timestamptz := pgqueue._now();
-  v_job record;
-  v_place record;
+  v_job pgqueue.job_info;
   v_queue pgqueue.queue;
-  v_ahead bigint;
   v_running bigint;
   v_workers bigint;
   v_batch pgqueue.batch;
@@ -12977,64 +13414,18 @@ begin
   select * into v_queue from pgqueue.queue q where q.name = v_job.queue;
   select count(*) into v_workers
   from pgqueue.worker w
-  where w.queues @> array[v_job.queue] and w.heartbeat_at >= v_now - (select c.lost_after from pgqueue.config c);
+  where w.queues @> array[v_job.queue] and w.heartbeat_at >= pgqueue._now() - (select c.lost_after from pgqueue.config c);
   select coalesce(sum(cardinality(l.job_ids)), 0) into v_running from pgqueue.lease l where l.queue = v_job.queue;
-
-  if v_job.state in ('succeeded', 'failed', 'cancelled') then
-    return format('%s is final: it %s%s at %s.', v_name,
-      case v_job.state when 'cancelled' then 'was cancelled' else v_job.state end, coalesce(' (' || v_job.reason || ')', ''),
-      to_char(v_job.finished_at, 'YYYY-MM-DD HH24:MI:SS OF'));
-  elsif v_job.state = 'running' and v_job.worker_id = 0 then
-    return (
-      select format('Item %s is active: a client claimed it %s ago, and last said %s ago that it executes it.', id, date_trunc('milliseconds', v_now - i.claimed_at),
-        date_trunc('milliseconds', v_now - i.heartbeat_at))
-      from pgqueue.keyed_item i where i.job_id = why.id);
-  elsif v_job.state = 'running' then
-    return format('%s is running: worker %s claimed it %s ago%s.', v_name, v_job.worker_id, date_trunc('milliseconds', v_now - v_job.claimed_at),
-      case when v_job.cancel_requested then ', and was asked to cancel it' else '' end);
-  elsif v_job.state = 'scheduled' and v_job.run_at > v_now then
-    return format('%s waits for %s (in %s)%s.', v_name, to_char(v_job.run_at, 'YYYY-MM-DD HH24:MI:SS OF'),
-      date_trunc('milliseconds', v_job.run_at - v_now),
-      case when v_job.attempt > 0 then format(', to try again after attempt %s of %s', v_job.attempt, v_job.max_attempts) else '' end);
-  elsif v_job.state = 'scheduled' then
-    return format('%s has been due since %s, but no upkeep has promoted it: start a worker, or call pgqueue.maintain() from cron.', v_name,
-      to_char(v_job.run_at, 'YYYY-MM-DD HH24:MI:SS OF'));
-  elsif exists (select from pgqueue.dependent d where d.job_id = why.id) then
-    return pgqueue._why_dependent(why.id, v_name);
-  elsif v_queue.paused_at is not null then
-    return format('Queue %s is paused since %s: call pgqueue.resume_queue(%L).', v_job.queue,
-      to_char(v_queue.paused_at, 'YYYY-MM-DD HH24:MI:SS OF'), v_job.queue);
-  elsif v_job.state = 'held' and exists (select from pgqueue.held h where h.job_id = why.id) then
-    v_batch.id := (select h.batch_id from pgqueue.held h where h.job_id = why.id);
-    return format('%s waits for the release of batch %s: call pgqueue.batch_release(%s).', v_name, v_batch.id, v_batch.id);
-  elsif v_job.state = 'held' then
-    return format('%s waits for its turn: group %s of queue %s runs at most %s at a time.', v_name, v_job.group_key, v_job.queue, v_queue.group_limit);
-  elsif v_workers = 0 and v_job.kind <> 'keyed.item' then
-    return format('No live worker serves queue %s: start one.', v_job.queue);
-  elsif v_queue.max_running <= v_running then
-    return format('Queue %s runs %s jobs already, its max_running is %s.', v_job.queue, v_running, v_queue.max_running);
-  elsif exists (select from pgqueue.line l where l.job_id = why.id) then
-    v_ahead := (
-      select count(*) from pgqueue.line l, pgqueue.line o
-      where l.job_id = why.id and o.queue = l.queue and o.owner = l.owner and (o.priority > l.priority or o.priority = l.priority and o.job_id < l.job_id));
-    return format('%s stands in line in queue %s, where owners take turns: %s of its owner %s in line before it, %s of that owner %s.', v_name, v_job.queue, v_ahead,
-      case v_ahead when 1 then 'is' else 'are' end, (select count(*) from pgqueue.turn t where t.queue = v_job.queue and t.owner = v_job.group_key),
-      case (select count(*) from pgqueue.turn t where t.queue = v_job.queue and t.owner = v_job.group_key) when 1 then 'runs' else 'run' end);
-  elsif v_job.crashes > 0 then
-    return format('%s was in %s crashes and is given out alone, to a worker that holds no other such job.', v_name, v_job.crashes);
-  end if;
-  select * into v_place from pgqueue._in_ready(why.id);
-  v_ahead := (select count(*) from pgqueue.ready o where o.queue = v_place.queue and o.priority > v_place.priority)
-    + (select count(*) from pgqueue.ready o where o.queue = v_place.queue and o.priority = v_place.priority and o.seq < v_place.seq);
-  if v_job.kind = 'keyed.item' then
-    return (
-      select format('Item %s is pending: %s before it in keyed queue %s, of which %s active.', id, case v_ahead when 0 then 'nothing waits' when 1 then 'one waits' else v_ahead || ' wait' end, i.queue,
-        case v_running when 0 then 'nothing is' when 1 then 'one is' else v_running || ' are' end)
-      from pgqueue.keyed_item i where i.job_id = why.id);
-  end if;
-  return format('%s is queued: %s ahead of it in queue %s, which %s.', v_name,
-    case v_ahead when 0 then 'nothing is' when 1 then 'one job is' else v_ahead || ' jobs are' end, v_job.queue,
-    case v_workers when 1 then 'one worker serves' else v_workers || ' workers serve' end);
+  return coalesce(
+    pgqueue._why_moved(v_job, v_name),
+    case when exists (select from pgqueue.dependent d where d.job_id = why.id) then pgqueue._why_dependent(why.id, v_name) end,
+    case when v_queue.paused_at is not null then
+      format('Queue %s is paused since %s: call pgqueue.resume_queue(%L).', v_job.queue, to_char(v_queue.paused_at, 'YYYY-MM-DD HH24:MI:SS OF'), v_job.queue) end,
+    pgqueue._why_held(v_job, v_queue, v_name),
+    case when v_workers = 0 and v_job.kind <> 'keyed.item' then format('No live worker serves queue %s: start one.', v_job.queue) end,
+    pgqueue._why_limited(v_job, v_queue, v_running),
+    pgqueue._why_apart(v_job, v_name),
+    pgqueue._why_behind(v_job, v_name, v_running, v_workers));
 end $$;
 
 comment on function pgqueue.why is
@@ -13067,6 +13458,197 @@ $$;
 comment on function pgqueue.workers is
 'Registered workers and how many jobs each holds. lost: its heartbeat has run out and the next upkeep gives its jobs to others.';
 
+-- source: sql/functions/insight/job_log.sql
+create function pgqueue.job_log(id bigint, after bigint default 0, max integer default 1000)
+returns table (line bigint, at timestamptz, attempt integer, level text, message text, fields jsonb)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+begin
+  if job_log.max is null or job_log.max not between 1 and 10000 or job_log.after is null then
+    perform pgqueue._refuse('PQ001', format('after is %s, max is %s', coalesce(job_log.after::text, 'null'), coalesce(job_log.max::text, 'null')),
+      'Ask for 1 to 10000 lines, after the number of a line or after 0.');
+  end if;
+  perform pgqueue._state(job_log.id);
+  return query
+  select l.line::bigint, l.at, l.attempt::integer, l.level, l.message, l.fields
+  from pgqueue.job_log l where l.job_id = job_log.id and l.line > job_log.after order by l.line limit job_log.max;
+end $$;
+
+comment on function pgqueue.job_log is
+'What a job has logged, all its attempts, in the order in which it was stored. after: only lines behind this one, so that a reader who comes again reads on. max: 1 to 10000.
+Errors: PQ001, PQ002.';
+
+-- source: sql/functions/insight/job_timeline.sql
+-- From the rows there are: nothing is written for the sake of this but what was done to a job from outside (job_event).
+create function pgqueue.job_timeline(id bigint)
+returns table (at timestamptz, event text, detail text, data jsonb)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_job pgqueue.job_info;
+  v_kept interval;
+begin
+  select * into v_job from pgqueue.job(job_timeline.id);
+  v_kept := coalesce((select q.retention from pgqueue.queue q where q.name = v_job.queue), (select c.retention from pgqueue.config c));
+  return query
+  select t.at, t.event, t.detail, jsonb_strip_nulls(t.data)
+  from (
+    select v_job.created_at as at, 0 as rank, 'enqueued' as event,
+      format('%s in queue %s', v_job.kind, v_job.queue) || coalesce(', group ' || v_job.group_key, '') || coalesce(', unique key ' || v_job.unique_key, '') as detail,
+      jsonb_build_object('queue', v_job.queue, 'kind', v_job.kind, 'priority', v_job.priority, 'unique_key', v_job.unique_key, 'group_key', v_job.group_key) as data
+    union all
+    select * from pgqueue._timeline_past(job_timeline.id)
+    union all
+    select v_job.claimed_at, 20, 'claimed', format('attempt %s of %s by %s', v_job.attempt, v_job.max_attempts,
+        case v_job.worker_id when 0 then 'a client' else format('worker %s', v_job.worker_id) end),
+      jsonb_build_object('attempt', v_job.attempt, 'max_attempts', v_job.max_attempts, 'worker', v_job.worker_id)
+    where v_job.claimed_at is not null
+    union all
+    select v_job.finished_at, 60, v_job.state, v_job.reason, jsonb_build_object('reason', v_job.reason, 'attempt', v_job.attempt, 'worker', v_job.worker_id)
+    where v_job.finished_at is not null
+    union all
+    select v_job.run_at, 70, 'due', case when v_job.attempt > 0 then format('to try again after attempt %s of %s', v_job.attempt, v_job.max_attempts) end,
+      jsonb_build_object('attempt', v_job.attempt)
+    where v_job.run_at is not null
+    union all
+    select v_job.expires_at, 80, 'expires', 'fails then if it has not started', null where v_job.finished_at is null and v_job.attempt = 0 and v_job.claimed_at is null and v_job.expires_at is not null
+    union all
+    select v_job.finished_at + v_kept, 90, 'retention ends', 'may be forgotten from then on', null where v_job.finished_at is not null) t
+  order by t.at, t.rank;
+end $$;
+
+comment on function pgqueue.job_timeline is
+'The life of one job in order, what is known of it: enqueued, claimed (the last time), failed attempts, what it logged and reported, what was done to it, its end; and what
+is to come: when it is due, expires, may be forgotten. event and detail are for people, data for programs. Errors: PQ002.';
+
+-- source: sql/functions/insight/log_lines.sql
+-- The lease is looked at and not held, as by job_heartbeat: a settle must not find it locked by what another of its jobs has to say. Lines of a job that is taken away at the
+-- same moment were written before that. Calls for one job take turns, for the sake of its numbers; other jobs do not meet.
+create function pgqueue.log_lines(lease bigint, job bigint, lines jsonb)
+returns integer
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_config record;
+  v_attempt smallint;
+  v_last record;
+  v_room integer;
+  v_given integer;
+  v_stored integer;
+begin
+  perform pgqueue._check_log_lines(lines);
+  perform pg_advisory_xact_lock(hashtextextended(job::text, pgqueue._lock_class('log')));
+  select l.attempts[array_position(l.job_ids, log_lines.job)] into v_attempt
+  from pgqueue.lease l where l.id = log_lines.lease and l.job_ids @> array[log_lines.job];
+  if not found then
+    perform pgqueue._refuse('PQ004', format('lease %s does not hold job %s', coalesce(lease::text, 'null'), coalesce(job::text, 'null')),
+      'The job was taken away: stop working on it, and settle nothing.');
+  end if;
+  select c.job_log_lines as lines, c.job_log_chars as chars into v_config from pgqueue.config c;
+  select l.line, l.fields ? 'dropped' and l.level = 'warning' as dropped into v_last from pgqueue.job_log l where l.job_id = log_lines.job order by l.line desc limit 1;
+  v_room := greatest(v_config.lines - coalesce(v_last.line, 0), 0);
+  v_given := jsonb_array_length(lines);
+
+  insert into pgqueue.job_log (job_id, line, at, attempt, level, message, fields)
+  select log_lines.job, coalesce(v_last.line, 0) + e.nth, coalesce((e.line ->> 'at')::timestamptz, pgqueue._now()), v_attempt,
+    coalesce(e.line ->> 'level', 'info'), left(e.line ->> 'message', v_config.chars),
+    case when length(e.line ->> 'fields') > v_config.chars then jsonb_build_object('cut', left(e.line ->> 'fields', v_config.chars)) else nullif(e.line -> 'fields', 'null') end
+  from jsonb_array_elements(lines) with ordinality e(line, nth)
+  where e.nth <= v_room;
+  get diagnostics v_stored = row_count;
+  if v_given > v_room and not coalesce(v_last.dropped, false) then
+    insert into pgqueue.job_log (job_id, line, at, attempt, level, message, fields)
+    values (log_lines.job, coalesce(v_last.line, 0) + v_stored + 1, pgqueue._now(), v_attempt, 'warning',
+      format('more lines were dropped: the log of a job keeps %s', v_config.lines), '{"dropped": true}');
+  end if;
+  return v_stored;
+end $$;
+
+comment on function pgqueue.log_lines is
+'Appends to the log of a job that runs: an array of {"message", "level" (info), "at" (now), "fields" (an object)}, of which only message is needed. A job keeps 1,000 lines
+of 8,192 characters (see configure: job_log_lines, job_log_chars), over all its attempts; what is longer is cut, and after the last line one says that more were
+dropped. Returns how many were stored. Errors: PQ001; PQ004 when the lease does not hold the job: stop working on it.';
+
+-- source: sql/functions/insight/throughput.sql
+-- The steps stand where they always stand, counted from the year 2000 in UTC, so that two calls agree on them.
+create function pgqueue.throughput(
+  queue text default null,
+  kind text default null,
+  since timestamptz default null,
+  until timestamptz default null,
+  step interval default '1 minute',
+  by_kind boolean default false)
+returns setof pgqueue.throughput_line
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_until timestamptz := coalesce(throughput.until, pgqueue._now());
+  v_since timestamptz;
+  v_step interval;
+begin
+  perform pgqueue._check_time('until', v_until);
+  v_since := coalesce(throughput.since, v_until - interval '1 hour');
+  perform pgqueue._check_time('since', v_since);
+  perform pgqueue._check_interval('step', throughput.step, true);
+  -- date_bin knows no months: thirty days each, as PostgreSQL counts them.
+  v_step := make_interval(secs => extract(epoch from throughput.step)::float8);
+  if v_step is null or v_step < interval '1 minute' or extract(epoch from v_step)::numeric % 60 <> 0 then
+    perform pgqueue._refuse('PQ001', format('step is %s', coalesce(throughput.step::text, 'null')), 'What has ended is counted by the minute: give a whole number of them.');
+  end if;
+  if throughput.by_kind is null then
+    perform pgqueue._refuse('PQ001', 'by_kind is null', 'Say true for a row for each kind, or false.');
+  end if;
+  return query
+  with part as materialized (
+    select date_bin(v_step, m.minute, timestamptz '2000-01-01 00:00+00') as at, m.queue, case when throughput.by_kind or throughput.kind is not null then m.kind end as kind,
+      m.succeeded, m.failed, m.cancelled, m.wait_buckets, m.run_buckets, m.wait_max, m.run_max
+    from pgqueue.metric m
+    where m.minute >= date_trunc('minute', v_since, 'UTC') and m.minute < v_until
+      and (throughput.queue is null or m.queue = throughput.queue) and (throughput.kind is null or m.kind = throughput.kind)),
+  counted as (
+    select p.at, p.queue, p.kind, sum(p.succeeded)::bigint as succeeded, sum(p.failed)::bigint as failed, sum(p.cancelled)::bigint as cancelled,
+      max(p.wait_max) as wait_max, max(p.run_max) as run_max
+    from part p group by p.at, p.queue, p.kind),
+  sums as (
+    select p.at, p.queue, p.kind, b.nth, sum(b.waits) as waits, sum(b.runs) as runs
+    from part p cross join lateral unnest(p.wait_buckets, p.run_buckets) with ordinality b(waits, runs, nth)
+    group by p.at, p.queue, p.kind, b.nth),
+  spread as (
+    select s.at, s.queue, s.kind, array_agg(coalesce(s.waits, 0)::bigint order by s.nth) as waits, array_agg(coalesce(s.runs, 0)::bigint order by s.nth) as runs
+    from sums s group by s.at, s.queue, s.kind)
+  select c.at, c.queue, c.kind, c.succeeded, c.failed, c.cancelled,
+    pgqueue._percentile(s.waits, 0.5, c.wait_max), pgqueue._percentile(s.waits, 0.95, c.wait_max), c.wait_max,
+    pgqueue._percentile(s.runs, 0.5, c.run_max), pgqueue._percentile(s.runs, 0.95, c.run_max), c.run_max
+  from counted c
+  left join spread s on s.at = c.at and s.queue = c.queue and s.kind is not distinct from c.kind
+  order by c.at, c.queue, c.kind;
+end $$;
+
+comment on function pgqueue.throughput is
+'What has ended and how long it took, by steps of time and queue, and by kind too with by_kind or when a kind is asked for; steps without any have no row. since: an hour ago;
+until: now; step: whole minutes. wait: from the enqueue to the claim, of jobs that ended at their first attempt (a delay counts); run: from the claim that ended it to its
+outcome. The percentiles come from a distribution by powers of two, interpolated: right to a factor of two, mostly much closer; max is exact. Upkeep counts every ten
+seconds or so; jobs of queues without history are not counted. Kept for metric_retention (7 days; see configure). Errors: PQ001.';
+
 -- source: sql/grants.sql
 -- Who may call what, as data. Nobody may touch a table or a private function; the audit trail is a view. Each role may do what is in its line and reads what readers read.
 do $$
@@ -13078,7 +13660,7 @@ declare
       "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
       "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file",
       "keyed_add", "keyed_get", "keyed_cancel", "keyed_extend", "keyed_result", "keyed_result_by_id", "keyed_state", "keyed_wait", "keyed_list", "keyed_keys", "keyed_pending", "keyed_active", "keyed_stage", "next_number"],
-    "worker": ["parents", "children", "group_status", "register_worker", "worker_heartbeat", "deregister_worker", "claim", "settle", "settle_and_claim", "job_heartbeat",
+    "worker": ["parents", "children", "group_status", "register_worker", "worker_heartbeat", "deregister_worker", "claim", "settle", "settle_and_claim", "job_heartbeat", "log_lines",
       "worker_sleep", "worker_wake", "try_lead", "stop_leading", "maintain", "next_due", "version", "sync_schedules",
       "script_begin", "script_end", "query_begin", "query_describe", "query_put", "query_end",
       "batch_context", "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
@@ -13098,9 +13680,9 @@ declare
       "keyed_add_and_claim", "keyed_claim", "keyed_claim_next", "keyed_heartbeat", "keyed_merge_extra", "keyed_ack", "keyed_stalled", "keyed_orphaned", "keyed_to_cancel", "keyed_reap", "keyed_truncate",
       "submit_script", "script_report", "scripts", "cancel_script", "scripts_running", "configure_owner",
       "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
-      "job", "jobs", "attempts", "queues", "workers", "why", "health", "version"],
+      "job", "jobs", "attempts", "job_log", "job_timeline", "throughput", "queues", "workers", "why", "health", "version"],
     "reader": ["count_jobs", "failures", "parents", "children", "group_status", "schedules", "next_runs", "batch_status", "batch_rows", "batch_list", "slow_query_status", "output_file", "script_report", "scripts", "scripts_running", "query_status", "query_columns", "query_batch",
-      "job", "jobs", "attempts", "queues", "workers", "why", "health", "result", "version", "next_due",
+      "job", "jobs", "attempts", "job_log", "job_timeline", "throughput", "queues", "workers", "why", "health", "result", "version", "next_due",
       "keyed_keys", "keyed_pending", "keyed_active", "keyed_stalled", "keyed_orphaned", "keyed_to_cancel", "keyed_stage", "keyed_state"]}';
   v_routine regprocedure;
   v_role text;

@@ -100,6 +100,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     ),
     "Queues and settings": ("pause_queue", "resume_queue", "configure_queue", "configure"),
     "Look": ("job", "jobs", "attempts", "queues", "workers", "why", "health", "next_due", "version"),
+    "Insight": ("job_log", "job_timeline", "throughput"),
     "Workers": (
         "register_worker",
         "worker_heartbeat",
@@ -108,6 +109,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "settle",
         "settle_and_claim",
         "job_heartbeat",
+        "log_lines",
         "worker_sleep",
         "worker_wake",
     ),

@@ -50,7 +50,7 @@ async def drain(
     seen: dict[int, None] = {}
     async with client_for(app, where) as client:
         worker = await client.register_worker("pgqueue.testing", chosen, 1)
-        hooks = _running.AsyncHooks(client)
+        hooks = _running.AsyncHooks(client, app.job_logs)
         rows = _rows(app, client, hooks)
         runs = 0
         try:

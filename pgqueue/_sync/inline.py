@@ -51,7 +51,7 @@ def drain(
     seen: dict[int, None] = {}
     with client_for(app, where) as client:
         worker = client.register_worker("pgqueue.testing", chosen, 1)
-        hooks = _running.Hooks(client)
+        hooks = _running.Hooks(client, app.job_logs)
         rows = _rows(app, client, hooks)
         runs = 0
         try:

@@ -39,6 +39,7 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "batch": Lazy("batch:batch", "Submit rows of a file, follow them, read what became of them."),
         "schedule": Lazy("schedule:schedule", "Enqueue jobs at given times."),
         "queues": Lazy("queues:queues", "List queues: depth, age, rates."),
+        "throughput": Lazy("insight:throughput", "Count what has ended, by time and queue."),
         "queue": Lazy("queues:queue", "Pause, resume or set a queue."),
     },
     "Workers": {

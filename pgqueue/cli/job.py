@@ -14,6 +14,7 @@ from pgqueue.cli._output import STATE_COLOURS, ago, content, emit, plain, printa
 from pgqueue.cli._params import DURATION, JOB_ID, Text, json_object
 from pgqueue.cli._session import session
 from pgqueue.cli._waiting import outcome_line, wait_for
+from pgqueue.cli.insight import log, timeline
 from pgqueue.errors import Conflict, UnknownJob
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 )
 def job() -> None:
     """Show, edit, cancel, retry, explain or await a job."""
+
+
+job.add_command(log)
+job.add_command(timeline)
 
 
 @job.command(epilog=examples("pgqueue job show 42", "pgqueue job show 42 --json | jq .error.traceback -r"))

@@ -9,8 +9,9 @@ at most fourfold per batch.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic
+from typing import Any
 
 from pgqueue.outcomes import Settlement
 from pgqueue.worker.job import DONE, GONE, Job
@@ -65,6 +66,8 @@ class Hands:
         "run_time",
         "settling",
         "slots",
+        "unsent",
+        "when_held_back",
     )
 
     def __init__(self, slots: int, horizon: float, most: int) -> None:
@@ -89,6 +92,10 @@ class Hands:
         self.run_time = 0.0
         """Seconds that jobs ended since the last measurement took; those that never waited for anything are left out.
         """
+        self.unsent: dict[int, Any] = {}
+        """Jobs, by id, with log lines that the server does not have yet: those go before the outcome."""
+        self.when_held_back: Callable[[], None] = _nothing
+        """Called when an outcome waits for lines."""
         self._mark = 0.0
         self._limited: dict[str, Group] = {}
 
@@ -148,11 +155,22 @@ class Hands:
     def due(self) -> int:
         """How many outcomes can be handed in now.
 
-        Not those of a lease that another settlement is at work on: the server would only say that it is busy.
+        Not those of a lease that another settlement is at work on: the server would only say that it is busy. Nor those
+        of jobs with unsent log lines.
         """
-        if not self.settling:
+        if not self.settling and not self.unsent:
             return len(self.finished)
-        return sum(1 for job in self.finished if job.lease not in self.settling)
+        return len(self._due())
+
+    def _due(self) -> list[Job]:
+        settling, unsent = self.settling, self.unsent
+        due = [job for job in self.finished if job.lease not in settling]
+        if unsent:
+            ready = [job for job in due if job.id not in unsent]
+            if len(ready) < len(due):
+                self.when_held_back()
+            return ready
+        return due
 
     def collect(self, most: int) -> list[Job]:
         """Outcomes for one settlement; `settled` must follow.
@@ -163,7 +181,7 @@ class Hands:
         if not self.is_sorted:
             finished.sort(key=_claim_order)
             self.is_sorted = True
-        due = [job for job in finished if job.lease not in self.settling] if self.settling else finished
+        due = self._due() if self.settling or self.unsent else finished
         batch = due[:most]
         if batch and batch[-1].lease != batch[0].lease:
             same = sum(1 for job in batch if job.lease == batch[0].lease)
@@ -225,6 +243,10 @@ class Hands:
         self.run_time = 0.0
         ahead = min(int(count / elapsed * self.horizon), self.most)
         self.prefetch = ahead if ahead <= self.prefetch else max(self.prefetch, min(ahead, 4 * count))
+
+
+def _nothing() -> None:
+    pass
 
 
 def _claim_order(job: Job) -> tuple[int, int]:

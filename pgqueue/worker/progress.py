@@ -1,4 +1,5 @@
-"""What handlers say about themselves while they run: `Context.progress`, on its way to `job_heartbeat`.
+"""What handlers say about themselves while they run: `Context.progress`, on its way to `job_heartbeat`; what they log
+goes to `joblogs`.
 
 The answer may be that the job is no longer ours, or that it is to be cancelled; both are carried out like the same
 words in a heartbeat. Progress is never worth failing a job for: what cannot be sent is logged.
@@ -16,6 +17,7 @@ from pgqueue.errors import PgQueueError
 from pgqueue.models import JSON, Heartbeat
 from pgqueue.worker.executors import Executors
 from pgqueue.worker.job import RUNNING, Job
+from pgqueue.worker.joblogs import JobLogs
 from pgqueue.worker.link import Link, describe
 
 __all__ = ["Progress"]
@@ -28,7 +30,9 @@ _STORED_WITHIN = 30.0
 class Progress:
     """The ContextHooks of a worker. `bind` must come before the first job runs."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, logs: JobLogs, job_logs: bool) -> None:
+        self.job_logs = job_logs
+        self.log = logs.log
         self._calls = calls
         self._link: Link
         self._executors: Executors

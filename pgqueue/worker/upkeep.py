@@ -37,6 +37,7 @@ INTERVALS = {
     "rescue": 3.0,
     "tidy": 10.0,
     "results": 10.0,
+    "metrics": 5.0,
     "blocks": 30.0,
     "retention": 60.0,
 }

@@ -35,6 +35,7 @@ from pgqueue.worker.executors import Executors
 from pgqueue.worker.finishing import LAST_WORD, Finishing
 from pgqueue.worker.hands import Hands
 from pgqueue.worker.heartbeat import Heart
+from pgqueue.worker.joblogs import JobLogs
 from pgqueue.worker.keyed import Keyed
 from pgqueue.worker.links import Links
 from pgqueue.worker.loop import ClaimLoop
@@ -170,7 +171,10 @@ class Worker:
         self._again_task: asyncio.Task[None] | None = None
 
         self._hands = Hands(settings.concurrency, settings.horizon, settings.most_in_hand)
-        hooks = Progress(calls)
+        self._job_logs = JobLogs(
+            calls, self._hands, self._links.side("logs"), on_sent=lambda: self._loop.poke(), on_crash=self._give_up
+        )
+        hooks = Progress(calls, self._job_logs, self.app.job_logs)
         self._engine = self._make_engine()
         self._rows = Rows(self.app.processors, self._engine, self.app.hooks)
         self._keyed = Keyed(
@@ -387,6 +391,7 @@ class Worker:
         if self._registration is not None:
             await self._registration.end(LAST_WORD)
         await self._executors.close()
+        await self._job_logs.close()
         await self._rows.close()
         await self._keyed.close()
         await self._engine.close()

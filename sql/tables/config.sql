@@ -14,7 +14,10 @@ create table pgqueue.config (
   keyed_ttl interval not null default '5 minutes' check (keyed_ttl > interval '0'),
   result_max_bytes bigint not null default 1073741824 check (result_max_bytes >= 0),
   result_max_rows bigint check (result_max_rows >= 0),
-  log_retention interval not null default '90 days' check (log_retention >= interval '0'));
+  log_retention interval not null default '90 days' check (log_retention >= interval '0'),
+  job_log_lines integer not null default 1000 check (job_log_lines between 0 and 1000000),
+  job_log_chars integer not null default 8192 check (job_log_chars between 1 and 1000000),
+  metric_retention interval not null default '7 days' check (metric_retention >= interval '0'));
 
 insert into pgqueue.config default values;
 

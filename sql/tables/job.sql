@@ -45,7 +45,26 @@ create table pgqueue.attempt_error (
   error jsonb) partition by range (job_id);
 create index on pgqueue.attempt_error (job_id);
 
--- Blocks: one partition of each of the three per range of ids. The default partitions take what no block covers, so that enqueue
+-- What running jobs have logged, numbered in each job from 1.
+create table pgqueue.job_log (
+  job_id bigint,
+  line integer,
+  at timestamptz not null,
+  attempt smallint not null,
+  level text not null,
+  message text not null,
+  fields jsonb,
+  primary key (job_id, line)) partition by range (job_id);
+
+-- What was done to jobs from outside: changed, moved, retried.
+create table pgqueue.job_event (
+  job_id bigint not null,
+  at timestamptz not null,
+  event text not null,
+  data jsonb) partition by range (job_id);
+create index on pgqueue.job_event (job_id);
+
+-- Blocks: one partition of each of the five per range of ids. The default partitions take what no block covers, so that enqueue
 -- never fails for want of one; upkeep keeps blocks ahead and moves strays when it makes the block they belong to.
 create table pgqueue.block (
   low bigint primary key,
@@ -56,8 +75,12 @@ create table pgqueue.block (
 create table pgqueue.job_default partition of pgqueue.job default;
 create table pgqueue.outcome_default partition of pgqueue.outcome default;
 create table pgqueue.attempt_error_default partition of pgqueue.attempt_error default;
+create table pgqueue.job_log_default partition of pgqueue.job_log default;
+create table pgqueue.job_event_default partition of pgqueue.job_event default;
 
 comment on table pgqueue.job is 'What was asked: one row per job, written once.';
 comment on table pgqueue.outcome is 'How it ended: one row per final job, written once.';
 comment on table pgqueue.attempt_error is 'Every failed attempt of every job.';
-comment on table pgqueue.block is 'The ranges of job ids that have their own partitions of job, outcome and attempt_error.';
+comment on table pgqueue.job_log is 'What running jobs have logged, line by line.';
+comment on table pgqueue.job_event is 'What was done to jobs from outside.';
+comment on table pgqueue.block is 'The ranges of job ids that have their own partitions of job, outcome, attempt_error, job_log and job_event.';

@@ -20,6 +20,7 @@ BY_LEASE = dict.fromkeys(
     (
         "_lease_of",
         "_job_if_any",
+        "log_lines",
         "_standing",
         "_room",
         "_any_live",
@@ -272,6 +273,13 @@ def job_heartbeat(q: Caller, found: Population) -> Ids:
     return jobs
 
 
+@call(asked=10)
+def log_lines(q: Caller, found: Population) -> Ids:
+    lease, jobs = next(iter(found.leases.items()))
+    assert q.value("log_lines", lease=lease, job=jobs[0], lines=Jsonb([{"message": "so far"}] * 10)) == 10
+    return jobs
+
+
 @call(asked=200)  # the jobs it holds
 def deregister_worker(q: Caller, found: Population) -> Ids:
     q("deregister_worker", worker=found.workers[3])
@@ -305,6 +313,8 @@ _one_job("cancel", (*_WAITING, "running", "succeeded"))
 _one_job("result", (*_WAITING, "running", "succeeded", "failed"))
 _one_job("job", (*_WAITING, "running", "succeeded", "failed"))
 _one_job("attempts", ("failed", "succeeded"))
+_one_job("job_log", ("succeeded", "queued"))
+_one_job("job_timeline", (*_WAITING, "running", "succeeded", "failed", "moved"))
 _one_job("watch", ("queued", "running", "succeeded"))
 _one_job("retry", ("failed",))
 _one_job("set_priority", ("queued", "later", "arrived"), priority=7)
@@ -440,7 +450,7 @@ def queues(q: Caller, found: Population) -> Ids:
     return None
 
 
-@call(asked=50, whole={"why": ("*",)}, repeats=1)  # how many are ahead is counted
+@call(asked=50, whole={"why": ("*",), "_why_behind": ("*",)}, repeats=1)  # how many are ahead is counted
 def why(q: Caller, found: Population) -> Ids:
     q.value("why", id=found.one("queued"))
     return None
@@ -449,6 +459,13 @@ def why(q: Caller, found: Population) -> Ids:
 @call(asked=250)  # workers and their leases
 def workers(q: Caller, found: Population) -> Ids:
     q("workers")
+    return None
+
+
+@call(asked=1000)
+def throughput(q: Caller, found: Population) -> Ids:
+    q("throughput")
+    q("throughput", queue="default", by_kind=True, step="1 hour")
     return None
 
 
@@ -477,6 +494,9 @@ _duty("expire", 1000, repeats=1)
 _duty("admit", 1000, repeats=2)
 _duty("rescue", 1000, repeats=2)
 _duty("results", 4000, repeats=2)
+_duty(
+    "metrics", 100_000, repeats=2, whole={"_count_outcomes": ("outcome",)}
+)  # autovacuum, which is off, tells its pages
 _duty("tidy", 5000, repeats=2, whole={"_duty_tidy": ("lane",)})
 _duty("retention", 1000, repeats=2, whole={"_duty_retention": ("*",), "_thin": ("*",)})  # looks through one block
 _duty("blocks", 1000, repeats=2)

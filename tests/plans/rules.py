@@ -26,6 +26,9 @@ PATHS: dict[str, dict[str, tuple[str, ...]]] = {
     "job": {"job_pkey": ("id",)},
     "outcome": {"outcome_pkey": ("job_id",), "outcome_unsuccessful": ("job_id",), "outcome_finished": ("finished_at",)},
     "attempt_error": {"attempt_error_job_id_idx": ("job_id",)},
+    "job_log": {"job_log_pkey": ("job_id",)},
+    "job_event": {"job_event_job_id_idx": ("job_id",)},
+    "metric": {"metric_pkey": ("minute",)},
     "ready": {"ready_turn": ("queue", "priority"), "ready_job": ("job_id",)},
     "lease": {"lease_pkey": ("id",), "lease_worker": ("worker_id",)},
     "scheduled": {"scheduled_pkey": ("job_id",), "scheduled_due": ("run_at",)},
@@ -44,7 +47,6 @@ PATHS: dict[str, dict[str, tuple[str, ...]]] = {
         "job_key_job_id_key": ("job_id",),
         "job_key_until": ("until",),
     },
-    "job_event": {"job_event_job_id_idx": ("job_id",)},
     "deadline": {"deadline_expires_at_idx": ("expires_at",)},
     "cancel_request": {"cancel_request_pkey": ("job_id",)},
     "progress": {"progress_pkey": ("job_id",)},
@@ -86,10 +88,11 @@ PATHS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
-PARTITIONED = ("job", "outcome", "attempt_error")
+PARTITIONED = ("job", "outcome", "attempt_error", "job_log", "job_event")
 
 # Tables that some function reads whole, and how many things are in them.
 COUNTED = {
+    "outcome": "count(*)",
     "lease": "coalesce(sum(cardinality(job_ids)), 0)::bigint",
     "lane": "count(*)",
     "waiter": "count(*)",

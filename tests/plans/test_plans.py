@@ -20,7 +20,7 @@ from tests.plans import statistics
 from tests.plans.calls import CALLS, KNOWN, Call
 from tests.plans.explained import PATIENCE, Session, function_in
 from tests.plans.population import Population, grow, plant
-from tests.plans.rules import Breach, Catalogue, Demand, breaches, report
+from tests.plans.rules import PARTITIONED, Breach, Catalogue, Demand, breaches, report
 from tests.sql.calls import Caller
 from tests.support.cluster import Database, Server, fresh_database
 
@@ -52,7 +52,7 @@ class Place:
         if not ids:
             return None
         lows = [low for low, high in self.blocks if low <= max(ids) and high > min(ids)]
-        return frozenset(f"{table}_{low}" for table in ("job", "outcome", "attempt_error") for low in lows)
+        return frozenset(f"{table}_{low}" for table in PARTITIONED for low in lows)
 
 
 def judge(session: Session, call: Call, place: Place) -> list[Breach]:

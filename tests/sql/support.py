@@ -192,6 +192,7 @@ def life(q: Caller) -> None:
     assert taken[0]["id"] == job
     q("watch", jobs=[job])
     q("job_heartbeat", lease=taken[0]["lease"], job=job, progress={"p": 1})
+    q("log_lines", lease=taken[0]["lease"], job=job, lines=Jsonb([{"message": "begun"}]))
     assert q.settle(taken[:1], "failed", error={"type": "E"}) == []
     assert q.settle(taken[1:]) == []
     q("cancel", id=job, why="enough")
@@ -203,6 +204,7 @@ def life(q: Caller) -> None:
     assert len(q("jobs")) == 4
     assert q("queues")[0]["scheduled"] == 2
     q("health"), q("why", id=job), q("attempts", id=job)
+    q("job_log", id=job), q("job_timeline", id=job), q("throughput")
     q("deregister_worker", worker=worker)
 
 
@@ -349,7 +351,19 @@ SETTINGS = [
         '{"retention": -1}',
         '{"retention": "280000 years"}',
     ),
+    *('{"job_log_lines": -1}', '{"job_log_lines": null}', '{"job_log_chars": 0}', '{"metric_retention": -1}'),
     *('{"singleton": false}', '{"lost_after": 60, "max_crashes": 0}'),
+]
+BAD_LINES = [
+    *(("null", "lines null"), ("'{}'", "lines object"), ("""'"x"'""", "lines string"), ("'[1]'", "line 1 number")),
+    *((f"""'[{{"message": {given}}}]'""", "line 1 message") for given in ("null", "5", "{}")),
+    ("""'[{"message": "a"}, {}]'""", "line 2 message"),
+    *((f"""'[{{"message": "a", "level": {given}}}]'""", "line 1 level") for given in ("5", '""', f'"{"l" * 33}"')),
+    *((f"""'[{{"message": "a", "at": {given}}}]'""", "time") for given in ("5", '"soon"')),
+    ("""'[{"message": "a", "at": "infinity"}]'""", "at infinity"),
+    *((f"""'[{{"message": "a", "fields": {given}}}]'""", "line 1 fields") for given in ("5", "[]", '"x"')),
+    ("""'[{"message": "a", "massage": "b"}]'""", "line 1 key"),
+    ("(select jsonb_agg(1) from generate_series(1, 10001))", "10001"),
 ]
 BAD_CALLS: list[tuple[str, str]] = [
     *((f"register_worker({name}, array['a'])", f"name {word}") for name, word in QUEUE_NAMES),
@@ -396,6 +410,12 @@ BAD_CALLS: list[tuple[str, str]] = [
     *((f"maintain(array[{duty}])", "duty") for duty in ("'rescue', 'nothing'", "null", "''")),
     *((f"jobs(max => {given})", f"max {given}") for given in ("0", "-1", "10001", "null")),
     ("jobs(state => 'done')", "state 'done'"),
+    *((f"job_log({DONE}, max => {given})", f"max {given}") for given in ("0", "-1", "10001", "null")),
+    (f"job_log({DONE}, null)", "after null"),
+    *((f"log_lines({LEASE}, {RUNNING}, {lines})", words) for lines, words in BAD_LINES),
+    *((f"throughput(step => {step})", "step") for step in ("null", "'0'", "'59 s'", "'90 s'", *BAD_INTERVALS)),
+    *((f"throughput({time} => 'infinity')", time) for time in ("since", "until")),
+    ("throughput(by_kind => null)", "by_kind null"),
     ("watch(null)", "null"),
     (f"watch(array[{WAITING}], null)", "null"),
     *((f"watch(array[{WAITING}], {given})", "lasting") for given in ("'0'", *BAD_INTERVALS)),
@@ -410,6 +430,8 @@ UNKNOWN_CALLS = [
             "job",
         ),
         (("attempts({})", "why({})", f"watch(array[{WAITING}, {{}}])", "wait({})"), "PQ002", "job"),
+        (("job_log({})", "job_timeline({})"), "PQ002", "job"),
+        ((f"log_lines({LEASE}, {{}}, '[]')", f"log_lines({{}}, {RUNNING}, '[]')"), "PQ004", "lease"),
         (("claim({}, array['default'])", "worker_heartbeat({})", "deregister_worker({})"), "PQ003", "worker"),
         (
             (f"settle_and_claim({{}}, {ONE_SETTLE}, array['succeeded'], null, null, null, array['default'])",),

@@ -387,7 +387,7 @@ def test_priorities_of_many(q: Caller) -> None:
     assert bulk(q, "set_priority_of_jobs", {"queue": "default"}, priority=7) == (4, 0)
     assert bulk(q, "set_priority_of_jobs", {"queue": "default"}, priority=7) == (0, 4)
     assert [q.one("job", id=job)["priority"] for job in (plain, later, first, second)] == [7] * 4
-    assert events(q, plain) == [("priority", {"from": 0, "to": 7})]
+    assert events(q, plain) == [("priority changed", {"from": 0, "to": 7})]
     assert sorted(job["id"] for job in q.claim(worker)) == [plain, first]
     assert q.state(later) == "scheduled"
 

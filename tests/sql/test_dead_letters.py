@@ -47,7 +47,7 @@ def test_a_job_that_fails_for_good_leaves_a_letter(q: Caller) -> None:
     assert letter["state"] == "queued"
     (claimed,) = q.claim(q.worker("dead"), queues=["dead"])
     assert claimed["id"] == letter["id"]
-    assert q.sql("select event from pgqueue.job_event where job_id = %s", job) == [("dead_letter",)]
+    assert q.sql("select event from pgqueue.job_event where job_id = %s", job) == [("dead-lettered",)]
 
 
 def test_other_ends_leave_none(q: Caller) -> None:

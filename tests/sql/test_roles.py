@@ -173,6 +173,7 @@ def test_each_role_does_its_work_with_nothing_but_its_grant(pg: Database, q: Cal
         assert [row["id"] for row in taken] == [job]
         assert worker.one("job_heartbeat", lease=taken[0]["lease"], job=job, progress={"done": 1})["alive"]
         assert reader.one("job", id=job)["progress"] == {"done": 1}
+        assert worker.value("log_lines", lease=taken[0]["lease"], job=job, lines=Jsonb([{"message": "m"}])) == 1
         assert worker.settle(taken, result=7) == []
         assert [row["error"] for row in worker("maintain")] == [None] * 10
         assert producer.one("result", id=job)["result"] == 7
@@ -180,6 +181,8 @@ def test_each_role_does_its_work_with_nothing_but_its_grant(pg: Database, q: Cal
         assert operator("cancel", id=later) == [{"state": "cancelled", "changed": True}]
         assert operator("retry", id=later) == [{"state": "queued", "changed": True}]
         assert {row["id"] for row in reader("jobs")} == {job, later}
+        assert [row["message"] for row in reader("job_log", id=job)] == ["m"]
+        assert reader("job_timeline", id=later) and reader("throughput") == []
         assert all(reader(function) for function in ("queues", "workers", "health", "version"))
         assert "queued" in reader.value("why", id=later)
         for caller in (producer, worker, operator, reader):
@@ -302,11 +305,18 @@ def settled(function: str, name: str) -> Kept:
 
 
 def at_work(q: Caller, text: str) -> bool:
-    """Progress, and why a running job was cancelled."""
+    """Progress, log lines, and why a running job was cancelled."""
     q.enqueue(queue="running")
     (taken,) = q.claim(q.worker("running"), queues=["running"])
     q("job_heartbeat", lease=taken["lease"], job=taken["id"], progress={text: text})
+    line = {"level": text[:32], "message": text, "fields": {text: text}}
+    q("log_lines", lease=taken["lease"], job=taken["id"], lines=Jsonb([line]))
+    (logged,) = q("job_log", id=taken["id"])
+    if {key: logged[key] for key in line} != line:
+        return False
     q("cancel", id=taken["id"], why=text)
+    if q("job_timeline", id=taken["id"])[-1]["data"] != {"why": text}:
+        return False
     ((why,),) = q.sql("select why from pgqueue.cancel_request where job_id = %s", taken["id"])
     return (q.one("job", id=taken["id"])["progress"], why) == ({text: text}, text)
 
@@ -328,6 +338,7 @@ def queue_named(q: Caller, text: str) -> bool:
     none = q.sql(
         f"select * from pgqueue.settle_and_claim({worker}, '{{}}', '{{}}', '{{}}', null, null, null, %s)", [text]
     )
+    none += q("throughput", queue=text, kind=text)
     return [told, listed, taken["queue"], none] == [[True, True, False], [job, text], text, []]
 
 
@@ -595,13 +606,15 @@ ARGUMENTS: dict[str, Kept] = {
     **{f"register_worker.{name}": registered for name in ("name", "queues", "info")},
     **{f"{name}.queue": queue_named for name in ("pause_queue", "resume_queue", "configure_queue", "jobs")},
     **{f"{name}.queues": queue_named for name in ("claim", "settle_and_claim", "worker_sleep")},
-    "jobs.kind": queue_named,
+    **{f"{name}.kind": queue_named for name in ("jobs", "throughput")},
+    "throughput.queue": queue_named,
     "jobs.state": no("jobs(state => %s)"),
     **{f"{name}.results": settled(name, "result") for name in ("settle", "settle_and_claim")},
     **{f"{name}.errors": settled(name, "error") for name in ("settle", "settle_and_claim")},
     "settle.outcomes": no(f"settle({SETTLE})"),
     "settle_and_claim.outcomes": no(f"settle_and_claim({SETTLE}, {NOTHING}, worker => 1, queues => array['a'])"),
     "job_heartbeat.progress": at_work,
+    "log_lines.lines": at_work,
     "cancel.why": at_work,
     "configure_queue.settings": no("configure_queue('q', %s::jsonb)"),
     "configure.settings": no("configure(%s::jsonb)"),

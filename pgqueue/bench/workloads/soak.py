@@ -26,7 +26,7 @@ RATE = 1000
 _TOGETHER = 10
 _WORKERS = 2
 _HOT = ("ready", "lease", "scheduled")
-_FACTS = ("job", "outcome", "attempt_error")
+_FACTS = ("job", "outcome", "attempt_error", "job_log", "job_event")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,9 @@ begin
   for v_look in 1..100 loop
     select * into v_was from pgqueue._withdraw(cancel.id);
     if v_was.place is not null then
+      if why is not null then
+        perform pgqueue._note_event(cancel.id, 'cancel requested', jsonb_build_object('why', cancel.why));
+      end if;
       perform pgqueue._finish(array[cancel.id], array['cancelled'], array['cancelled_by_user'], array[v_was.attempt], array[v_was.traits], null,
         null, null, pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_was.queue)));
       return query select 'cancelled', true;
@@ -37,6 +40,9 @@ begin
         return query select 'cancelled', true;
         return;
       elsif v_lease.id is not null then
+        if changed then
+          perform pgqueue._note_event(cancel.id, 'cancel requested', jsonb_build_object('why', cancel.why));
+        end if;
         perform pgqueue._sql_job_cancelled(cancel.id);
         if pg_notification_queue_usage() < 0.5 then
           perform pg_notify('pgqueue_worker', v_lease.worker_id::text);

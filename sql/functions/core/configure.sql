@@ -5,8 +5,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-  v_hint constant text := 'Keys: lost_after, retention, block_age, sql_timeout, result_ttl, keyed_ttl, log_retention (seconds or interval text), max_crashes, block_size, '
-    'blocks_ahead, script_max_chars, script_max_waiting, result_max_bytes, result_max_rows (whole numbers).';
+  v_hint constant text := 'Keys: lost_after, retention, block_age, sql_timeout, result_ttl, keyed_ttl, log_retention, metric_retention (seconds or interval text), max_crashes, block_size, '
+    'blocks_ahead, script_max_chars, script_max_waiting, result_max_bytes, result_max_rows, job_log_lines, job_log_chars (whole numbers).';
   v_key text;
   v_problem text;
 begin
@@ -15,13 +15,13 @@ begin
   end if;
   for v_key in select k from jsonb_object_keys(settings) k loop
     if v_key not in ('lost_after', 'retention', 'block_age', 'max_crashes', 'block_size', 'blocks_ahead', 'script_max_chars', 'script_max_waiting', 'sql_timeout', 'result_ttl', 'keyed_ttl',
-      'result_max_bytes', 'result_max_rows', 'log_retention') then
+      'result_max_bytes', 'result_max_rows', 'log_retention', 'job_log_lines', 'job_log_chars', 'metric_retention') then
       perform pgqueue._refuse('PQ001', format('%L is not a setting', v_key), v_hint);
     end if;
   end loop;
   begin
     perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), true) from unnest(array['lost_after', 'block_age', 'sql_timeout', 'result_ttl', 'keyed_ttl']) k;
-    perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), false) from unnest(array['retention', 'log_retention']) k;
+    perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), false) from unnest(array['retention', 'log_retention', 'metric_retention']) k;
     update pgqueue.config c set
       lost_after = case when settings ? 'lost_after' then pgqueue._interval(settings -> 'lost_after') else c.lost_after end,
       retention = case when settings ? 'retention' then pgqueue._interval(settings -> 'retention') else c.retention end,
@@ -36,7 +36,10 @@ begin
       keyed_ttl = case when settings ? 'keyed_ttl' then pgqueue._interval(settings -> 'keyed_ttl') else c.keyed_ttl end,
       result_max_bytes = case when settings ? 'result_max_bytes' then (settings ->> 'result_max_bytes')::bigint else c.result_max_bytes end,
       result_max_rows = case when settings ? 'result_max_rows' then (settings ->> 'result_max_rows')::bigint else c.result_max_rows end,
-      log_retention = case when settings ? 'log_retention' then pgqueue._interval(settings -> 'log_retention') else c.log_retention end
+      log_retention = case when settings ? 'log_retention' then pgqueue._interval(settings -> 'log_retention') else c.log_retention end,
+      job_log_lines = case when settings ? 'job_log_lines' then (settings ->> 'job_log_lines')::integer else c.job_log_lines end,
+      job_log_chars = case when settings ? 'job_log_chars' then (settings ->> 'job_log_chars')::integer else c.job_log_chars end,
+      metric_retention = case when settings ? 'metric_retention' then pgqueue._interval(settings -> 'metric_retention') else c.metric_retention end
     where settings <> '{}';
   exception
     when data_exception or check_violation or not_null_violation then
@@ -53,4 +56,5 @@ say (7 days). block_size, blocks_ahead, block_age: ids per partition, partitions
 script_max_waiting: how large a script may be and how many an owner may have waiting (16,384 and 64). sql_timeout: how long one query of a script, or a query, may run (12
 hours). result_ttl, result_max_bytes, result_max_rows: how long results of queries are kept, and how large they may be (1 hour, 1 GiB, no limit).
 keyed_ttl: how long results of keyed queues are kept (5 minutes).
-log_retention: how long query_log remembers (90 days). Errors: PQ001.';
+log_retention: how long query_log remembers (90 days). job_log_lines, job_log_chars: how many lines a job''s log keeps, and how many characters of a line (1,000 and
+8,192). metric_retention: how long throughput remembers (7 days). Errors: PQ001.';

@@ -14,7 +14,7 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-  v_all constant text[] := array['rescue', 'promote', 'schedules', 'expire', 'dependents', 'admit', 'tidy', 'results', 'retention', 'blocks'];
+  v_all constant text[] := array['rescue', 'promote', 'schedules', 'expire', 'dependents', 'admit', 'tidy', 'results', 'metrics', 'retention', 'blocks'];
 begin
   if not duties <@ v_all then
     perform pgqueue._refuse('PQ001', format('unknown duty in %s', duties), format('Duties are %s; null means all.', array_to_string(v_all, ', ')));
@@ -35,7 +35,8 @@ begin
         when 'blocks' then pgqueue._duty_blocks()
         when 'retention' then pgqueue._duty_retention()
         when 'tidy' then pgqueue._duty_tidy()
-        when 'results' then pgqueue._duty_results() end;
+        when 'results' then pgqueue._duty_results()
+        when 'metrics' then pgqueue._duty_metrics() end;
     exception
       when others then
         done := 0;
@@ -49,5 +50,5 @@ end $$;
 comment on function pgqueue.maintain is
 'One pass of upkeep, what the leading worker runs every second or so; without such a worker call it from cron. duties: some of rescue (lost workers, overdue
 jobs), promote (due jobs), schedules (due schedules), expire (queue timeouts), dependents (jobs that wait for others), admit (groups), tidy (rows nobody needs), results (results of queries,
-scripts and audit rows that have expired), retention (history that is past), blocks (partitions ahead);
+scripts and audit rows that have expired), metrics (counts what has ended, for throughput), retention (history that is past), blocks (partitions ahead);
 null means all. Returns what each did, or its error. No row: another pass is under way. Errors: PQ001.';

@@ -35,7 +35,7 @@ begin
       array[v_was.traits | 64], v_was.place in ('ready', 'suspect'));
   end if;
   if v_was.priority <> set_priority.priority then
-    perform pgqueue._note_event(id, 'priority', jsonb_build_object('from', v_was.priority, 'to', set_priority.priority));
+    perform pgqueue._note_event(id, 'priority changed', jsonb_build_object('from', v_was.priority, 'to', set_priority.priority));
   end if;
   return query select case when v_was.place = 'scheduled' then 'scheduled' else 'queued' end, v_was.priority <> set_priority.priority;
 end $$;

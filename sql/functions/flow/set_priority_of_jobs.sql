@@ -42,7 +42,7 @@ begin
     else
       perform pgqueue._enter(v_was.jobs, v_was.queues, v_was.news, v_was.attempts, v_was.traits, v_was.place = 'ready');
     end if;
-    perform pgqueue._note_event(e.id, 'priority', jsonb_build_object('from', e.priority, 'to', set_priority_of_jobs.priority))
+    perform pgqueue._note_event(e.id, 'priority changed', jsonb_build_object('from', e.priority, 'to', set_priority_of_jobs.priority))
     from unnest(v_was.jobs, v_was.priorities) e(id, priority);
     v_plain := v_plain || v_was.jobs::bigint[];
   end loop;

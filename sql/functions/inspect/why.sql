@@ -1,5 +1,5 @@
--- One sentence, the first reason that holds, in the order in which each would have to be removed. Who is ahead is counted by two walks along the
--- index; as one join it depends on statistics whether the backlog is joined with itself.
+-- One sentence, the first reason that holds, in the order in which each would have to be removed. Each cause that needs a look of its own has a private function,
+-- which says null where the cause is not there.
 create function pgqueue.why(id bigint)
 returns text
 language plpgsql security definer
@@ -10,11 +10,8 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-  v_now timestamptz := pgqueue._now();
-  v_job record;
-  v_place record;
+  v_job pgqueue.job_info;
   v_queue pgqueue.queue;
-  v_ahead bigint;
   v_running bigint;
   v_workers bigint;
   v_batch pgqueue.batch;
@@ -29,64 +26,18 @@ begin
   select * into v_queue from pgqueue.queue q where q.name = v_job.queue;
   select count(*) into v_workers
   from pgqueue.worker w
-  where w.queues @> array[v_job.queue] and w.heartbeat_at >= v_now - (select c.lost_after from pgqueue.config c);
+  where w.queues @> array[v_job.queue] and w.heartbeat_at >= pgqueue._now() - (select c.lost_after from pgqueue.config c);
   select coalesce(sum(cardinality(l.job_ids)), 0) into v_running from pgqueue.lease l where l.queue = v_job.queue;
-
-  if v_job.state in ('succeeded', 'failed', 'cancelled') then
-    return format('%s is final: it %s%s at %s.', v_name,
-      case v_job.state when 'cancelled' then 'was cancelled' else v_job.state end, coalesce(' (' || v_job.reason || ')', ''),
-      to_char(v_job.finished_at, 'YYYY-MM-DD HH24:MI:SS OF'));
-  elsif v_job.state = 'running' and v_job.worker_id = 0 then
-    return (
-      select format('Item %s is active: a client claimed it %s ago, and last said %s ago that it executes it.', id, date_trunc('milliseconds', v_now - i.claimed_at),
-        date_trunc('milliseconds', v_now - i.heartbeat_at))
-      from pgqueue.keyed_item i where i.job_id = why.id);
-  elsif v_job.state = 'running' then
-    return format('%s is running: worker %s claimed it %s ago%s.', v_name, v_job.worker_id, date_trunc('milliseconds', v_now - v_job.claimed_at),
-      case when v_job.cancel_requested then ', and was asked to cancel it' else '' end);
-  elsif v_job.state = 'scheduled' and v_job.run_at > v_now then
-    return format('%s waits for %s (in %s)%s.', v_name, to_char(v_job.run_at, 'YYYY-MM-DD HH24:MI:SS OF'),
-      date_trunc('milliseconds', v_job.run_at - v_now),
-      case when v_job.attempt > 0 then format(', to try again after attempt %s of %s', v_job.attempt, v_job.max_attempts) else '' end);
-  elsif v_job.state = 'scheduled' then
-    return format('%s has been due since %s, but no upkeep has promoted it: start a worker, or call pgqueue.maintain() from cron.', v_name,
-      to_char(v_job.run_at, 'YYYY-MM-DD HH24:MI:SS OF'));
-  elsif exists (select from pgqueue.dependent d where d.job_id = why.id) then
-    return pgqueue._why_dependent(why.id, v_name);
-  elsif v_queue.paused_at is not null then
-    return format('Queue %s is paused since %s: call pgqueue.resume_queue(%L).', v_job.queue,
-      to_char(v_queue.paused_at, 'YYYY-MM-DD HH24:MI:SS OF'), v_job.queue);
-  elsif v_job.state = 'held' and exists (select from pgqueue.held h where h.job_id = why.id) then
-    v_batch.id := (select h.batch_id from pgqueue.held h where h.job_id = why.id);
-    return format('%s waits for the release of batch %s: call pgqueue.batch_release(%s).', v_name, v_batch.id, v_batch.id);
-  elsif v_job.state = 'held' then
-    return format('%s waits for its turn: group %s of queue %s runs at most %s at a time.', v_name, v_job.group_key, v_job.queue, v_queue.group_limit);
-  elsif v_workers = 0 and v_job.kind <> 'keyed.item' then
-    return format('No live worker serves queue %s: start one.', v_job.queue);
-  elsif v_queue.max_running <= v_running then
-    return format('Queue %s runs %s jobs already, its max_running is %s.', v_job.queue, v_running, v_queue.max_running);
-  elsif exists (select from pgqueue.line l where l.job_id = why.id) then
-    v_ahead := (
-      select count(*) from pgqueue.line l, pgqueue.line o
-      where l.job_id = why.id and o.queue = l.queue and o.owner = l.owner and (o.priority > l.priority or o.priority = l.priority and o.job_id < l.job_id));
-    return format('%s stands in line in queue %s, where owners take turns: %s of its owner %s in line before it, %s of that owner %s.', v_name, v_job.queue, v_ahead,
-      case v_ahead when 1 then 'is' else 'are' end, (select count(*) from pgqueue.turn t where t.queue = v_job.queue and t.owner = v_job.group_key),
-      case (select count(*) from pgqueue.turn t where t.queue = v_job.queue and t.owner = v_job.group_key) when 1 then 'runs' else 'run' end);
-  elsif v_job.crashes > 0 then
-    return format('%s was in %s crashes and is given out alone, to a worker that holds no other such job.', v_name, v_job.crashes);
-  end if;
-  select * into v_place from pgqueue._in_ready(why.id);
-  v_ahead := (select count(*) from pgqueue.ready o where o.queue = v_place.queue and o.priority > v_place.priority)
-    + (select count(*) from pgqueue.ready o where o.queue = v_place.queue and o.priority = v_place.priority and o.seq < v_place.seq);
-  if v_job.kind = 'keyed.item' then
-    return (
-      select format('Item %s is pending: %s before it in keyed queue %s, of which %s active.', id, case v_ahead when 0 then 'nothing waits' when 1 then 'one waits' else v_ahead || ' wait' end, i.queue,
-        case v_running when 0 then 'nothing is' when 1 then 'one is' else v_running || ' are' end)
-      from pgqueue.keyed_item i where i.job_id = why.id);
-  end if;
-  return format('%s is queued: %s ahead of it in queue %s, which %s.', v_name,
-    case v_ahead when 0 then 'nothing is' when 1 then 'one job is' else v_ahead || ' jobs are' end, v_job.queue,
-    case v_workers when 1 then 'one worker serves' else v_workers || ' workers serve' end);
+  return coalesce(
+    pgqueue._why_moved(v_job, v_name),
+    case when exists (select from pgqueue.dependent d where d.job_id = why.id) then pgqueue._why_dependent(why.id, v_name) end,
+    case when v_queue.paused_at is not null then
+      format('Queue %s is paused since %s: call pgqueue.resume_queue(%L).', v_job.queue, to_char(v_queue.paused_at, 'YYYY-MM-DD HH24:MI:SS OF'), v_job.queue) end,
+    pgqueue._why_held(v_job, v_queue, v_name),
+    case when v_workers = 0 and v_job.kind <> 'keyed.item' then format('No live worker serves queue %s: start one.', v_job.queue) end,
+    pgqueue._why_limited(v_job, v_queue, v_running),
+    pgqueue._why_apart(v_job, v_name),
+    pgqueue._why_behind(v_job, v_name, v_running, v_workers));
 end $$;
 
 comment on function pgqueue.why is

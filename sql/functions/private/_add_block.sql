@@ -8,7 +8,7 @@ declare
   v_id text;
   v_part text;
 begin
-  foreach v_table in array array['job', 'outcome', 'attempt_error'] loop
+  foreach v_table in array array['job', 'outcome', 'attempt_error', 'job_log', 'job_event'] loop
     v_id := case v_table when 'job' then 'id' else 'job_id' end;
     v_part := v_table || '_' || low;
     execute format('create table pgqueue.%I (like pgqueue.%I including defaults including constraints)', v_part, v_table);

@@ -45,10 +45,10 @@ begin
   -- Dropping locks the parents for a moment, and a user's open transaction may hold them for long: a short wait, else another time.
   begin
     set local lock_timeout = '100ms';
-    lock table only pgqueue.job, only pgqueue.outcome, only pgqueue.attempt_error in access exclusive mode;
+    lock table only pgqueue.job, only pgqueue.outcome, only pgqueue.attempt_error, only pgqueue.job_log, only pgqueue.job_event in access exclusive mode;
     -- A transaction that drew its ids long ago may have committed since the look.
     if not pgqueue._any_live(v_block.low, v_block.high) then
-      foreach v_table in array array['job', 'outcome', 'attempt_error'] loop
+      foreach v_table in array array['job', 'outcome', 'attempt_error', 'job_log', 'job_event'] loop
         execute format('drop table pgqueue.%I', v_table || '_' || v_block.low);
       end loop;
       delete from pgqueue.block b where b.low = v_block.low;

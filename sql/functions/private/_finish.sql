@@ -51,6 +51,9 @@ begin
   end if;
   if forget > 0 then
     select min(e.id), max(e.id) into v_low, v_high from unnest(jobs) e(id);
+    perform pgqueue._forget_traces(case
+      when forget = 2 or states is null then jobs
+      else array(select e.id from unnest(jobs, states) e(id, state) where e.state = 'succeeded') end, v_low, v_high);
     delete from pgqueue.job j
     where j.id between v_low and v_high and j.id = any(case
       when forget = 2 or states is null then jobs

@@ -36,6 +36,7 @@ begin
     return 0;
   end if;
   select min(i), max(i) into v_first, v_last from unnest(v_jobs) i;
+  perform pgqueue._forget_traces(v_jobs, v_first, v_last);
   delete from pgqueue.attempt_error e where e.job_id between v_first and v_last and e.job_id = any(v_jobs);
   delete from pgqueue.outcome o where o.job_id between v_first and v_last and o.job_id = any(v_jobs);
   delete from pgqueue.job j where j.id between v_first and v_last and j.id = any(v_jobs);

@@ -1,0 +1,16 @@
+-- What `why` says of a job that is held, by what holds it. Null for one that is not.
+create function pgqueue._why_held(job pgqueue.job_info, queue pgqueue.queue, name text) returns text
+language plpgsql
+as $$
+declare
+  v_batch bigint;
+begin
+  if (job).state <> 'held' then
+    return null;
+  end if;
+  select h.batch_id into v_batch from pgqueue.held h where h.job_id = (job).id;
+  if found then
+    return format('%s waits for the release of batch %s: call pgqueue.batch_release(%s).', name, v_batch, v_batch);
+  end if;
+  return format('%s waits for its turn: group %s of queue %s runs at most %s at a time.', name, (job).group_key, (job).queue, (queue).group_limit);
+end $$;
