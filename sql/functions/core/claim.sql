@@ -6,7 +6,7 @@
 -- One plain lane, the usual case, is served in four statements here. plpgsql starts the executor anew for every statement and prepares every
 -- expression anew in every transaction, which is most of what a claim costs: so fewer and larger ones are the faster.
 --
--- Locks: the jobs taken (skip locked), groups (only tried), and, for queues with max_running, the queue's limiter.
+-- Locks: the jobs taken (skip locked), groups (only tried), and, for queues with max_running or a rate, the queue's limiter.
 create function pgqueue.claim(
   worker bigint,
   queues text[],
@@ -183,12 +183,18 @@ begin
     select t.leases, t.jobs, t.of_lease, t.any_, t.low, t.high, t.spent, t.special into v_leases, v_jobs, v_of_lease, v_any, v_low, v_high, v_spent, v_special
     from pgqueue._take(worker, v_picked, queues) t;
   end if;
-  if v_spent > 0 or v_special or v_any & 1136 <> 0 then
+  if v_spent > 0 or v_special or v_any & 19568 <> 0 then
     if v_any & 1024 <> 0 then
       v_leases := pgqueue._keyed_claimed(v_leases);
     end if;
     if v_any & 16 <> 0 then
       v_leases := pgqueue._drop_expired(v_leases);
+    end if;
+    if v_any & 16384 <> 0 then
+      perform pgqueue._starts(v_leases);
+      if not v_alone and cardinality(v_picked) < n then
+        v_leases := v_leases || pgqueue._further_rounds(worker, queues, n - cardinality(v_picked), urgent);
+      end if;
     end if;
     return query select * from pgqueue._leased(v_leases);
     return;

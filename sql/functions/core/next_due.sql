@@ -10,8 +10,11 @@ as $$
     (select s.run_at from pgqueue.scheduled s
      where s.run_at >= (select d.floor from pgqueue._due_cursor('due') d) order by s.run_at limit 1),
     (select s.due_at from pgqueue.schedule s
-     where s.due_at >= (select d.floor from pgqueue._due_cursor('schedules') d) order by s.due_at limit 1));
+     where s.due_at >= (select d.floor from pgqueue._due_cursor('schedules') d) order by s.due_at limit 1),
+    (select w.at from pgqueue.group_wait w
+     where w.at >= (select d.floor from pgqueue._due_cursor('group_wait') d) order by w.at limit 1),
+    (select min(pgqueue._rate_due(q.name)) from pgqueue.queue q where q.rate_limit is not null));
 $$;
 
 comment on function pgqueue.next_due is
-'When the next scheduled job or schedule is due, null when none is.';
+'When the next scheduled job or schedule is due, or a rate that is used up has room again; null when there is no such time.';

@@ -43,7 +43,8 @@ begin
   end if;
   perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[0]::smallint[],
     array[pgqueue._traits(v_job.unique_key, v_job.group_key, v_job.timeout, v_job.heartbeat, null)
-      + case when v_job.kind = 'sql.query' then 128 else 0 end], false);
+      + case when v_job.kind = 'sql.query' then 128 else 0 end
+      + case when exists (select from pgqueue.slot s where s.job_id = retry.id) then 32768 else 0 end], false);
   return query select 'queued', true;
 end $$;
 

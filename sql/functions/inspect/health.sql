@@ -48,6 +48,11 @@ begin
       coalesce((array_agg(s.last_error order by s.name))[1], 'not looked at')) end,
     'See last_error in pgqueue.schedules(), and correct it with schedule(). Without one, nobody runs upkeep: start a worker, or call pgqueue.maintain() from cron.'
   from pgqueue.schedule s where s.last_error is not null or s.due_at < v_now - interval '1 minute';
+  select count(*), count(*) filter (where (select j.id from pgqueue.job j where j.id = s.job_id) is null) into v_count, v_last
+  from pgqueue.slot s where s.state = 3;
+  return query select 'blocked groups', v_last = 0,
+    case when v_count = 0 then 'none' else format('%s by jobs that have failed, of which %s are past their retention', v_count, v_last) end,
+    'Nothing can be retried there any more: groups() names the groups, unblock_group() lets them go on.';
   select s.last_value into v_last from pgqueue.job_id s;
   select count(*) into v_count from pgqueue.block b where b.high > v_last;
   return query select 'blocks ahead', v_count > 0, format('%s partitions for ids from %s on', v_count, v_last),

@@ -57,12 +57,16 @@ begin
   elsif v_job.state = 'held' and exists (select from pgqueue.held h where h.job_id = why.id) then
     v_batch.id := (select h.batch_id from pgqueue.held h where h.job_id = why.id);
     return format('%s waits for the release of batch %s: call pgqueue.batch_release(%s).', v_name, v_batch.id, v_batch.id);
+  elsif v_job.state = 'held' and pgqueue._why_group(why.id, v_name) is not null then
+    return pgqueue._why_group(why.id, v_name);
   elsif v_job.state = 'held' then
     return format('%s waits for its turn: group %s of queue %s runs at most %s at a time.', v_name, v_job.group_key, v_job.queue, v_queue.group_limit);
   elsif v_workers = 0 and v_job.kind <> 'keyed.item' then
     return format('No live worker serves queue %s: start one.', v_job.queue);
   elsif v_queue.max_running <= v_running then
     return format('Queue %s runs %s jobs already, its max_running is %s.', v_job.queue, v_running, v_queue.max_running);
+  elsif pgqueue._why_rate(v_job.queue) is not null then
+    return pgqueue._why_rate(v_job.queue);
   elsif exists (select from pgqueue.line l where l.job_id = why.id) then
     v_ahead := (
       select count(*) from pgqueue.line l, pgqueue.line o

@@ -49,8 +49,8 @@ begin
         insert into pgqueue.crash (job_id, crashes) values (v_job.id, v_crashes)
         on conflict (job_id) do update set crashes = excluded.crashes;
       end if;
-      perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[],
-        array[case when v_crashes > v_job.crashes then v_job.traits & ~16 else v_job.traits end | case when v_crashes > 0 then 32 else 0 end], true);
+      perform pgqueue._go_back(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[],
+        array[case when v_crashes > v_job.crashes then v_job.traits & ~16 else v_job.traits end | case when v_crashes > 0 then 32 else 0 end]);
     end if;
   end loop;
 end $$;

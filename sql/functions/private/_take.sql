@@ -31,7 +31,7 @@ begin
       select l.*, q.history from listed l left join pgqueue.queue q on q.name = l.queue order by array_position(queues, l.queue)) l
     returning id, job_ids),
   flat as (select array_agg(e.id) as jobs, array_agg(h.id) as of_lease from held h cross join lateral unnest(h.job_ids) e(id))
-  select (select array_agg(h.id) from held h), (select f.jobs from flat f), (select f.of_lease from flat f), bit_or(l.any_), min(l.low), max(l.high), max(l.spent),
+  select (select array_agg(h.id) from held h), (select f.jobs from flat f), (select f.of_lease from flat f), bit_or(l.any_ | case when q.rate_limit is not null or q.counted then 16384 else 0 end), min(l.low), max(l.high), max(l.spent),
     bool_or(q.timeout is not null or q.max_attempts is not null)
   into leases, jobs, of_lease, any_, low, high, spent, special
   from listed l left join pgqueue.queue q on q.name = l.queue;
