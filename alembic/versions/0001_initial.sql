@@ -1110,7 +1110,8 @@ end $$;
 -- claims make the same owner known.
 --
 -- In a queue that is `counted` a group's places are what _places says; those who have waited and kept their slot for it (state 4) come before all others of their group, and take no further slot. What
--- is admitted there has trait 16384: its start is to be noted.
+-- is admitted there has trait 16384: its start is to be noted. Where groups take turns they are admitted in the order in which they are named: that of
+-- the starts before, so that who was first is first again.
 --
 -- A group's arrivals are asked for as a range of one key, so that the order names the whole of the group's index; and sorting and bitmaps are disabled, so that
 -- no other index gives it. For one key alone the index by turn has the order as well, and walks the arrivals of the whole queue for each group.
@@ -1200,7 +1201,9 @@ begin
     update pgqueue.slot s set state = 0 where s.job_id = any(array(select r.job_id from ranked r where r.fits and r.returns)))
   select array_agg(r.job_id), array_agg(r.priority), array_agg(r.attempt), array_agg(case when v_settings.counted then r.traits | 16384 else r.traits end)
   into v_jobs, v_priorities, v_attempts, v_traits
-  from (select * from ranked where fits order by priority desc, seq) r;
+  from (
+    select * from ranked where fits
+    order by priority desc, case when v_settings.fair then array_position(groups, group_key) end, seq) r;
 
   admitted := coalesce(cardinality(v_jobs), 0);
   if admitted > 0 then
@@ -3391,7 +3394,7 @@ declare
   v_fair text[] := array(select q.name from pgqueue.queue q where q.name = any(queues) and q.fair order by array_position(queues, q.name));
   v_picked tid[];
   v_taken record;
-  v_leases bigint[] := '{}';
+  v_leases bigint[] := array[]::bigint[];
   v_left integer := n;
 begin
   while v_left > 0 and cardinality(v_fair) > 0 loop
@@ -3494,17 +3497,17 @@ begin
   with started as (
     update pgqueue.slot s set state = 1
     where s.job_id = any((lease).job_ids)
-    returning s.group_key),
+    returning s.job_id, s.group_key),
   grouped as materialized (
-    select s.group_key as key, count(*) as jobs,
+    select s.group_key as key, count(*) as jobs, min(e.ord) as first,
       case when (settings).own_groups then (
         select g from pgqueue.group_setting g where g.queue = (lease).queue and g.group_key = s.group_key) end as own
-    from started s group by s.group_key),
+    from started s join unnest((lease).job_ids) with ordinality e(id, ord) on e.id = s.job_id group by s.group_key),
   noted as (
     insert into pgqueue.group_start (queue, group_key, started_at, jobs, expires_at)
     select (lease).queue, g.key, (lease).claimed_at, g.jobs, (lease).claimed_at + coalesce((g.own).rate_period, (settings).group_rate_period, '1 second')
     from grouped g where coalesce((g.own).rate_limit, (settings).group_rate_limit) is not null)
-  select array_agg(g.key order by g.key) into v_groups from grouped g;
+  select array_agg(g.key order by g.first) into v_groups from grouped g;
   if v_groups is not null then
     perform pgqueue._admit_or_ask((lease).queue, v_groups, 2 * cardinality((lease).job_ids) + 1);
   end if;
@@ -5389,6 +5392,53 @@ as $$
   from pgqueue.config c left join pgqueue.queue q on q.name = _queue_settings.name;
 $$;
 
+-- source: sql/functions/private/_queued.sql
+-- How many jobs of a queue wait to be started, counted up to `most`: all that are due, wherever they stand, and none that wait for a time, another job or a release. From the session's cursors (see _cursor), so
+-- that what has been claimed is not walked again and again.
+create function pgqueue._queued(queue text, most integer) returns integer
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+declare
+  v_lane record;
+  v_start float8;
+  v_cursor record;
+  v_first bigint;
+  v_rows integer;
+  v_count integer;
+begin
+  v_count := (select count(*) from (select from pgqueue.blocked b where b.queue = _queued.queue order by b.queue, b.group_key, b.priority desc, b.seq limit most) b)
+    + (select count(*) from (select from pgqueue.suspect s where s.queue = _queued.queue order by s.queue, s.seq limit most) s)
+    + (select count(*) from (select from pgqueue.line l where l.queue = _queued.queue order by l.queue, l.owner, l.priority desc, l.job_id limit most) l);
+  for v_lane in
+    select 'arrival' as purpose, 0 as priority
+    union all select 'ready', l.priority from (select distinct l.priority from pgqueue.lane l where l.queue = _queued.queue) l
+  loop
+    exit when v_count >= most;
+    v_start := date_part('epoch', clock_timestamp());
+    select * into v_cursor from pgqueue._cursor(v_lane.purpose, _queued.queue, v_lane.priority);
+    if v_start >= v_cursor.expires then
+      v_cursor.floor := 0;
+    end if;
+    if v_lane.purpose = 'ready' then
+      select min(r.seq), count(*) into v_first, v_rows
+      from (
+        select r.seq from pgqueue.ready r
+        where r.queue = _queued.queue and r.priority = v_lane.priority and r.seq >= v_cursor.floor order by r.seq limit most - v_count) r;
+    else
+      select min(a.seq), count(a.job_id) into v_first, v_rows
+      from (
+        select a.seq, a.job_id from pgqueue.arrival a
+        where a.queue = _queued.queue and a.seq >= v_cursor.floor order by a.seq limit most - v_count) a;
+    end if;
+    perform pgqueue._set_cursor(v_lane.purpose, _queued.queue, v_lane.priority, v_first, case when v_start >= v_cursor.expires then v_start end, v_cursor.expires);
+    v_count := v_count + v_rows;
+  end loop;
+  return v_count;
+end $$;
+
 -- source: sql/functions/private/_rate_due.sql
 -- When a queue whose rate is used up may start a job again; null when it may now.
 create function pgqueue._rate_due(queue text) returns timestamptz
@@ -5439,6 +5489,28 @@ language plpgsql
 as $$
 begin
   raise exception using errcode = _refuse.code, message = _refuse.message, hint = _refuse.hint;
+end $$;
+
+-- source: sql/functions/private/_refuse_if_full.sql
+-- Refuses jobs that have just been stored in a queue with max_queued, when more are waiting there by now than that. What counts is committed or this transaction's own: so the transactions that are open at a
+-- time can each fill what is left, and together more than that; nobody waits for anybody. `jobs`: ids that were drawn; those that found their key held made no job, and are no reason to refuse.
+create function pgqueue._refuse_if_full(queue text, jobs bigint[]) returns void
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+declare
+  v_most integer;
+begin
+  select q.max_queued into v_most from pgqueue.queue q where q.name = _refuse_if_full.queue;
+  if v_most is null or not exists (
+    select from pgqueue.job j where j.id between (select min(i) from unnest(jobs) i) and (select max(i) from unnest(jobs) i) and j.id = any(jobs)) then
+    return;
+  end if;
+  if pgqueue._queued(queue, v_most + 1) > v_most then
+    perform pgqueue._refuse('PQ008', format('queue %s is full: %s jobs may wait in it', queue, v_most),
+      'Try again when workers have caught up, or raise max_queued with configure_queue.');
+  end if;
 end $$;
 
 -- source: sql/functions/private/_render_sql.sql
@@ -6532,7 +6604,7 @@ return date_part('epoch', clock_timestamp()) + greatest(0.2, 10 * (date_part('ep
 -- source: sql/functions/private/_take.sql
 -- Takes the picked rows out of ready and leases them, one lease per queue. Returns the leases, the jobs with the lease of each,
 -- and what claim has to know of them. Who is at a first
--- attempt starts in the order of enqueueing, though a group or a time may have kept it; of one priority, the leases' numbers follow the order of the queues.
+-- attempt starts in the order of enqueueing, though a group or a time may have kept it, but where groups take turns (trait 16384); of one priority, the leases' numbers follow the order of the queues.
 create function pgqueue._take(
   in worker bigint,
   in picked tid[],
@@ -6554,7 +6626,7 @@ begin
   listed as materialized (
     select t.queue, array_agg(t.job_id) as jobs, array_agg(t.attempt + 1) as attempts, array_agg(t.traits) as traits, bit_or(t.traits) as any_,
       min(t.job_id) as low, max(t.job_id) as high, max(t.attempt) as spent
-    from (select * from taken order by priority desc, case when attempt = 0 then job_id else seq end) t group by t.queue),
+    from (select * from taken order by priority desc, case when attempt = 0 and traits & 16384 = 0 then job_id else seq end) t group by t.queue),
   held as (
     insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
     select pgqueue._lease_number(), _take.worker, pgqueue._now(), pgqueue._forget(l.history), l.queue, l.jobs, l.attempts,
@@ -7645,7 +7717,14 @@ begin
     insert into pgqueue.job (id, created_at, priority, queue, kind, args)
     values (enqueue.id, v_now, enqueue.priority, enqueue.queue, enqueue.kind, enqueue.args);
     insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
-    values (enqueue.id, enqueue.id, 0, enqueue.priority, 0, enqueue.queue);
+    select enqueue.id, enqueue.id, 0, enqueue.priority, 0, enqueue.queue
+    where (select q.max_queued from pgqueue.queue q where q.name = enqueue.queue) is null;
+    if not found then
+      insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+      values (enqueue.id, enqueue.id, 0, enqueue.priority, 0, enqueue.queue);
+      perform pgqueue._open_lane(queue, priority::smallint, false);
+      perform pgqueue._refuse_if_full(queue, array[enqueue.id]);
+    end if;
     if not pgqueue._lane_known(queue, priority) then
       perform pgqueue._open_lane(queue, priority::smallint, false);
     end if;
@@ -7662,13 +7741,16 @@ begin
   v_expires_at := v_now + expires_in;
   if num_nonnulls(unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) > 0 then
     perform pgqueue._check_flow(unique_key, unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error);
-    return query
-    select s.id, s.created
+    select s.id, s.created into id, created
     from pgqueue._store_jobs(array[(
       nextval('pgqueue.job_id'), kind, args, queue, priority, coalesce(v_due, v_now),
       coalesce(unique_key, pgqueue._derived_key(kind, args, unique_by)), group_key, max_attempts, timeout, v_expires_at, heartbeat, backoff, headers, 0,
       case when unique_for is not null then 'period' when unique_until = 'start' then 'start' end, unique_for, on_duplicate, depends_on, null,
       on_parent_failure, on_success, on_error, null)::pgqueue.new_job], v_now) s;
+    if created and coalesce(v_due, v_now) <= v_now and depends_on is null then
+      perform pgqueue._refuse_if_full(queue, array[id]);
+    end if;
+    return next;
     return;
   end if;
   v_traits := pgqueue._traits(unique_key, group_key, timeout, heartbeat, v_expires_at);
@@ -7712,6 +7794,7 @@ begin
       values (enqueue.id, enqueue.id, v_traits, enqueue.priority, 0, enqueue.queue);
     end if;
     perform pgqueue._open_lane(queue, priority::smallint, group_key is not null);
+    perform pgqueue._refuse_if_full(queue, array[id]);
     perform pgqueue._wake(queue);
   end if;
   return next;
@@ -7731,7 +7814,8 @@ replace the args and headers of one that still waits, debounce (replace, and mov
 depends_on: ids of jobs that must end first; it is held until then. on_parent_failure: when one of them fails or is cancelled, cancel this job too, run it
 all the same, or wait until that one has been retried. on_success, on_error: a job, or an array of jobs, as enqueue_many takes them, enqueued when this one
 succeeds, or fails or is cancelled; its "pass_as" names the argument that receives the result or the error.
-Errors: PQ001 for any argument that is out of range, PQ002 for an unknown id in depends_on, PQ005 on_duplicate raise; nothing is stored then.';
+Errors: PQ001 for any argument that is out of range, PQ002 for an unknown id in depends_on, PQ005 on_duplicate raise, PQ008 when the queue is full (max_queued);
+nothing is stored then.';
 
 -- source: sql/functions/core/enqueue_each.sql
 -- The fast way to enqueue many jobs of one kind: two array-shaped inserts. With keys, groups or anything else that makes a job more than itself it goes the general way of enqueue_many.
@@ -7818,6 +7902,9 @@ begin
         timeout, v_expires_at, heartbeat, backoff, headers, 0, case when unique_for is not null then 'period' when unique_until = 'start' then 'start' end, unique_for,
         on_duplicate, depends_on, null, on_parent_failure, on_success, on_error, null)::pgqueue.new_job
       from unnest(v_ids, enqueue_each.args, unique_keys, group_keys) with ordinality e(id, args, unique_key, group_key, ord) order by e.ord), v_now) s;
+    if coalesce(v_due, v_now) <= v_now and depends_on is null then
+      perform pgqueue._refuse_if_full(queue, v_ids);
+    end if;
     return;
   end if;
 
@@ -7837,7 +7924,14 @@ begin
     select v_due, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id);
   else
     insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
-    select e.id, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id);
+    select e.id, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id)
+    where (select q.max_queued from pgqueue.queue q where q.name = enqueue_each.queue) is null;
+    if not found then
+      insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+      select e.id, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id);
+      perform pgqueue._open_lane(queue, priority::smallint, false);
+      perform pgqueue._refuse_if_full(queue, v_ids);
+    end if;
     if not pgqueue._lane_known(queue, priority) then
       perform pgqueue._open_lane(queue, priority::smallint, false);
     end if;
@@ -7850,7 +7944,7 @@ end $$;
 
 comment on function pgqueue.enqueue_each is
 'Enqueues many jobs of one kind with shared options, the fastest way in: one row per element of args, in input order. The parameters are those of
-enqueue; unique_keys and group_keys, when given, are parallel to args. All or nothing. Errors: PQ001, naming the element.';
+enqueue; unique_keys and group_keys, when given, are parallel to args. All or nothing. Errors: PQ001, naming the element, PQ008 when not all of them fit into the queue.';
 
 -- source: sql/functions/core/enqueue_many.sql
 -- Many jobs of any kinds in one statement, each element with the meaning it would have in enqueue.
@@ -7908,13 +8002,17 @@ begin
   end if;
 
   return query select s.id, s.created from pgqueue._store_jobs(v_jobs, v_now) s;
+  perform pgqueue._refuse_if_full(q.queue, q.ids)
+  from (
+    select j.queue, array_agg(j.id) as ids from unnest(v_jobs) j where j.due <= v_now and j.depends_on is null and j.refs is null group by j.queue) q;
 end $$;
 
 comment on function pgqueue.enqueue_many is
 'Enqueues an array of jobs in the caller''s transaction: one row per element, in input order. The keys of an element are the names of the parameters
 of enqueue, with the same defaults and meaning, and null means not given; intervals are seconds or text such as "5 minutes". Two elements with one unique key make one job: the
 second gets the first''s id with created = false. An element may have a "ref", and depends_on may hold refs of other elements beside ids: one call makes a whole graph;
-a circle is refused. All or nothing. Errors: PQ001, naming the element; unknown keys are refused.';
+a circle is refused. All or nothing. Errors: PQ001, naming the element; unknown keys are refused; PQ008 when
+not all of them fit into their queue.';
 
 -- source: sql/functions/core/job_heartbeat.sql
 create function pgqueue.job_heartbeat(lease bigint, job bigint, progress jsonb default null)

@@ -6,7 +6,8 @@
 -- claims make the same owner known.
 --
 -- In a queue that is `counted` a group's places are what _places says; those who have waited and kept their slot for it (state 4) come before all others of their group, and take no further slot. What
--- is admitted there has trait 16384: its start is to be noted.
+-- is admitted there has trait 16384: its start is to be noted. Where groups take turns they are admitted in the order in which they are named: that of
+-- the starts before, so that who was first is first again.
 --
 -- A group's arrivals are asked for as a range of one key, so that the order names the whole of the group's index; and sorting and bitmaps are disabled, so that
 -- no other index gives it. For one key alone the index by turn has the order as well, and walks the arrivals of the whole queue for each group.
@@ -96,7 +97,9 @@ begin
     update pgqueue.slot s set state = 0 where s.job_id = any(array(select r.job_id from ranked r where r.fits and r.returns)))
   select array_agg(r.job_id), array_agg(r.priority), array_agg(r.attempt), array_agg(case when v_settings.counted then r.traits | 16384 else r.traits end)
   into v_jobs, v_priorities, v_attempts, v_traits
-  from (select * from ranked where fits order by priority desc, seq) r;
+  from (
+    select * from ranked where fits
+    order by priority desc, case when v_settings.fair then array_position(groups, group_key) end, seq) r;
 
   admitted := coalesce(cardinality(v_jobs), 0);
   if admitted > 0 then

@@ -7,7 +7,7 @@ declare
   v_fair text[] := array(select q.name from pgqueue.queue q where q.name = any(queues) and q.fair order by array_position(queues, q.name));
   v_picked tid[];
   v_taken record;
-  v_leases bigint[] := '{}';
+  v_leases bigint[] := array[]::bigint[];
   v_left integer := n;
 begin
   while v_left > 0 and cardinality(v_fair) > 0 loop
