@@ -19,6 +19,7 @@ drop routine if exists
   pgqueue._batch_result(id bigint, OUT reason text, OUT result jsonb, OUT error jsonb),
   pgqueue._batch_runs(batch pgqueue.batch),
   pgqueue._batch_state(batch bigint),
+  pgqueue._bounded(queue text),
   pgqueue._cancel_backend(job bigint),
   pgqueue._check_backoff(backoff jsonb),
   pgqueue._check_claim(worker bigint, queues text[], n integer),
@@ -391,6 +392,7 @@ drop table if exists
   pgqueue.worker;
 
 drop sequence if exists
+  pgqueue.bounded,
   pgqueue.job_id,
   pgqueue.lease_id;
 

@@ -711,6 +711,9 @@ create table pgqueue.queue (
   own_groups boolean not null default false,
   most_running integer generated always as (coalesce(max_running, case when rate_limit is not null then 2147483647 end)) stored,
   counted boolean not null generated always as (coalesce(fair, false) or group_rate_limit is not null or own_groups) stored);
+-- Has been drawn from once there ever was a queue with max_queued: an enqueue asks this for a microsecond, and the settings for ten.
+create sequence pgqueue.bounded;
+
 create index queue_rated on pgqueue.queue (name) where rate_limit is not null;
 create index queue_ageing on pgqueue.queue (name) where ageing is not null;
 
@@ -1371,6 +1374,15 @@ begin
     when v_batch.status <> 'queued' then v_batch.status
     when (select c.pending < c.rows from pgqueue.batch_count c where c.batch_id = batch) or pgqueue._batch_runs(v_batch) then 'running'
     else 'queued' end;
+end $$;
+
+-- source: sql/functions/private/_bounded.sql
+-- Whether a queue has max_queued. Not inlined, so that an enqueue opens the settings only where it asks.
+create function pgqueue._bounded(queue text) returns boolean
+language plpgsql stable
+as $$
+begin
+  return exists (select from pgqueue.queue q where q.name = _bounded.queue and q.max_queued is not null);
 end $$;
 
 -- source: sql/functions/private/_cancel_backend.sql
@@ -7610,6 +7622,9 @@ begin
   if settings ->> 'group_failure' = 'release' or settings -> 'group_failure' = 'null' then
     delete from pgqueue.slot s where s.queue = configure_queue.queue and s.state = 3;
   end if;
+  if nullif(settings -> 'max_queued', 'null') is not null then
+    perform nextval('pgqueue.bounded');
+  end if;
   if settings ->> 'group_order' = 'free' or settings -> 'group_order' = 'null' then
     delete from pgqueue.slot s where s.queue = configure_queue.queue and s.state = 2;
   end if;
@@ -7718,7 +7733,7 @@ begin
     values (enqueue.id, v_now, enqueue.priority, enqueue.queue, enqueue.kind, enqueue.args);
     insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
     select enqueue.id, enqueue.id, 0, enqueue.priority, 0, enqueue.queue
-    where (select q.max_queued from pgqueue.queue q where q.name = enqueue.queue) is null;
+    where pg_sequence_last_value('pgqueue.bounded') is null or not pgqueue._bounded(enqueue.queue);
     if not found then
       insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
       values (enqueue.id, enqueue.id, 0, enqueue.priority, 0, enqueue.queue);
@@ -7925,7 +7940,7 @@ begin
   else
     insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
     select e.id, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id)
-    where (select q.max_queued from pgqueue.queue q where q.name = enqueue_each.queue) is null;
+    where pg_sequence_last_value('pgqueue.bounded') is null or not pgqueue._bounded(enqueue_each.queue);
     if not found then
       insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
       select e.id, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id);

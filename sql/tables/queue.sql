@@ -25,6 +25,9 @@ create table pgqueue.queue (
   own_groups boolean not null default false,
   most_running integer generated always as (coalesce(max_running, case when rate_limit is not null then 2147483647 end)) stored,
   counted boolean not null generated always as (coalesce(fair, false) or group_rate_limit is not null or own_groups) stored);
+-- Has been drawn from once there ever was a queue with max_queued: an enqueue asks this for a microsecond, and the settings for ten.
+create sequence pgqueue.bounded;
+
 create index queue_rated on pgqueue.queue (name) where rate_limit is not null;
 create index queue_ageing on pgqueue.queue (name) where ageing is not null;
 

@@ -58,6 +58,9 @@ begin
   if settings ->> 'group_failure' = 'release' or settings -> 'group_failure' = 'null' then
     delete from pgqueue.slot s where s.queue = configure_queue.queue and s.state = 3;
   end if;
+  if nullif(settings -> 'max_queued', 'null') is not null then
+    perform nextval('pgqueue.bounded');
+  end if;
   if settings ->> 'group_order' = 'free' or settings -> 'group_order' = 'null' then
     delete from pgqueue.slot s where s.queue = configure_queue.queue and s.state = 2;
   end if;

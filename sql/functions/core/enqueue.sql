@@ -48,7 +48,7 @@ begin
     values (enqueue.id, v_now, enqueue.priority, enqueue.queue, enqueue.kind, enqueue.args);
     insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
     select enqueue.id, enqueue.id, 0, enqueue.priority, 0, enqueue.queue
-    where (select q.max_queued from pgqueue.queue q where q.name = enqueue.queue) is null;
+    where pg_sequence_last_value('pgqueue.bounded') is null or not pgqueue._bounded(enqueue.queue);
     if not found then
       insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
       values (enqueue.id, enqueue.id, 0, enqueue.priority, 0, enqueue.queue);

@@ -105,7 +105,7 @@ begin
   else
     insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
     select e.id, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id)
-    where (select q.max_queued from pgqueue.queue q where q.name = enqueue_each.queue) is null;
+    where pg_sequence_last_value('pgqueue.bounded') is null or not pgqueue._bounded(enqueue_each.queue);
     if not found then
       insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
       select e.id, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id);
