@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from pgqueue.errors import PermissionDenied as PermissionDenied
     from pgqueue.errors import PgQueueError as PgQueueError
     from pgqueue.errors import QueryFailed as QueryFailed
+    from pgqueue.errors import QueueFull as QueueFull
     from pgqueue.errors import ResultRestarted as ResultRestarted
     from pgqueue.errors import ResultTimeout as ResultTimeout
     from pgqueue.errors import ResultTooLarge as ResultTooLarge
@@ -120,6 +121,7 @@ _WHERE = {
             "PermissionDenied",
             "PgQueueError",
             "QueryFailed",
+            "QueueFull",
             "ResultRestarted",
             "ResultTimeout",
             "ResultTooLarge",

@@ -8,6 +8,7 @@ PgQueueError
 ├── UnknownWorker                   PQ003                    not registered, or declared lost: register again
 ├── StaleLease                      PQ004                    the job is no longer yours: stop, settle nothing
 ├── Conflict                        PQ005, 2D000             not possible in the present state
+├── QueueFull                       PQ008                    max_queued jobs wait in the queue: try again later
 ├── SchemaError                     PQ006
 │   ├── SchemaMissing               3F000
 │   ├── SchemaOutdated              42883, 42P01, 42703
@@ -50,6 +51,7 @@ __all__ = [
     "PermissionDenied",
     "PgQueueError",
     "QueryFailed",
+    "QueueFull",
     "ResultRestarted",
     "ResultTimeout",
     "ResultTooLarge",
@@ -108,6 +110,10 @@ class StaleLease(PgQueueError):
 
 class Conflict(PgQueueError):
     """The operation does not fit the state the job is in."""
+
+
+class QueueFull(PgQueueError):
+    """As many jobs wait in the queue as its max_queued allows. Nothing was stored."""
 
 
 class SchemaError(PgQueueError):
@@ -244,6 +250,7 @@ _BY_STATE: dict[str, type[PgQueueError]] = {
     "PQ003": UnknownWorker,
     "PQ004": StaleLease,
     "PQ005": Conflict,
+    "PQ008": QueueFull,
     "PQ006": SchemaError,
     "3F000": SchemaMissing,
     "42883": SchemaOutdated,

@@ -20,7 +20,7 @@ declare
       "keyed_add_and_claim", "keyed_claim", "keyed_claim_next", "keyed_heartbeat", "keyed_merge_extra", "keyed_ack", "keyed_stalled", "keyed_orphaned", "keyed_to_cancel", "keyed_reap"],
     "operator": ["parents", "children", "group_status", "schedule", "unschedule", "pause_schedule", "resume_schedule", "run_schedule", "schedules", "next_runs", "sync_schedules",
       "cancel_jobs", "retry_jobs", "set_priority_of_jobs", "move_jobs", "delete_jobs", "count_jobs", "edit_job", "failures",
-      "cancel", "retry", "reschedule", "set_priority", "pause_queue", "resume_queue", "configure_queue", "configure", "maintain",
+      "cancel", "retry", "reschedule", "set_priority", "pause_queue", "resume_queue", "configure_queue", "configure_group", "unblock_group", "groups", "configure", "maintain",
       "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "next_due",
       "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
       "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file", "batch_purge",
@@ -30,7 +30,7 @@ declare
       "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
       "job", "jobs", "attempts", "job_log", "job_timeline", "throughput", "queues", "workers", "why", "health", "version"],
     "reader": ["count_jobs", "failures", "parents", "children", "group_status", "schedules", "next_runs", "batch_status", "batch_rows", "batch_list", "slow_query_status", "output_file", "script_report", "scripts", "scripts_running", "query_status", "query_columns", "query_batch",
-      "job", "jobs", "attempts", "job_log", "job_timeline", "throughput", "queues", "workers", "why", "health", "result", "version", "next_due",
+      "job", "jobs", "attempts", "job_log", "job_timeline", "throughput", "queues", "groups", "workers", "why", "health", "result", "version", "next_due",
       "keyed_keys", "keyed_pending", "keyed_active", "keyed_stalled", "keyed_orphaned", "keyed_to_cancel", "keyed_stage", "keyed_state"]}';
   v_routine regprocedure;
   v_role text;

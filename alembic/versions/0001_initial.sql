@@ -492,15 +492,51 @@ create table pgqueue.blocked (
   group_key text collate "C" not null);
 create index blocked_turn on pgqueue.blocked (queue, group_key, priority desc, seq);
 
+-- `state`: 0 its job is admitted, 1 has been started (noted in queues whose starts are counted), 2 waits for a time and keeps its place, 3 has failed and blocks its group,
+-- 4 has waited, and stands among the blocked until its start is admitted.
 create table pgqueue.slot (
   job_id bigint primary key,
   queue text collate "C" not null,
-  group_key text collate "C" not null);
+  group_key text collate "C" not null,
+  state smallint not null default 0) with (fillfactor = 80);
 create index slot_group on pgqueue.slot (queue, group_key);
+
+-- Settings of one group that differ from its queue's.
+create table pgqueue.group_setting (
+  queue text collate "C" not null,
+  group_key text collate "C" not null,
+  weight integer check (weight between 1 and 1000),
+  group_limit integer check (group_limit >= 1),
+  rate_limit integer check (rate_limit between 1 and 10000),
+  rate_period interval check (rate_period > interval '0'),
+  updated_at timestamptz not null,
+  primary key (queue, group_key));
+
+-- Starts of groups with a rate, which are counted: claims of one group do not meet, so there is no sum to keep.
+create table pgqueue.group_start (
+  queue text collate "C" not null,
+  group_key text collate "C" not null,
+  started_at timestamptz not null,
+  jobs integer not null,
+  expires_at timestamptz not null)
+  with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+create index group_start_window on pgqueue.group_start (queue, group_key, started_at);
+create index group_start_expired on pgqueue.group_start (expires_at);
+
+-- Groups whose next has to wait until a start leaves the window: upkeep has them looked at again then. Doubles do no harm; were they forbidden, an admission would wait for upkeep.
+create table pgqueue.group_wait (
+  at timestamptz not null,
+  queue text collate "C" not null,
+  group_key text collate "C" not null);
+create index group_wait_due on pgqueue.group_wait (at);
+create index group_wait_group on pgqueue.group_wait (queue, group_key);
 
 comment on table pgqueue.arrival is 'Jobs with a group that no claim has looked at yet.';
 comment on table pgqueue.blocked is 'Jobs that wait for a slot of their group.';
-comment on table pgqueue.slot is 'One row per admitted job of a group: ready or running.';
+comment on table pgqueue.slot is 'One row per admitted job of a group: ready or running, or keeping its place.';
+comment on table pgqueue.group_setting is 'Settings of groups that differ from their queue''s; see the function configure_group.';
+comment on table pgqueue.group_start is 'When jobs of groups with a rate were started.';
+comment on table pgqueue.group_wait is 'Groups whose rate lets nothing start before a time.';
 
 -- source: sql/tables/job.sql
 -- What was asked. Written once: a job that waits is updated where it stands when it is enqueued anew with other arguments (_replace_job), and by an operator's edit_job and
@@ -824,7 +860,10 @@ comment on view pgqueue.query_log is
 'Who asked for which query, with which parameters, as which role, when, for how long, and what came of it. Kept for log_retention after the end (90 days), longer than results and jobs are.';
 
 -- source: sql/tables/queue.sql
--- Settings of a queue. A queue needs no row here: without one it has the defaults. Nothing on the enqueue path reads this table.
+-- Settings of a queue. A queue needs no row here: without one it has the defaults. Of all this the enqueue path reads max_queued only.
+--
+-- `most_running`: what its claims are counted against; a queue with a rate alone has a limit that is never reached, so that whatever asks whether claims of a queue
+-- must meet finds one. `counted`: places of its groups are not slots alone (see _places), and the starts of its jobs are noted. `own_groups`: some of its groups have settings of their own.
 create table pgqueue.queue (
   name text collate "C" primary key check (length(name) between 1 and 200),
   paused_at timestamptz,
@@ -835,14 +874,43 @@ create table pgqueue.queue (
   backoff jsonb,
   retention interval check (retention >= interval '0'),
   history text check (history in ('all', 'failed', 'none')),
+  rate_limit integer check (rate_limit >= 1),
+  rate_period interval check (rate_period > interval '0'),
+  group_rate_limit integer check (group_rate_limit between 1 and 10000),
+  group_rate_period interval check (group_rate_period > interval '0'),
+  fair boolean,
+  group_failure text check (group_failure in ('release', 'block')),
+  group_order text check (group_order in ('free', 'strict')),
+  max_queued integer check (max_queued between 0 and 10000000),
+  ageing interval check (ageing > interval '0'),
   dead_letter_queue text collate "C" check (length(dead_letter_queue) between 1 and 200 and dead_letter_queue <> name),
-  updated_at timestamptz not null);
+  updated_at timestamptz not null,
+  own_groups boolean not null default false,
+  most_running integer generated always as (coalesce(max_running, case when rate_limit is not null then 2147483647 end)) stored,
+  counted boolean not null generated always as (coalesce(fair, false) or group_rate_limit is not null or own_groups) stored);
 -- Empty in most installations: a glance tells every failure that there are no dead letters to write.
 create index queue_dead on pgqueue.queue (name) where dead_letter_queue is not null;
+-- Has been drawn from once there ever was a queue with max_queued: an enqueue asks this for a microsecond, and the settings for ten.
+create sequence pgqueue.bounded;
 
--- Claims of a queue with max_running meet on this row, and only those. It is apart from `queue` so that an operator's open
+create index queue_rated on pgqueue.queue (name) where rate_limit is not null;
+create index queue_ageing on pgqueue.queue (name) where ageing is not null;
+
+-- Claims of a queue with max_running or a rate meet on this row, and only those. It is apart from `queue` so that an operator's open
 -- transaction over the settings stalls no worker.
 create table pgqueue.limiter (queue text collate "C" primary key);
+
+-- Starts of a queue with a rate, one row per claim, summed up: so how many there were in a window is a difference of two rows, however many they were. `jobs` are
+-- those of the row itself: so rows may go from the old end, and the sums begin anew when the last has gone. Written under the queue's limiter.
+create table pgqueue.rate_start (
+  queue text collate "C" not null,
+  started_at timestamptz not null,
+  total bigint not null,
+  jobs integer not null,
+  expires_at timestamptz not null)
+  with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+create index rate_start_window on pgqueue.rate_start (queue, started_at, total);
+create index rate_start_expired on pgqueue.rate_start (expires_at);
 
 -- Which (queue, priority) pairs have ever been used, so that a claim knows where to look without walking dead index entries.
 -- No unique constraint: an uncommitted first row must not make another enqueue wait. Doubles are compacted by upkeep.
@@ -852,9 +920,10 @@ create table pgqueue.lane (
   grouped boolean not null);
 create index on pgqueue.lane (queue, priority);
 
-comment on table pgqueue.limiter is 'One row per queue with max_running: where its claims meet.';
+comment on table pgqueue.limiter is 'One row per queue with max_running or a rate: where its claims meet.';
 comment on table pgqueue.lane is 'Pairs of queue and priority that have been used: where claims look.';
 comment on table pgqueue.queue is 'Settings of queues that differ from the defaults; see the function configure_queue.';
+comment on table pgqueue.rate_start is 'When jobs of queues with a rate were started.';
 
 -- source: sql/tables/ready.sql
 -- The hot tables. Narrow rows that come and go; vacuum is told to follow closely.
@@ -864,6 +933,7 @@ comment on table pgqueue.queue is 'Settings of queues that differ from the defau
 --   128 its owner takes turns (tables/line.sql) · 256 one turn at a time · 512 carries rows of a batch · 1024 is an item of a keyed queue
 --   2048 a unique key that it gives up when it starts
 --   4096 jobs wait for its end · 8192 has follow-ups (tables/dependent.sql)
+--   16384 its start is noted: rates and fair turns of groups · 32768 waits for a time and keeps its place in its group
 
 -- One row per queued job. `seq` is new each time a job becomes ready. `attempt` counts the attempts already spent.
 create table pgqueue.ready (
@@ -1184,8 +1254,8 @@ begin
 end $$;
 
 -- source: sql/functions/private/_admit.sql
--- Admits what has arrived in a queue: looks at up to `most` rows of the inbox from this session's cursor on, and once at each group among them. When they
--- are all of groups that are full, they are out of the way now, and it looks further, a few times.
+-- Admits what has arrived in a queue: looks at up to `most` rows of the inbox from this session's cursor on, and once at each group among them. When none
+-- of them could be admitted, as their groups are full or another claim is at them just now, it looks at those behind them, a few times.
 create function pgqueue._admit(queue text, most integer) returns integer
 language plpgsql
 as $$
@@ -1196,6 +1266,7 @@ declare
   v_groups text[];
   v_lined boolean;
   v_first bigint;
+  v_last bigint := 0;
   v_rows integer;
   v_admitted integer;
 begin
@@ -1203,12 +1274,12 @@ begin
     v_start := date_part('epoch', clock_timestamp());
     select * into v_cursor from pgqueue._cursor('arrival', _admit.queue, 0);
     v_sweep := v_start >= v_cursor.expires;
-    select array_agg(distinct a.group_key), min(a.seq), count(*), bool_or(a.traits & 128 <> 0) into v_groups, v_first, v_rows, v_lined
+    select array_agg(distinct a.group_key), min(a.seq), max(a.seq), count(*), bool_or(a.traits & 128 <> 0) into v_groups, v_first, v_last, v_rows, v_lined
     from (
       select a.group_key, a.seq, a.traits from pgqueue.arrival a
-      where a.queue = _admit.queue and a.seq >= case when v_sweep then 0 else v_cursor.floor end
+      where a.queue = _admit.queue and a.seq > v_last and a.seq >= case when v_sweep then 0 else v_cursor.floor end
       order by a.seq limit most) a;
-    if v_first is not null or v_sweep then
+    if v_round = 1 and (v_first is not null or v_sweep) then
       perform pgqueue._set_cursor('arrival', _admit.queue, 0, v_first, case when v_sweep then v_start end, v_cursor.expires);
     end if;
     exit when v_rows = 0;
@@ -1226,6 +1297,10 @@ end $$;
 -- Jobs whose owners take turns go on to `line`, whatever the limit: see _pick_turns. `locked` says that there may be some: then the locks are taken in any case, so that no two
 -- claims make the same owner known.
 --
+-- In a queue that is `counted` a group's places are what _places says; those who have waited and kept their slot for it (state 4) come before all others of their group, and take no further slot. What
+-- is admitted there has trait 16384: its start is to be noted. Where groups take turns they are admitted in the order in which they are named: that of
+-- the starts before, so that who was first is first again.
+--
 -- A group's arrivals are asked for as a range of one key, so that the order names the whole of the group's index; and sorting and bitmaps are disabled, so that
 -- no other index gives it. For one key alone the index by turn has the order as well, and walks the arrivals of the whole queue for each group.
 create function pgqueue._admit_groups(
@@ -1241,15 +1316,18 @@ set enable_sort = off
 as $$
 #variable_conflict use_column
 declare
+  v_now timestamptz := pgqueue._now();
   v_limit integer;
+  v_settings pgqueue.queue;
   v_mine text[] := groups;
   v_jobs bigint[];
   v_priorities smallint[];
   v_attempts smallint[];
   v_traits integer[];
 begin
-  select q.group_limit into v_limit from pgqueue.queue q where q.name = _admit_groups.queue;
-  if v_limit is not null or locked then
+  select * into v_settings from pgqueue.queue q where q.name = _admit_groups.queue;
+  v_limit := v_settings.group_limit;
+  if v_limit is not null or v_settings.counted or locked then
     v_mine := array(
       select g.key from (select g.key from unnest(groups) g(key) order by g.key) g
       where pg_try_advisory_xact_lock(pgqueue._lock_class('group'), hashtext(_admit_groups.queue || E'\x1f' || g.key)));
@@ -1261,9 +1339,11 @@ begin
     perform from pgqueue.owner_turns t where t.queue = _admit_groups.queue and t.owner = any(v_mine) order by t.queue, t.owner for key share;
   end if;
   with free as materialized (
-    select g.key, case when v_limit is null then 2147483647 else greatest(v_limit - (
+    select g.key, case when v_settings.counted then pgqueue._places(v_settings, g.key, v_now) when v_limit is null then 2147483647 else greatest(v_limit - (
       select count(*)
-      from (select from pgqueue.slot s where s.queue = _admit_groups.queue and s.group_key = g.key limit v_limit) s), 0) end as slots
+      from (select from pgqueue.slot s where s.queue = _admit_groups.queue and s.group_key = g.key limit v_limit) s), 0) end as slots,
+      case when v_settings.counted then array(
+        select s.job_id from pgqueue.slot s where s.queue = _admit_groups.queue and s.group_key = g.key and s.state = 4 order by s.queue, s.group_key) end as own
     from unnest(v_mine) g(key)),
   arrived as (
     delete from pgqueue.arrival a
@@ -1283,7 +1363,8 @@ begin
       cross join lateral (
         select b.ctid from pgqueue.blocked b
         where b.queue = _admit_groups.queue and b.group_key = f.key
-        order by b.priority desc, b.seq limit least(f.slots, per) for update skip locked) b))
+        order by b.priority desc, b.seq limit least(f.slots, per) for update skip locked) b)
+      || array(select b.ctid from pgqueue.blocked b where b.job_id = any(array(select o from free f cross join unnest(f.own) o)) for update skip locked))
     returning b.seq, b.job_id, b.traits, b.priority, b.attempt, b.group_key),
   lined as (
     insert into pgqueue.line (job_id, traits, priority, attempt, queue, owner)
@@ -1293,7 +1374,9 @@ begin
     select _admit_groups.queue, a.group_key, 0, min(a.job_id) from arrived a where a.traits & 128 <> 0 group by a.group_key order by a.group_key
     on conflict (queue, owner) do nothing),
   ranked as materialized (
-    select w.*, row_number() over (partition by w.group_key order by w.priority desc, w.seq) <= f.slots as fits
+    select w.*, coalesce(w.job_id = any(f.own), false) as returns,
+      row_number() over (partition by w.group_key, coalesce(w.job_id = any(f.own), false) order by w.priority desc, w.seq)
+        + case when w.job_id = any(f.own) then 0 else coalesce(cardinality(f.own), 0) end <= f.slots as fits
     from (select * from arrived where job_id is not null and traits & 128 = 0 union all select * from standing) w
     join free f on f.key = w.group_key),
   kept as (
@@ -1301,15 +1384,33 @@ begin
     select r.seq, r.job_id, r.traits, r.priority, r.attempt, _admit_groups.queue, r.group_key from ranked r where not r.fits),
   taken as (
     insert into pgqueue.slot (job_id, queue, group_key)
-    select r.job_id, _admit_groups.queue, r.group_key from ranked r where r.fits)
-  select array_agg(r.job_id), array_agg(r.priority), array_agg(r.attempt), array_agg(r.traits)
+    select r.job_id, _admit_groups.queue, r.group_key from ranked r where r.fits and not r.returns),
+  back as (
+    update pgqueue.slot s set state = 0 where s.job_id = any(array(select r.job_id from ranked r where r.fits and r.returns)))
+  select array_agg(r.job_id), array_agg(r.priority), array_agg(r.attempt), array_agg(case when v_settings.counted then r.traits | 16384 else r.traits end)
   into v_jobs, v_priorities, v_attempts, v_traits
-  from (select * from ranked where fits order by priority desc, seq) r;
+  from (
+    select * from ranked where fits
+    order by priority desc, case when v_settings.fair then array_position(groups, group_key) end, seq) r;
 
   admitted := coalesce(cardinality(v_jobs), 0);
   if admitted > 0 then
     perform pgqueue._enter(v_jobs, array_fill(_admit_groups.queue, array[admitted]), v_priorities, v_attempts, v_traits, true);
   end if;
+  if v_settings.counted then
+    perform pgqueue._groups_wait(v_settings, v_mine, v_now);
+  end if;
+end $$;
+
+-- source: sql/functions/private/_admit_or_ask.sql
+-- Admits the next of these groups; those at which another session is at work just now get a row in their inbox that says "look again", and the next claim of the queue does.
+create function pgqueue._admit_or_ask(queue text, groups text[], per integer) returns void
+language plpgsql
+as $$
+begin
+  insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
+  select nextval('pgqueue.job_id'), 0, 0, 0, _admit_or_ask.queue, g.key
+  from unnest((pgqueue._admit_groups(_admit_or_ask.queue, groups, per, false)).passed) g(key);
 end $$;
 
 -- source: sql/functions/private/_announce.sql
@@ -1459,6 +1560,15 @@ begin
     when v_batch.status <> 'queued' then v_batch.status
     when (select c.pending < c.rows from pgqueue.batch_count c where c.batch_id = batch) or pgqueue._batch_runs(v_batch) then 'running'
     else 'queued' end;
+end $$;
+
+-- source: sql/functions/private/_bounded.sql
+-- Whether a queue has max_queued. Not inlined, so that an enqueue opens the settings only where it asks.
+create function pgqueue._bounded(queue text) returns boolean
+language plpgsql stable
+as $$
+begin
+  return exists (select from pgqueue.queue q where q.name = _bounded.queue and q.max_queued is not null);
 end $$;
 
 -- source: sql/functions/private/_bulk_row.sql
@@ -2309,9 +2419,9 @@ begin
   for v_job in
     select s.*
     from (
-      select h.queue, h.history, h.max_running
+      select h.queue, h.history, h.most_running
       from (
-        select u.queue, q.history, q.max_running, (
+        select u.queue, q.history, q.most_running, (
           select s.seq from pgqueue.suspect s
           where s.queue = u.queue and (s.crashes < 2 or not v_careful) order by s.queue, s.seq limit 1) as first
         from (select distinct n.queue from unnest(queues) n(queue)) u
@@ -2320,11 +2430,11 @@ begin
       where h.first is not null
       order by h.first limit 10) h
     cross join lateral (
-      select s.ctid, s.*, h.history, h.max_running from pgqueue.suspect s
+      select s.ctid, s.*, h.history, h.most_running from pgqueue.suspect s
       where s.queue = h.queue and (s.crashes < 2 or not v_careful) order by s.queue, s.seq limit 1 for update skip locked) s
     order by s.seq
   loop
-    continue when pgqueue._room(v_job.queue, v_job.max_running) <= 0;
+    continue when pgqueue._room(v_job.queue, v_job.most_running) <= 0;
     delete from pgqueue.suspect s where s.ctid = v_job.ctid;
     insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
     values (pgqueue._lease_number(), _claim_suspect.worker, pgqueue._now(), pgqueue._forget(v_job.history), v_job.queue,
@@ -2336,6 +2446,7 @@ begin
     if v_job.traits & 2048 <> 0 then
       perform pgqueue._give_up_keys(array[v_lease]);
     end if;
+    perform pgqueue._starts(array[v_lease]) from pgqueue.queue q where q.name = v_job.queue and (q.rate_limit is not null or q.counted);
     return v_lease;
   end loop;
   return null;
@@ -2858,6 +2969,67 @@ as $$
   from (select distinct l.queue from pgqueue.lane l where l.grouped order by 1) l;
 $$;
 
+-- source: sql/functions/private/_duty_age.sql
+-- Upkeep: in queues with ageing, who has waited that long in a lower lane goes to the end of the highest that has jobs. The head of a lane is its oldest, so the walk ends at the first that has not waited long enough.
+-- Turns and ids are drawn from one sequence: a job became ready before the first later job was enqueued, which is the latest time that it can have been. At most a thousand of a lane in one pass.
+create function pgqueue._duty_age() returns bigint
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_lane record;
+  v_queue text := '';
+  v_highest smallint;
+  v_start float8;
+  v_cursor record;
+  v_first bigint;
+  v_old tid[];
+  v_done bigint := 0;
+  v_jobs bigint[];
+  v_attempts smallint[];
+  v_traits integer[];
+begin
+  for v_lane in
+    select q.name, q.ageing, l.priority
+    from (select q.name, q.ageing from pgqueue.queue q where q.ageing is not null and q.paused_at is null offset 0) q
+    cross join lateral (select distinct l.priority from pgqueue.lane l where l.queue = q.name) l
+    order by q.name, l.priority desc
+  loop
+    if v_lane.name <> v_queue then
+      v_queue := v_lane.name;
+      v_highest := null;
+    end if;
+    v_start := date_part('epoch', clock_timestamp());
+    select * into v_cursor from pgqueue._cursor('ready', v_queue, v_lane.priority);
+    if v_start >= v_cursor.expires then
+      v_cursor.floor := 0;
+    end if;
+    v_first := (
+      select r.seq from pgqueue.ready r
+      where r.queue = v_queue and r.priority = v_lane.priority and r.seq >= v_cursor.floor order by r.seq limit 1);
+    perform pgqueue._set_cursor('ready', v_queue, v_lane.priority, v_first, case when v_start >= v_cursor.expires then v_start end, v_cursor.expires);
+    continue when v_first is null;
+    if v_highest is null then
+      v_highest := v_lane.priority;
+      continue;
+    end if;
+    v_old := array(
+      select r.ctid from pgqueue.ready r
+      where r.queue = v_queue and r.priority = v_lane.priority and r.seq between v_first and pgqueue._turn_before(v_now - v_lane.ageing, v_first)
+      order by r.seq limit 1000 for update skip locked);
+    continue when cardinality(v_old) = 0;
+    with gone as (
+      delete from pgqueue.ready r where r.ctid = any(v_old) returning r.seq, r.job_id, r.attempt, r.traits | 64 as traits),
+    changed as (
+      insert into pgqueue.changed_priority (job_id, priority) select g.job_id, v_highest from gone g
+      on conflict (job_id) do update set priority = excluded.priority)
+    select array_agg(g.job_id order by g.seq), array_agg(g.attempt order by g.seq), array_agg(g.traits order by g.seq) into v_jobs, v_attempts, v_traits from gone g;
+    perform pgqueue._enter(v_jobs, array_fill(v_queue, array[cardinality(v_jobs)]), array_fill(v_highest, array[cardinality(v_jobs)]), v_attempts, v_traits, true);
+    v_done := v_done + cardinality(v_jobs);
+  end loop;
+  return v_done;
+end $$;
+
 -- source: sql/functions/private/_duty_blocks.sql
 -- Upkeep: blocks ahead of the sequence. A block that has been in use for `block_age` is closed by moving the sequence to the next one, so that history
 -- of a quiet installation can be dropped by time as well; the skipped ids cost nothing. An enqueue that drew an id before the jump still finds
@@ -3176,6 +3348,42 @@ begin
   end if;
   perform pgqueue._enter(v_jobs, v_queues, v_priorities, v_attempts, v_traits, false);
   return v_due;
+end $$;
+
+-- source: sql/functions/private/_duty_rates.sql
+-- Upkeep: rates that have room again. Groups that waited for it are looked at again by the next claim, and who sleeps on a queue is woken when it has room and jobs: a claim that found the rate used up was told
+-- that there is nothing.
+create function pgqueue._duty_rates() returns bigint
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_cursor record;
+  v_picked tid[];
+  v_first timestamptz;
+  v_queue text;
+  v_queues text[];
+begin
+  select * into v_cursor from pgqueue._due_cursor('group_wait');
+  v_picked := array(
+    select w.ctid from pgqueue.group_wait w
+    where w.at <= v_now and w.at >= v_cursor.floor order by w.at limit 5000 for update skip locked);
+  select w.at into v_first from pgqueue.group_wait w where w.ctid = v_picked[1];
+  perform pgqueue._set_due_cursor('group_wait', v_first, v_now, v_cursor.sweep_started, v_cursor.expires);
+  with due as (
+    delete from pgqueue.group_wait w where w.ctid = any(v_picked) returning w.queue, w.group_key),
+  asked as (
+    insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
+    select nextval('pgqueue.job_id'), 0, 0, 0, d.queue, d.group_key from (select distinct d.queue, d.group_key from due d) d)
+  select array_agg(distinct d.queue) into v_queues from due d;
+
+  for v_queue in select q.name from pgqueue.queue q where q.rate_limit is not null and q.paused_at is null order by q.name loop
+    if pgqueue._rate_room(v_queue) > 0 and pgqueue._waits(v_queue) then
+      v_queues := v_queues || v_queue;
+    end if;
+  end loop;
+  perform pgqueue._wake(q) from unnest(v_queues) q;
+  return cardinality(v_picked);
 end $$;
 
 -- source: sql/functions/private/_duty_rescue.sql
@@ -3534,7 +3742,7 @@ begin
 end $$;
 
 -- source: sql/functions/private/_enter.sql
--- Puts jobs where a claim finds them: suspects alone, jobs with a group and no slot into the inbox of their group, the rest into ready, each
+-- Puts jobs where a claim finds them: jobs with a group and no slot into the inbox of their group, suspects alone, the rest into ready, each
 -- with a new turn. The arrays are parallel. `admitted`: those with a group hold their slot already; those whose owners take turns had one, and stand in
 -- line again, crashed or not: what crashes there is seldom the worker's end, and its owner's next must not overtake it.
 create function pgqueue._enter(
@@ -3555,7 +3763,11 @@ begin
   if coalesce(cardinality(jobs), 0) = 0 then
     return;
   end if;
-  select bool_or(t & 160 = 32), bool_or(t & 2 <> 0 and t & 160 <> 32 and not admitted), bool_or(t & 128 <> 0 and admitted) into v_suspects, v_grouped, v_lined
+  if 0 <> any(select t & 32768 from unnest(_enter.traits) t) then
+    perform pgqueue._enter_kept(jobs, queues, priorities, attempts, _enter.traits, admitted);
+    return;
+  end if;
+  select bool_or(t & 160 = 32), bool_or(t & 2 <> 0 and not admitted), bool_or(t & 128 <> 0 and admitted) into v_suspects, v_grouped, v_lined
   from unnest(_enter.traits) t;
 
   insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
@@ -3567,7 +3779,7 @@ begin
     select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt,
       coalesce((select c.crashes from pgqueue.crash c where c.job_id = e.id), 1), e.queue
     from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
-    where e.traits & 160 = 32;
+    where e.traits & 160 = 32 and (e.traits & 2 = 0 or admitted);
   end if;
   if v_lined then
     perform pgqueue._stand_in_line(jobs, queues, priorities, attempts, _enter.traits);
@@ -3576,7 +3788,7 @@ begin
     insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
     select nextval('pgqueue.job_id'), e.id, e.traits, e.priority, e.attempt, e.queue, (select j.group_key from pgqueue.job j where j.id = e.id)
     from unnest(jobs, queues, priorities, attempts, _enter.traits) e(id, queue, priority, attempt, traits)
-    where e.traits & 2 <> 0 and e.traits & 160 <> 32;
+    where e.traits & 2 <> 0;
   end if;
 
   if 0 <> any(select t & 1024 from unnest(_enter.traits) t) then
@@ -3590,6 +3802,52 @@ begin
   for v_queue in select distinct q from unnest(queues) q loop
     perform pgqueue._wake(v_queue);
   end loop;
+end $$;
+
+-- source: sql/functions/private/_enter_kept.sql
+-- _enter for jobs among which some have waited and kept their slot (trait 32768): they hold it as they come back, if nobody has taken it from them. Where starts are counted theirs has to be admitted like any other,
+-- so they stand among the blocked, and their group is looked at: see _admit_groups.
+create function pgqueue._enter_kept(
+  jobs bigint[],
+  queues text[],
+  priorities smallint[],
+  attempts smallint[],
+  traits integer[],
+  admitted boolean) returns void
+language plpgsql
+as $$
+declare
+  v_kept bigint[];
+  v_counted bigint[];
+  v_part record;
+begin
+  with kept as (
+    update pgqueue.slot s set state = case when (select q.counted from pgqueue.queue q where q.name = s.queue) then 4 else 0 end
+    where s.job_id = any(array(select e.id from unnest(jobs, _enter_kept.traits) e(id, traits) where e.traits & 32768 <> 0))
+    returning s.job_id, s.state, s.queue, s.group_key),
+  blocked as (
+    insert into pgqueue.blocked (seq, job_id, traits, priority, attempt, queue, group_key)
+    select nextval('pgqueue.job_id'), e.id, e.traits & ~(32768 | 16384), e.priority, e.attempt, e.queue, (select k.group_key from kept k where k.job_id = e.id)
+    from unnest(jobs, priorities, attempts, queues, _enter_kept.traits) e(id, priority, attempt, queue, traits)
+    where e.id = any(array(select k.job_id from kept k where k.state = 4))),
+  asked as (
+    insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
+    select nextval('pgqueue.job_id'), 0, 0, 0, k.queue, k.group_key from kept k where k.state = 4)
+  select coalesce(array_agg(k.job_id) filter (where k.state = 0), '{}'), coalesce(array_agg(k.job_id) filter (where k.state = 4), '{}') into v_kept, v_counted from kept k;
+
+  for v_part in
+    select p.held, array_agg(p.id order by p.ord) as jobs, array_agg(p.queue order by p.ord) as queues, array_agg(p.priority order by p.ord) as priorities,
+      array_agg(p.attempt order by p.ord) as attempts, array_agg(p.traits order by p.ord) as traits
+    from (
+      select e.id, e.queue, e.priority, e.attempt, e.traits & ~32768 as traits, e.ord, case when e.traits & 32768 <> 0 then e.id = any(v_kept) else admitted end as held
+      from unnest(jobs, queues, priorities, attempts, _enter_kept.traits) with ordinality e(id, queue, priority, attempt, traits, ord)
+      where e.id <> all(v_counted)) p
+    group by p.held
+  loop
+    perform pgqueue._enter(v_part.jobs, v_part.queues, v_part.priorities, v_part.attempts, v_part.traits, v_part.held);
+  end loop;
+  perform pgqueue._open_lane(l.queue, l.priority, true), pgqueue._wake(l.queue)
+  from (select distinct e.queue, e.priority from unnest(jobs, queues, priorities) e(id, queue, priority) where e.id = any(v_counted)) l;
 end $$;
 
 -- source: sql/functions/private/_error_text.sql
@@ -3688,7 +3946,7 @@ begin
       delete from pgqueue.changed_priority p where p.job_id = any(jobs);
     end if;
     if v_traits & 2 <> 0 then
-      perform pgqueue._free_slots(jobs);
+      perform pgqueue._free_slots(case when 'failed' = any(states) then pgqueue._not_blocking(jobs, states) else jobs end);
     end if;
     if v_traits & 128 <> 0 then
       perform pgqueue._sql_jobs_ended(jobs, states, reasons, traits);
@@ -3859,8 +4117,7 @@ begin
 end $$;
 
 -- source: sql/functions/private/_free_slots.sql
--- Takes the slots of these jobs away and hands them on at once; turns are given by claims, so for those a worker is woken if somebody stands in line. The lock of a group is only tried: where another session is at work on it, a row in the
--- group's inbox says "look again", and the next claim of the queue does. A group without a limit has nobody waiting.
+-- Takes the slots of these jobs away and hands them on at once; turns are given by claims, so for those a worker is woken if somebody stands in line. The lock of a group is only tried: see _admit_or_ask. A group without a limit has nobody waiting.
 create function pgqueue._free_slots(jobs bigint[]) returns void
 language plpgsql
 as $$
@@ -3879,12 +4136,10 @@ begin
   for v_queue in
     with gone as (delete from pgqueue.slot s where s.job_id = any(jobs) returning s.queue, s.group_key)
     select gone.queue, array_agg(distinct gone.group_key) as groups
-    from gone join pgqueue.queue q on q.name = gone.queue and q.group_limit is not null
+    from gone join pgqueue.queue q on q.name = gone.queue and (q.group_limit is not null or q.counted)
     group by gone.queue order by gone.queue
   loop
-    insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
-    select nextval('pgqueue.job_id'), 0, 0, 0, v_queue.queue, g.key
-    from unnest((pgqueue._admit_groups(v_queue.queue, v_queue.groups, cardinality(jobs), false)).passed) g(key);
+    perform pgqueue._admit_or_ask(v_queue.queue, v_queue.groups, cardinality(jobs));
   end loop;
 end $$;
 
@@ -3899,6 +4154,39 @@ as $$
   where r.outcome = 'succeeded' and r.ended_at >= $2 and r.expires_at > pgqueue._now()
   order by q.job_id desc limit 1;
 $$;
+
+-- source: sql/functions/private/_further_rounds.sql
+-- More for a claim that found less than it wants, where groups take turns: those that it has started have their next admitted by now. Round after round, so that groups go on in turn
+-- inside of one claim. Returns the further leases; which rounds they are of is the order of their ids.
+create function pgqueue._further_rounds(worker bigint, queues text[], n integer, urgent boolean) returns bigint[]
+language plpgsql
+as $$
+declare
+  v_fair text[] := array(select q.name from pgqueue.queue q where q.name = any(queues) and q.fair order by array_position(queues, q.name));
+  v_picked tid[];
+  v_taken record;
+  v_leases bigint[] := array[]::bigint[];
+  v_left integer := n;
+begin
+  while v_left > 0 and cardinality(v_fair) > 0 loop
+    v_picked := (pgqueue._pick(array(select l from pgqueue._lanes(v_fair) l), v_left, urgent)).picked;
+    exit when coalesce(cardinality(v_picked), 0) = 0;
+    v_left := v_left - cardinality(v_picked);
+    select t.leases, t.any_ into v_taken from pgqueue._take(worker, v_picked, queues) t;
+    if v_taken.any_ & 1024 <> 0 then
+      v_taken.leases := pgqueue._keyed_claimed(v_taken.leases);
+    end if;
+    if v_taken.any_ & 16 <> 0 then
+      v_taken.leases := pgqueue._drop_expired(v_taken.leases);
+    end if;
+    if v_taken.any_ & 2048 <> 0 then
+      v_taken.leases := pgqueue._give_up_keys(v_taken.leases);
+    end if;
+    perform pgqueue._starts(v_taken.leases);
+    v_leases := v_leases || v_taken.leases;
+  end loop;
+  return v_leases;
+end $$;
 
 -- source: sql/functions/private/_give_back.sql
 -- Gives back what a lease still holds, nothing spent. The caller has locked it.
@@ -3924,6 +4212,124 @@ declare
 begin
   delete from pgqueue.job_key k where k.ctid = any(array(select k.ctid from pgqueue.job_key k where k.job_id = any(v_jobs) for update skip locked));
   return leases;
+end $$;
+
+-- source: sql/functions/private/_go_back.sql
+-- Jobs that were started and go back to their queue at once, by a release or after a crash. They keep the slot of their group; where starts are counted, so is each further one: there they give it up and
+-- arrive anew, or, in strict order, keep it and are admitted before all others. The arrays are parallel.
+create function pgqueue._go_back(jobs bigint[], queues text[], priorities smallint[], attempts smallint[], traits integer[]) returns void
+language plpgsql
+as $$
+declare
+  v_counted bigint[];
+  v_free bigint[];
+  v_part record;
+begin
+  if coalesce(cardinality(jobs), 0) = 0 then
+    return;
+  end if;
+  if 0 <> any(select t & 2 from unnest(_go_back.traits) t where t & 128 = 0) then
+    v_counted := array(
+      select e.id from unnest(jobs, queues, _go_back.traits) e(id, queue, traits)
+      where e.traits & 130 = 2 and (select q.counted from pgqueue.queue q where q.name = e.queue));
+  end if;
+  if coalesce(cardinality(v_counted), 0) = 0 then
+    perform pgqueue._enter(jobs, queues, priorities, attempts, array(
+      select e.traits & ~16384 from unnest(_go_back.traits) with ordinality e(traits, ord) order by e.ord), true);
+    return;
+  end if;
+  v_free := array(
+    select e.id from unnest(jobs, queues) e(id, queue)
+    where e.id = any(v_counted) and (select q.group_order from pgqueue.queue q where q.name = e.queue) is distinct from 'strict');
+  for v_part in
+    select p.counted, array_agg(p.id order by p.ord) as jobs, array_agg(p.queue order by p.ord) as queues, array_agg(p.priority order by p.ord) as priorities,
+      array_agg(p.attempt order by p.ord) as attempts, array_agg(p.traits order by p.ord) as traits
+    from (
+      select e.id, e.queue, e.priority, e.attempt, e.ord, e.id = any(v_counted) as counted,
+        e.traits & ~16384 | case when e.id = any(v_counted) and e.id <> all(v_free) then 32768 else 0 end as traits
+      from unnest(jobs, queues, priorities, attempts, _go_back.traits) with ordinality e(id, queue, priority, attempt, traits, ord)) p
+    group by p.counted
+  loop
+    perform pgqueue._enter(v_part.jobs, v_part.queues, v_part.priorities, v_part.attempts, v_part.traits, not v_part.counted);
+  end loop;
+  perform pgqueue._free_slots(v_free);
+end $$;
+
+-- source: sql/functions/private/_group_period.sql
+-- The length of the window in which starts of a group are counted.
+create function pgqueue._group_period(queue text, group_key text) returns interval
+language sql stable
+return coalesce(
+  (select g.rate_period from pgqueue.group_setting g where g.queue = _group_period.queue and g.group_key = _group_period.group_key),
+  (select q.group_rate_period from pgqueue.queue q where q.name = _group_period.queue),
+  interval '1 second');
+
+-- source: sql/functions/private/_group_settings.sql
+-- What a group has of its own; an empty object when it has nothing.
+create function pgqueue._group_settings(queue text, group_key text) returns jsonb
+language sql stable
+as $$
+  select coalesce((
+    select jsonb_strip_nulls(jsonb_build_object('weight', g.weight, 'group_limit', g.group_limit, 'rate_limit', g.rate_limit, 'rate_period', g.rate_period))
+    from pgqueue.group_setting g where g.queue = _group_settings.queue and g.group_key = _group_settings.group_key), '{}');
+$$;
+
+-- source: sql/functions/private/_groups_start.sql
+-- What _starts does for the groups of one lease.
+create function pgqueue._groups_start(lease pgqueue.lease, settings pgqueue.queue) returns void
+language plpgsql
+as $$
+declare
+  v_groups text[];
+begin
+  with started as (
+    update pgqueue.slot s set state = 1
+    where s.job_id = any((lease).job_ids)
+    returning s.job_id, s.group_key),
+  grouped as materialized (
+    select s.group_key as key, count(*) as jobs, min(e.ord) as first,
+      case when (settings).own_groups then (
+        select g from pgqueue.group_setting g where g.queue = (lease).queue and g.group_key = s.group_key) end as own
+    from started s join unnest((lease).job_ids) with ordinality e(id, ord) on e.id = s.job_id group by s.group_key),
+  noted as (
+    insert into pgqueue.group_start (queue, group_key, started_at, jobs, expires_at)
+    select (lease).queue, g.key, (lease).claimed_at, g.jobs, (lease).claimed_at + coalesce((g.own).rate_period, (settings).group_rate_period, '1 second')
+    from grouped g where coalesce((g.own).rate_limit, (settings).group_rate_limit) is not null)
+  select array_agg(g.key order by g.first) into v_groups from grouped g;
+  if v_groups is not null then
+    perform pgqueue._admit_or_ask((lease).queue, v_groups, 2 * cardinality((lease).job_ids) + 1);
+  end if;
+end $$;
+
+-- source: sql/functions/private/_groups_wait.sql
+-- Has groups looked at again when the first start leaves the window, where jobs wait for that: the rate is used up by starts, at least in part. What is admitted and not started yet has its group looked
+-- at when it starts. With the time that the admission went by, since which nothing has left the window: so none is forgotten.
+create function pgqueue._groups_wait(settings pgqueue.queue, groups text[], now_ timestamptz) returns void
+language plpgsql
+as $$
+begin
+  if (settings).group_rate_limit is null and not (settings).own_groups then
+    return;
+  end if;
+  insert into pgqueue.group_wait (at, queue, group_key)
+  select w.first + w.period, (settings).name, w.key
+  from (
+    select r.key, r.period, (
+        select s.started_at from pgqueue.group_start s
+        where s.queue = (settings).name and s.group_key = r.key and s.started_at > now_ - r.period order by s.queue, s.group_key, s.started_at limit 1) as first
+    from (
+      select g.key, coalesce((g.own).rate_period, (settings).group_rate_period, '1 second') as period
+      from (
+        select k as key, (select o from pgqueue.group_setting o where (settings).own_groups and o.queue = (settings).name and o.group_key = k) as own
+        from unnest(groups) k offset 0) g
+      where coalesce((g.own).rate_limit, (settings).group_rate_limit) is not null
+        and (select b.job_id from pgqueue.blocked b where b.queue = (settings).name and b.group_key = g.key
+          order by b.queue, b.group_key, b.priority desc, b.seq limit 1) is not null
+        and pgqueue._places(settings, g.key, now_) = 0
+      offset 0) r
+    offset 0) w
+  where w.first is not null
+    and (select h.at from pgqueue.group_wait h where h.queue = (settings).name and h.group_key = w.key order by h.queue, h.group_key limit 1) is null;
 end $$;
 
 -- source: sql/functions/private/_has_window.sql
@@ -4553,6 +4959,9 @@ end $$;
 create function pgqueue._keyed_lease(item bigint, attempt smallint, traits integer, line text, forget smallint) returns boolean
 language plpgsql
 as $$
+declare
+  v_lease bigint;
+  v_rated boolean;
 begin
   with held as (
     insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
@@ -4560,7 +4969,11 @@ begin
     returning id, claimed_at)
   update pgqueue.keyed_item i
   set lease_id = (select h.id from held h), claimed_at = (select h.claimed_at from held h), heartbeat_at = (select h.claimed_at from held h)
-  where i.job_id = item;
+  where i.job_id = item
+  returning i.lease_id, (select q.rate_limit from pgqueue.queue q where q.name = line) is not null into v_lease, v_rated;
+  if v_rated then
+    perform pgqueue._starts(array[v_lease]);
+  end if;
   return true;
 end $$;
 
@@ -4661,7 +5074,7 @@ declare
   v_most integer;
 begin
   perform pgqueue._keyed_lock(queue);
-  select s.pending, s.active, coalesce(_keyed_room.concurrency, 2147483647) - cardinality(s.active), q.paused_at is not null, pgqueue._forget(q.history), q.max_running,
+  select s.pending, s.active, coalesce(_keyed_room.concurrency, 2147483647) - cardinality(s.active), q.paused_at is not null, pgqueue._forget(q.history), q.most_running,
     i.job_id, i.lease_id, i.queue, i.key, i.exclusive, i.process_id, i.extra
   into pending, active, room, paused, forget, v_most, item, item_lease, item_queue, item_key, item_exclusive, item_process, item_extra
   from (
@@ -4838,10 +5251,10 @@ end $$;
 create function pgqueue._lane(queue text, priority smallint) returns setof pgqueue.lane_in_view
 language sql stable
 as $$
-  select l.queue, l.priority, false, l.max_running, pgqueue._forget(l.history), l.special, pgqueue._floor_of(l.cursor, l.owner),
+  select l.queue, l.priority, false, l.most_running, pgqueue._forget(l.history), l.special, pgqueue._floor_of(l.cursor, l.owner),
     pgqueue._expiry_of(l.cursor, l.owner)
   from (
-    select $1 as queue, $2 as priority, q.max_running, q.history, q.timeout is not null or q.max_attempts is not null as special,
+    select $1 as queue, $2 as priority, q.most_running, q.history, q.timeout is not null or q.max_attempts is not null as special,
       current_setting(pgqueue._cursor_name('ready', $1, $2), true) as cursor, pgqueue._cursor_owner('ready', $1, $2) as owner
     from (select) one left join pgqueue.queue q on q.name = $1
     where q.paused_at is null
@@ -4863,10 +5276,10 @@ return coalesce(current_setting('pgqueue.lane_' || (hashtextextended(queue, prio
 create function pgqueue._lanes(queues text[]) returns setof pgqueue.lane_in_view
 language sql stable
 as $$
-  select l.queue::text, l.priority, l.grouped, l.max_running, pgqueue._forget(l.history), l.special,
+  select l.queue::text, l.priority, l.grouped, l.most_running, pgqueue._forget(l.history), l.special,
     pgqueue._floor_of(l.cursor, l.owner), pgqueue._expiry_of(l.cursor, l.owner)
   from (
-    select distinct on (l.priority, array_position($1, l.queue), l.queue) l.queue, l.priority, l.grouped, q.max_running, q.history,
+    select distinct on (l.priority, array_position($1, l.queue), l.queue) l.queue, l.priority, l.grouped, q.most_running, q.history,
       q.timeout is not null or q.max_attempts is not null as special,
       current_setting(pgqueue._cursor_name('ready', l.queue, l.priority), true) as cursor,
       pgqueue._cursor_owner('ready', l.queue, l.priority) as owner
@@ -4880,10 +5293,10 @@ $$;
 create function pgqueue._lanes_ranked(queues text[]) returns setof pgqueue.lane_in_view
 language sql stable
 as $$
-  select l.queue::text, l.priority, l.grouped, l.max_running, pgqueue._forget(l.history), l.special,
+  select l.queue::text, l.priority, l.grouped, l.most_running, pgqueue._forget(l.history), l.special,
     pgqueue._floor_of(l.cursor, l.owner), pgqueue._expiry_of(l.cursor, l.owner)
   from (
-    select l.queue, l.priority, l.grouped, q.max_running, q.history, q.timeout is not null or q.max_attempts is not null as special, r.rank,
+    select l.queue, l.priority, l.grouped, q.most_running, q.history, q.timeout is not null or q.max_attempts is not null as special, r.rank,
       case when cardinality($1) <= 256 then current_setting(pgqueue._cursor_name('ready', l.queue, l.priority), true) end as cursor,
       case when cardinality($1) <= 256 then pgqueue._cursor_owner('ready', l.queue, l.priority) end as owner
     from (
@@ -5389,6 +5802,22 @@ create function pgqueue._nobody_waits() returns boolean
 language sql volatile
 return pg_try_advisory_lock(pgqueue._lock_class('wait'), 0) and pg_advisory_unlock(pgqueue._lock_class('wait'), 0);
 
+-- source: sql/functions/private/_not_blocking.sql
+-- Of jobs that end those that give up the place in their group: all but those that have failed in a queue where that blocks their group, which keep it (state 3).
+create function pgqueue._not_blocking(jobs bigint[], states text[]) returns bigint[]
+language plpgsql
+as $$
+declare
+  v_blocking bigint[];
+begin
+  v_blocking := array(
+    select s.job_id from pgqueue.slot s
+    where s.job_id = any(array(select e.id from unnest(jobs, states) e(id, state) where e.state = 'failed'))
+      and (select q.group_failure from pgqueue.queue q where q.name = s.queue) = 'block' for no key update);
+  update pgqueue.slot s set state = 3 where s.job_id = any(v_blocking);
+  return array(select e.id from unnest(jobs) e(id) where e.id <> all(v_blocking));
+end $$;
+
 -- source: sql/functions/private/_note_backend.sql
 -- Writes down which server process runs a job's SQL from now on, and says which one did before unless that run has ended in order.
 create function pgqueue._note_backend(
@@ -5850,7 +6279,7 @@ begin
             pgqueue._cursor_owner('ready', w.parts[1], w.parts[2]::smallint) as owner
           from (
             select string_to_array(e.lane, E'\x1f') as parts, e.ord from unnest(v_hint[v_at:v_at + c_step - 1]) with ordinality e(lane, ord) offset 0) w)
-        select (g.queue, g.priority, q.paused_at is not null, q.max_running, pgqueue._forget(q.history),
+        select (g.queue, g.priority, q.paused_at is not null, q.most_running, pgqueue._forget(q.history),
           q.timeout is not null or q.max_attempts is not null,
           pgqueue._floor_of(g.cursor, g.owner), pgqueue._expiry_of(g.cursor, g.owner))::pgqueue.lane_in_view
         from glance g
@@ -5891,13 +6320,51 @@ begin
   return v_picked;
 end $$;
 
+-- source: sql/functions/private/_places.sql
+-- How many more jobs of a group may be admitted, in a queue where more than slots is counted. Stable: it sees what the statement sees that asks, under the group's lock, so that each job is either admitted and
+-- not started, or started and noted.
+--
+-- The rate is exact though starts are noted without that lock. A job is admitted only while the starts of the window before, and those admitted that have not started, are fewer than the limit.
+-- Take any window of that length, and of the starts in it the job that was admitted last: at its admission each of the others was either not started yet, or had started inside of the window before. So
+-- they were fewer than the limit, and with it there are no more than that. Whoever starts twice is admitted twice (_go_back).
+create function pgqueue._places(settings pgqueue.queue, key text, now_ timestamptz) returns integer
+language plpgsql stable
+as $$
+declare
+  v_own pgqueue.group_setting;
+  v_limit integer;
+  v_places bigint := 2147483647;
+begin
+  if (settings).own_groups then
+    select * into v_own from pgqueue.group_setting g where g.queue = (settings).name and g.group_key = key;
+  end if;
+  v_limit := coalesce(v_own.group_limit, (settings).group_limit);
+  if v_limit is not null then
+    v_places := v_limit - (
+      select count(*) from (select from pgqueue.slot s where s.queue = (settings).name and s.group_key = key and s.state <> 4 limit v_limit) s);
+  end if;
+  if (settings).fair then
+    v_limit := coalesce(v_own.weight, 1);
+    v_places := least(v_places, v_limit - (
+      select count(*) from (select from pgqueue.slot s where s.queue = (settings).name and s.group_key = key and s.state = 0 limit v_limit) s));
+  end if;
+  v_limit := coalesce(v_own.rate_limit, (settings).group_rate_limit);
+  if v_limit is not null and v_places > 0 then
+    v_places := least(v_places, v_limit - (
+      select count(*) from (select from pgqueue.slot s where s.queue = (settings).name and s.group_key = key and s.state = 0 limit v_limit) s) - (
+      select coalesce(sum(s.jobs), 0) from pgqueue.group_start s
+      where s.queue = (settings).name and s.group_key = key and s.started_at > now_ - coalesce(v_own.rate_period, (settings).group_rate_period, '1 second')));
+  end if;
+  return greatest(v_places, 0);
+end $$;
+
 -- source: sql/functions/private/_plain_settings.sql
 -- What a claim of a plain lane has to know of its queue, in one number: what the lease is to forget, plus 4 when attempts or timeouts have a setting of their own;
 -- -1 when the queue is paused or limited, and so not plain. Inlined: keep it one expression.
 create function pgqueue._plain_settings(settings pgqueue.queue) returns integer
 language sql stable
 return case
-  when (settings).paused_at is not null or (settings).max_running is not null then -1
+  when (settings).paused_at is not null or (settings).most_running is not null then -1
   else pgqueue._forget((settings).history) + case when (settings).timeout is null and (settings).max_attempts is null then 0 else 4 end end;
 
 -- source: sql/functions/private/_put_schedule.sql
@@ -6015,9 +6482,101 @@ language sql stable
 as $$
   select jsonb_build_object('max_running', q.max_running, 'group_limit', q.group_limit, 'max_attempts', coalesce(q.max_attempts, 5::smallint),
     'timeout', q.timeout, 'backoff', q.backoff, 'retention', coalesce(q.retention, c.retention), 'history', coalesce(q.history, 'all'),
+    'rate_limit', q.rate_limit, 'rate_period', coalesce(q.rate_period, '1 second'), 'group_rate_limit', q.group_rate_limit,
+    'group_rate_period', coalesce(q.group_rate_period, '1 second'), 'fair', coalesce(q.fair, false), 'group_failure', coalesce(q.group_failure, 'release'),
+    'group_order', coalesce(q.group_order, 'free'), 'max_queued', q.max_queued, 'ageing', q.ageing,
     'dead_letter_queue', q.dead_letter_queue)
   from pgqueue.config c left join pgqueue.queue q on q.name = _queue_settings.name;
 $$;
+
+-- source: sql/functions/private/_queued.sql
+-- How many jobs of a queue wait to be started, counted up to `most`: all that are due, wherever they stand, and none that wait for a time, another job or a release. From the session's cursors (see _cursor), so
+-- that what has been claimed is not walked again and again.
+create function pgqueue._queued(queue text, most integer) returns integer
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+declare
+  v_lane record;
+  v_start float8;
+  v_cursor record;
+  v_first bigint;
+  v_rows integer;
+  v_count integer;
+begin
+  v_count := (select count(*) from (select from pgqueue.blocked b where b.queue = _queued.queue order by b.queue, b.group_key, b.priority desc, b.seq limit most) b)
+    + (select count(*) from (select from pgqueue.suspect s where s.queue = _queued.queue order by s.queue, s.seq limit most) s)
+    + (select count(*) from (select from pgqueue.line l where l.queue = _queued.queue order by l.queue, l.owner, l.priority desc, l.job_id limit most) l);
+  for v_lane in
+    select 'arrival' as purpose, 0 as priority
+    union all select 'ready', l.priority from (select distinct l.priority from pgqueue.lane l where l.queue = _queued.queue) l
+  loop
+    exit when v_count >= most;
+    v_start := date_part('epoch', clock_timestamp());
+    select * into v_cursor from pgqueue._cursor(v_lane.purpose, _queued.queue, v_lane.priority);
+    if v_start >= v_cursor.expires then
+      v_cursor.floor := 0;
+    end if;
+    if v_lane.purpose = 'ready' then
+      select min(r.seq), count(*) into v_first, v_rows
+      from (
+        select r.seq from pgqueue.ready r
+        where r.queue = _queued.queue and r.priority = v_lane.priority and r.seq >= v_cursor.floor order by r.seq limit most - v_count) r;
+    else
+      select min(a.seq), count(a.job_id) into v_first, v_rows
+      from (
+        select a.seq, a.job_id from pgqueue.arrival a
+        where a.queue = _queued.queue and a.seq >= v_cursor.floor order by a.seq limit most - v_count) a;
+    end if;
+    perform pgqueue._set_cursor(v_lane.purpose, _queued.queue, v_lane.priority, v_first, case when v_start >= v_cursor.expires then v_start end, v_cursor.expires);
+    v_count := v_count + v_rows;
+  end loop;
+  return v_count;
+end $$;
+
+-- source: sql/functions/private/_rate_due.sql
+-- When a queue whose rate is used up may start a job again; null when it may now.
+create function pgqueue._rate_due(queue text) returns timestamptz
+language plpgsql
+as $$
+declare
+  v_period interval;
+begin
+  if pgqueue._rate_room(queue) > 0 then
+    return null;
+  end if;
+  select coalesce(q.rate_period, '1 second') into v_period from pgqueue.queue q where q.name = _rate_due.queue;
+  return v_period + (
+    select r.started_at from pgqueue.rate_start r
+    where r.queue = _rate_due.queue and r.started_at > pgqueue._now() - v_period order by r.queue, r.started_at, r.total limit 1);
+end $$;
+
+-- source: sql/functions/private/_rate_room.sql
+-- How many more jobs of a queue its rate lets start now. Exact because the calling claim holds the queue's limiter, and notes what it starts (_starts) before it lets go. Who looks at `now` starts
+-- later than that, when fewer count: so no window of the period's length, wherever it begins, holds more than the limit. Two looks at the index, however many starts
+-- there are, and both at rows inside of the window, which nothing deletes: what has been deleted before it is in nobody's way.
+create function pgqueue._rate_room(queue text) returns integer
+language plpgsql
+as $$
+declare
+  v_limit integer;
+  v_since timestamptz;
+  v_used bigint;
+begin
+  select q.rate_limit, pgqueue._now() - coalesce(q.rate_period, '1 second') into v_limit, v_since from pgqueue.queue q where q.name = _rate_room.queue;
+  if v_limit is null then
+    return 2147483647;
+  end if;
+  v_used := (
+    select r.total from pgqueue.rate_start r
+    where r.queue = _rate_room.queue and r.started_at > v_since order by r.queue desc, r.started_at desc, r.total desc limit 1)
+    - (
+    select r.total - r.jobs from pgqueue.rate_start r
+    where r.queue = _rate_room.queue and r.started_at > v_since order by r.queue, r.started_at, r.total limit 1);
+  return greatest(v_limit - coalesce(v_used, 0), 0);
+end $$;
 
 -- source: sql/functions/private/_read_filter.sql
 -- A filter as the bulk functions take it, checked. One that names nothing is refused, and so is a null: in a filter that a program made, either is more likely a slip than
@@ -6169,6 +6728,28 @@ begin
   if cardinality(v_free) < v_count then
     perform pgqueue._refuse('PQ001', format('element %s waits for itself, through its refs', array_position(array(select w > 0 from unnest(v_waits) with ordinality u(w, ord) order by ord), true)),
       'Jobs cannot wait for each other in a circle: leave one of the refs out.');
+  end if;
+end $$;
+
+-- source: sql/functions/private/_refuse_if_full.sql
+-- Refuses jobs that have just been stored in a queue with max_queued, when more are waiting there by now than that. What counts is committed or this transaction's own: so the transactions that are open at a
+-- time can each fill what is left, and together more than that; nobody waits for anybody. `jobs`: ids that were drawn; those that found their key held made no job, and are no reason to refuse.
+create function pgqueue._refuse_if_full(queue text, jobs bigint[]) returns void
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+declare
+  v_most integer;
+begin
+  select q.max_queued into v_most from pgqueue.queue q where q.name = _refuse_if_full.queue;
+  if v_most is null or not exists (
+    select from pgqueue.job j where j.id between (select min(i) from unnest(jobs) i) and (select max(i) from unnest(jobs) i) and j.id = any(jobs)) then
+    return;
+  end if;
+  if pgqueue._queued(queue, v_most + 1) > v_most then
+    perform pgqueue._refuse('PQ008', format('queue %s is full: %s jobs may wait in it', queue, v_most),
+      'Try again when workers have caught up, or raise max_queued with configure_queue.');
   end if;
 end $$;
 
@@ -6495,7 +7076,7 @@ begin
       v_traits := case when v_crashes > v_job.crashes then v_job.traits & ~16 else v_job.traits end | case when v_crashes > 0 then 32 else 0 end;
       v_key := case when v_job.traits & 2049 <> 0 then pgqueue._retake_key(v_job.id) end;
       if v_key is null then
-        perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[], array[v_traits], true);
+        perform pgqueue._go_back(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[], array[v_traits]);
       elsif v_key = 'uncertain' then
         perform pgqueue._schedule(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[], array[v_traits],
           array[v_now + interval '1 second']);
@@ -6544,7 +7125,7 @@ begin
 end $$;
 
 -- source: sql/functions/private/_room.sql
--- How many more jobs of a queue may run; null means no end. Exact because the calling claim holds the queue's limiter, so that the sum over the leases
+-- How many more jobs of a queue may start, by max_running and by its rate; null means no end. Exact because the calling claim holds the queue's limiter, so that the sum over the leases
 -- misses none; it is held until the claim's transaction ends, which a worker's does at once.
 --
 -- While a session pins a snapshot, leases that have ended stay in the way. So the sum starts from a cursor (see _cursor): the oldest lease of the queue that was there at the last
@@ -6562,6 +7143,8 @@ declare
 begin
   if max_running is null then
     return 2147483647;
+  elsif max_running = 2147483647 then
+    return pgqueue._rate_room(queue);
   end if;
   with cursor as materialized (
     select pgqueue._floor_of(s.text, s.owner) as floor, pgqueue._expiry_of(s.text, s.owner) as expires
@@ -6574,7 +7157,7 @@ begin
   perform set_config(pgqueue._cursor_name('room', queue, c_apart),
     pgqueue._cursor_text('room', queue, c_apart, coalesce(v_first, (select s.last_value << 16 from pgqueue.lease_id s)),
       case when v_start >= v_expires then pgqueue._sweep_again(v_start) else v_expires end), false);
-  return greatest(max_running - v_running, 0);
+  return least(greatest(max_running - v_running, 0), pgqueue._rate_room(queue));
 end $$;
 
 -- source: sql/functions/private/_row_arrays.sql
@@ -6643,7 +7226,7 @@ end $$;
 
 -- source: sql/functions/private/_schedule.sql
 -- Puts jobs aside until a time, or to where a claim finds them when that time has come. A job with a group that waits for a time holds no
--- slot. The arrays are parallel.
+-- slot, but in a queue of strict order: there it keeps the one it has (trait 32768). The arrays are parallel.
 create function pgqueue._schedule(
   jobs bigint[],
   queues text[],
@@ -6653,12 +7236,23 @@ create function pgqueue._schedule(
   due timestamptz[]) returns void
 language plpgsql
 as $$
+declare
+  v_kept bigint[];
 begin
+  if 0 <> any(select t & 2 from unnest(_schedule.traits) t) then
+    v_kept := array(
+      select s.job_id from pgqueue.slot s
+      where s.job_id = any(jobs) and (select q.group_order from pgqueue.queue q where q.name = s.queue) = 'strict' for no key update);
+    update pgqueue.slot s set state = 2 where s.job_id = any(v_kept);
+    _schedule.traits := array(
+      select case when e.id = any(v_kept) then e.traits | 32768 else e.traits & ~32768 end & ~16384
+      from unnest(jobs, _schedule.traits) with ordinality e(id, traits, ord) order by e.ord);
+  end if;
   insert into pgqueue.scheduled (run_at, job_id, traits, priority, attempt, queue)
   select e.due, e.id, e.traits, e.priority, e.attempt, e.queue
   from unnest(jobs, queues, priorities, attempts, _schedule.traits, due) e(id, queue, priority, attempt, traits, due);
   if 0 <> any(select t & 2 from unnest(_schedule.traits) t) then
-    perform pgqueue._free_slots(jobs);
+    perform pgqueue._free_slots(array(select e.id from unnest(jobs) e(id) where e.id <> all(v_kept)));
     if 0 <> any(select t & 128 from unnest(_schedule.traits) t) then
       perform pgqueue._interrupt_scripts(jobs);
     end if;
@@ -7167,7 +7761,7 @@ begin
     perform pgqueue._finish(v_final, v_states, v_reasons, v_ends, v_end_traits, null, (lease).worker_id, (lease).claimed_at, (lease).forget);
     delete from pgqueue.cancel_request c where c.job_id = any(v_final);
   end if;
-  perform pgqueue._enter(v_again, v_queues, v_priorities, v_spent, v_traits, true);
+  perform pgqueue._go_back(v_again, v_queues, v_priorities, v_spent, v_traits);
   if v_later is not null then
     perform pgqueue._schedule(v_later, v_later_queues, v_later_priorities, v_later_spent, v_later_traits, v_due);
   end if;
@@ -7585,6 +8179,35 @@ begin
   return v_state;
 end $$;
 
+-- source: sql/functions/private/_starts.sql
+-- Notes that the jobs of these leases have been started, where that is counted: for the rate of their queue, and for their groups, whose next are admitted then. In the transaction
+-- of the claim, which holds the limiters of queues with a rate. Noted with the time that the lease has, which is never before the one at which the claim looked at the room; it never goes back, as sums
+-- are in the order of times.
+create function pgqueue._starts(leases bigint[]) returns void
+language plpgsql
+as $$
+declare
+  v_id bigint;
+  v_lease pgqueue.lease;
+  v_queue pgqueue.queue;
+begin
+  foreach v_id in array leases loop
+    select * into v_lease from pgqueue.lease l where l.id = v_id;
+    select * into v_queue from pgqueue.queue q where q.name = v_lease.queue;
+    if v_queue.rate_limit is not null then
+      insert into pgqueue.rate_start (queue, started_at, total, jobs, expires_at)
+      select v_lease.queue, greatest(v_lease.claimed_at, n.last), coalesce(n.total, 0) + cardinality(v_lease.job_ids), cardinality(v_lease.job_ids),
+        greatest(v_lease.claimed_at, n.last) + coalesce(v_queue.rate_period, '1 second')
+      from (select (l.last).started_at as last, (l.last).total as total
+        from (select (
+          select r from pgqueue.rate_start r where r.queue = v_lease.queue order by r.queue desc, r.started_at desc, r.total desc limit 1) as last) l) n;
+    end if;
+    if v_queue.counted and v_lease.traits is not null then
+      perform pgqueue._groups_start(v_lease, v_queue);
+    end if;
+  end loop;
+end $$;
+
 -- source: sql/functions/private/_state.sql
 -- The one word for where a job stands, in one statement and so from one snapshot: a job that moves meanwhile is in one place or the other. `batches`: an id may
 -- also be that of a batch or slow query, which is looked at only when there is no such job.
@@ -7715,7 +8338,7 @@ return date_part('epoch', clock_timestamp()) + greatest(0.2, 10 * (date_part('ep
 -- source: sql/functions/private/_take.sql
 -- Takes the picked rows out of ready and leases them, one lease per queue. Returns the leases, the jobs with the lease of each,
 -- and what claim has to know of them. Who is at a first
--- attempt starts in the order of enqueueing, though a group or a time may have kept it; of one priority, the leases' numbers follow the order of the queues.
+-- attempt starts in the order of enqueueing, though a group or a time may have kept it, but where groups take turns (trait 16384); of one priority, the leases' numbers follow the order of the queues.
 create function pgqueue._take(
   in worker bigint,
   in picked tid[],
@@ -7737,7 +8360,7 @@ begin
   listed as materialized (
     select t.queue, array_agg(t.job_id) as jobs, array_agg(t.attempt + 1) as attempts, array_agg(t.traits) as traits, bit_or(t.traits) as any_,
       min(t.job_id) as low, max(t.job_id) as high, max(t.attempt) as spent
-    from (select * from taken order by priority desc, case when attempt = 0 then job_id else seq end) t group by t.queue),
+    from (select * from taken order by priority desc, case when attempt = 0 and traits & 16384 = 0 then job_id else seq end) t group by t.queue),
   held as (
     insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
     select pgqueue._lease_number(), _take.worker, pgqueue._now(), pgqueue._forget(l.history), l.queue, l.jobs, l.attempts,
@@ -7746,7 +8369,7 @@ begin
       select l.*, q.history from listed l left join pgqueue.queue q on q.name = l.queue order by array_position(queues, l.queue)) l
     returning id, job_ids),
   flat as (select array_agg(e.id) as jobs, array_agg(h.id) as of_lease from held h cross join lateral unnest(h.job_ids) e(id))
-  select (select array_agg(h.id) from held h), (select f.jobs from flat f), (select f.of_lease from flat f), bit_or(l.any_), min(l.low), max(l.high), max(l.spent),
+  select (select array_agg(h.id) from held h), (select f.jobs from flat f), (select f.of_lease from flat f), bit_or(l.any_ | case when q.rate_limit is not null or q.counted then 16384 else 0 end), min(l.low), max(l.high), max(l.spent),
     bool_or(q.timeout is not null or q.max_attempts is not null)
   into leases, jobs, of_lease, any_, low, high, spent, special
   from listed l left join pgqueue.queue q on q.name = l.queue;
@@ -7909,6 +8532,47 @@ begin
     and l.error is not null and l.made_at < pgqueue._now() - (select c.retention from pgqueue.config c);
   get diagnostics v_rows = row_count;
   return v_done + v_rows;
+end $$;
+
+-- source: sql/functions/private/_tidy_starts.sql
+-- Part of the duty tidy: starts that no window reaches any more. Each row says when that should be so, and is asked again then: a period may have become longer meanwhile.
+create function pgqueue._tidy_starts() returns bigint
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_cursor record;
+  v_picked tid[];
+  v_first timestamptz;
+  v_done bigint := 0;
+begin
+  for v_round in 1..10 loop
+    select * into v_cursor from pgqueue._due_cursor('rate_start');
+    v_picked := array(
+      select r.ctid from pgqueue.rate_start r
+      where r.expires_at < v_now and r.expires_at >= v_cursor.floor order by r.expires_at limit 5000 for update skip locked);
+    select r.expires_at into v_first from pgqueue.rate_start r where r.ctid = v_picked[1];
+    perform pgqueue._set_due_cursor('rate_start', v_first, v_now, v_cursor.sweep_started, v_cursor.expires);
+    update pgqueue.rate_start r set expires_at = r.started_at + (select coalesce(q.rate_period, '1 second') from pgqueue.queue q where q.name = r.queue)
+    where r.ctid = any(v_picked) and r.started_at >= v_now - (select coalesce(q.rate_period, '1 second') from pgqueue.queue q where q.name = r.queue);
+    delete from pgqueue.rate_start r where r.ctid = any(v_picked);
+    v_done := v_done + cardinality(v_picked);
+    exit when cardinality(v_picked) < 5000;
+  end loop;
+  for v_round in 1..10 loop
+    select * into v_cursor from pgqueue._due_cursor('group_start');
+    v_picked := array(
+      select r.ctid from pgqueue.group_start r
+      where r.expires_at < v_now and r.expires_at >= v_cursor.floor order by r.expires_at limit 5000 for update skip locked);
+    select r.expires_at into v_first from pgqueue.group_start r where r.ctid = v_picked[1];
+    perform pgqueue._set_due_cursor('group_start', v_first, v_now, v_cursor.sweep_started, v_cursor.expires);
+    update pgqueue.group_start r set expires_at = r.started_at + pgqueue._group_period(r.queue, r.group_key)
+    where r.ctid = any(v_picked) and r.started_at >= v_now - pgqueue._group_period(r.queue, r.group_key);
+    delete from pgqueue.group_start r where r.ctid = any(v_picked);
+    v_done := v_done + cardinality(v_picked);
+    exit when cardinality(v_picked) < 5000;
+  end loop;
+  return v_done;
 end $$;
 
 -- source: sql/functions/private/_timeline_past.sql
@@ -8195,6 +8859,31 @@ begin
   return found;
 end $$;
 
+-- source: sql/functions/private/_turn_before.sql
+-- A turn that had been drawn by a time, from `first` on: the last it can find. Jobs' rows tell when their ids were drawn, about: halves the distance to the newest until it is small, by looks at the primary key.
+create function pgqueue._turn_before(time_ timestamptz, first bigint) returns bigint
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+declare
+  v_low bigint := first - 1;
+  v_high bigint := (select s.last_value from pgqueue.job_id s);
+  v_middle bigint;
+  v_at timestamptz;
+begin
+  while v_high > v_low loop
+    v_middle := v_low + (v_high - v_low + 1) / 2;
+    select j.created_at into v_at from pgqueue.job j where j.id >= v_middle order by j.id limit 1;
+    if v_at <= time_ then
+      v_low := v_middle;
+    else
+      v_high := v_middle - 1;
+    end if;
+  end loop;
+  return v_low;
+end $$;
+
 -- source: sql/functions/private/_unescaped.sql
 -- A value as COPY's text format writes it, without its escapes.
 create function pgqueue._unescaped(cell text) returns text
@@ -8265,6 +8954,40 @@ as $$
   union all select 'held', w.priority, w.attempt, null from pgqueue.held w where w.job_id = $1
   union all select 'held', w.priority, w.attempt, w.run_at from pgqueue.dependent w where w.job_id = $1;
 $$;
+
+-- source: sql/functions/private/_waits.sql
+-- Whether a queue has jobs that a claim might find. From the session's cursors: see _cursor.
+create function pgqueue._waits(queue text) returns boolean
+language plpgsql
+as $$
+declare
+  v_lane record;
+  v_start float8;
+  v_cursor record;
+  v_first bigint;
+begin
+  for v_lane in
+    select 'ready' as purpose, l.priority from (select distinct l.priority from pgqueue.lane l where l.queue = _waits.queue) l
+    union all select 'arrival', 0
+  loop
+    v_start := date_part('epoch', clock_timestamp());
+    select * into v_cursor from pgqueue._cursor(v_lane.purpose, _waits.queue, v_lane.priority);
+    if v_start >= v_cursor.expires then
+      v_cursor.floor := 0;
+    end if;
+    if v_lane.purpose = 'ready' then
+      select r.seq into v_first from pgqueue.ready r
+      where r.queue = _waits.queue and r.priority = v_lane.priority and r.seq >= v_cursor.floor order by r.seq limit 1;
+    else
+      select a.seq into v_first from pgqueue.arrival a where a.queue = _waits.queue and a.seq >= v_cursor.floor order by a.seq limit 1;
+    end if;
+    perform pgqueue._set_cursor(v_lane.purpose, _waits.queue, v_lane.priority, v_first, case when v_start >= v_cursor.expires then v_start end, v_cursor.expires);
+    if v_first is not null then
+      return true;
+    end if;
+  end loop;
+  return false;
+end $$;
 
 -- source: sql/functions/private/_waits_somewhere.sql
 -- Whether a job stands where jobs with unique keys wait. Asked before the leases are looked through: nearly all who hold a key stand in one of these places.
@@ -8434,6 +9157,53 @@ begin
       else format(', such as %s, which is %s', v_parent.id, v_parent.state) end);
 end $$;
 
+-- source: sql/functions/private/_why_group.sql
+-- What `why` says of a job that waits for a place of its group, when that is not simply the group's limit; null otherwise.
+create function pgqueue._why_group(job bigint, name text) returns text
+language plpgsql
+as $$
+declare
+  v_now timestamptz := pgqueue._now();
+  v_job pgqueue.blocked;
+  v_settings pgqueue.queue;
+  v_own pgqueue.group_setting;
+  v_holder pgqueue.slot;
+  v_limit integer;
+  v_period interval;
+  v_started bigint;
+begin
+  select * into v_job from pgqueue.blocked b where b.job_id = job;
+  if not found then
+    return null;
+  end if;
+  select * into v_settings from pgqueue.queue q where q.name = v_job.queue;
+  select * into v_own from pgqueue.group_setting g where g.queue = v_job.queue and g.group_key = v_job.group_key;
+  select * into v_holder from pgqueue.slot s
+  where s.queue = v_job.queue and s.group_key = v_job.group_key and s.state in (2, 3) order by s.state desc, s.job_id limit 1;
+  if v_holder.state = 3 then
+    return format('%s waits for job %s, which has failed and blocks group %s of queue %s: retry that job, or call pgqueue.unblock_group(%L, %L).', name, v_holder.job_id,
+      v_job.group_key, v_job.queue, v_job.queue, v_job.group_key);
+  elsif v_holder.state = 2 then
+    return format('%s waits for job %s, which is to run again first: group %s of queue %s keeps strict order.', name, v_holder.job_id, v_job.group_key, v_job.queue);
+  end if;
+  v_limit := coalesce(v_own.rate_limit, v_settings.group_rate_limit);
+  if v_limit is not null then
+    v_period := pgqueue._group_period(v_job.queue, v_job.group_key);
+    select coalesce(sum(s.jobs), 0) into v_started from pgqueue.group_start s
+    where s.queue = v_job.queue and s.group_key = v_job.group_key and s.started_at > v_now - v_period;
+    if v_started + (select count(*) from pgqueue.slot s where s.queue = v_job.queue and s.group_key = v_job.group_key and s.state = 0) >= v_limit then
+      return format('%s waits for its turn: group %s of queue %s starts at most %s jobs in %s.', name, v_job.group_key, v_job.queue, v_limit, v_period);
+    end if;
+  end if;
+  v_limit := coalesce(v_own.group_limit, v_settings.group_limit);
+  if v_limit <= (select count(*) from pgqueue.slot s where s.queue = v_job.queue and s.group_key = v_job.group_key) then
+    return format('%s waits for its turn: group %s of queue %s runs at most %s at a time.', name, v_job.group_key, v_job.queue, v_limit);
+  elsif v_settings.fair then
+    return format('%s waits for its turn: in queue %s groups take turns, and group %s has others before it.', name, v_job.queue, v_job.group_key);
+  end if;
+  return null;
+end $$;
+
 -- source: sql/functions/private/_why_held.sql
 -- What `why` says of a job that is held, by what holds it. Null for one that is not.
 create function pgqueue._why_held(job pgqueue.job_info, queue pgqueue.queue, name text) returns text
@@ -8449,6 +9219,9 @@ begin
   if found then
     return format('%s waits for the release of batch %s: call pgqueue.batch_release(%s).', name, v_batch, v_batch);
   end if;
+  if pgqueue._why_group((job).id, name) is not null then
+    return pgqueue._why_group((job).id, name);
+  end if;
   return format('%s waits for its turn: group %s of queue %s runs at most %s at a time.', name, (job).group_key, (job).queue, (queue).group_limit);
 end $$;
 
@@ -8461,7 +9234,7 @@ begin
   if (queue).max_running <= running then
     return format('Queue %s runs %s jobs already, its max_running is %s.', (job).queue, running, (queue).max_running);
   end if;
-  return null;
+  return pgqueue._why_rate((job).queue);
 end $$;
 
 -- source: sql/functions/private/_why_moved.sql
@@ -8493,6 +9266,20 @@ begin
       to_char((job).run_at, 'YYYY-MM-DD HH24:MI:SS OF'));
   end if;
   return null;
+end $$;
+
+-- source: sql/functions/private/_why_rate.sql
+-- What `why` says of a queue whose rate is used up; null when it is not.
+create function pgqueue._why_rate(queue text) returns text
+language plpgsql
+as $$
+declare
+  v_due timestamptz := pgqueue._rate_due(queue);
+begin
+  return (
+    select format('Queue %s starts at most %s jobs in %s: it has room again at %s.', q.name, q.rate_limit, coalesce(q.rate_period, '1 second'),
+      to_char(v_due, 'YYYY-MM-DD HH24:MI:SS.MS OF'))
+    from pgqueue.queue q where q.name = _why_rate.queue and v_due is not null);
 end $$;
 
 -- source: sql/functions/private/_window.sql
@@ -8841,7 +9628,7 @@ batches too and go by their order. Errors: PQ002.';
 -- One plain lane, the usual case, is served in four statements here. plpgsql starts the executor anew for every statement and prepares every
 -- expression anew in every transaction, which is most of what a claim costs: so fewer and larger ones are the faster.
 --
--- Locks: the jobs taken (skip locked), groups (only tried), and, for queues with max_running, the queue's limiter.
+-- Locks: the jobs taken (skip locked), groups (only tried), and, for queues with max_running or a rate, the queue's limiter.
 create function pgqueue.claim(
   worker bigint,
   queues text[],
@@ -9028,6 +9815,12 @@ begin
     if v_any & 2048 <> 0 then
       v_leases := pgqueue._give_up_keys(v_leases);
     end if;
+    if v_any & 16384 <> 0 then
+      perform pgqueue._starts(v_leases);
+      if not v_alone and cardinality(v_picked) < n then
+        v_leases := v_leases || pgqueue._further_rounds(worker, queues, n - cardinality(v_picked), urgent);
+      end if;
+    end if;
     return query select * from pgqueue._leased(v_leases);
     return;
   end if;
@@ -9134,8 +9927,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-  v_hint constant text := 'Keys: max_running, group_limit, max_attempts (whole numbers), timeout, retention (seconds or interval text), backoff (object), '
-    'history (all, failed or none), dead_letter_queue (name of another queue); null clears.';
+  v_hint constant text := 'Keys: max_running, group_limit, max_attempts, rate_limit, group_rate_limit, max_queued (whole numbers), timeout, retention, rate_period, '
+    'group_rate_period, ageing (seconds or interval text), backoff (object), history (all, failed or none), fair (true or false), group_failure (release or block), '
+    'group_order (free or strict), dead_letter_queue (name of another queue); null clears.';
   v_key text;
   v_problem text;
 begin
@@ -9144,7 +9938,8 @@ begin
     perform pgqueue._refuse('PQ001', format('settings is %s, not an object', coalesce(jsonb_typeof(settings), 'null')), v_hint);
   end if;
   for v_key in select k from jsonb_object_keys(settings) k loop
-    if v_key not in ('max_running', 'group_limit', 'max_attempts', 'timeout', 'backoff', 'retention', 'history', 'dead_letter_queue') then
+    if v_key not in ('max_running', 'group_limit', 'max_attempts', 'timeout', 'backoff', 'retention', 'history', 'rate_limit', 'rate_period',
+      'group_rate_limit', 'group_rate_period', 'fair', 'group_failure', 'group_order', 'max_queued', 'ageing', 'dead_letter_queue') then
       perform pgqueue._refuse('PQ001', format('%L is not a setting of a queue', v_key), v_hint);
     end if;
   end loop;
@@ -9162,6 +9957,7 @@ begin
   begin
     perform pgqueue._check_interval('timeout', pgqueue._interval(settings -> 'timeout'), true);
     perform pgqueue._check_interval('retention', pgqueue._interval(settings -> 'retention'), false);
+    perform pgqueue._check_interval(k, pgqueue._interval(settings -> k), true) from unnest(array['rate_period', 'group_rate_period', 'ageing']) k;
     insert into pgqueue.queue (name, updated_at) values (configure_queue.queue, pgqueue._now()) on conflict do nothing;
     update pgqueue.queue q set
       max_running = case when settings ? 'max_running' then (settings ->> 'max_running')::integer else q.max_running end,
@@ -9172,6 +9968,15 @@ begin
       retention = case when settings ? 'retention' then pgqueue._interval(settings -> 'retention') else q.retention end,
       history = case when settings ? 'history' then settings ->> 'history' else q.history end,
       dead_letter_queue = case when settings ? 'dead_letter_queue' then settings ->> 'dead_letter_queue' else q.dead_letter_queue end,
+      rate_limit = case when settings ? 'rate_limit' then (settings ->> 'rate_limit')::integer else q.rate_limit end,
+      rate_period = case when settings ? 'rate_period' then pgqueue._interval(settings -> 'rate_period') else q.rate_period end,
+      group_rate_limit = case when settings ? 'group_rate_limit' then (settings ->> 'group_rate_limit')::integer else q.group_rate_limit end,
+      group_rate_period = case when settings ? 'group_rate_period' then pgqueue._interval(settings -> 'group_rate_period') else q.group_rate_period end,
+      fair = case when settings ? 'fair' then nullif(settings -> 'fair', 'null')::boolean else q.fair end,
+      group_failure = case when settings ? 'group_failure' then settings ->> 'group_failure' else q.group_failure end,
+      group_order = case when settings ? 'group_order' then settings ->> 'group_order' else q.group_order end,
+      max_queued = case when settings ? 'max_queued' then (settings ->> 'max_queued')::integer else q.max_queued end,
+      ageing = case when settings ? 'ageing' then pgqueue._interval(settings -> 'ageing') else q.ageing end,
       updated_at = pgqueue._now()
     where q.name = configure_queue.queue;
   exception
@@ -9179,10 +9984,19 @@ begin
       get stacked diagnostics v_problem = message_text;
       perform pgqueue._refuse('PQ001', v_problem, v_hint);
   end;
-  if nullif(settings -> 'max_running', 'null') is not null then
+  if nullif(settings -> 'max_running', 'null') is not null or nullif(settings -> 'rate_limit', 'null') is not null then
     insert into pgqueue.limiter (queue) values (configure_queue.queue) on conflict do nothing;
   end if;
-  if settings ? 'group_limit' then
+  if settings ->> 'group_failure' = 'release' or settings -> 'group_failure' = 'null' then
+    delete from pgqueue.slot s where s.queue = configure_queue.queue and s.state = 3;
+  end if;
+  if nullif(settings -> 'max_queued', 'null') is not null then
+    perform nextval('pgqueue.bounded');
+  end if;
+  if settings ->> 'group_order' = 'free' or settings -> 'group_order' = 'null' then
+    delete from pgqueue.slot s where s.queue = configure_queue.queue and s.state = 2;
+  end if;
+  if settings ?| array['group_order', 'group_limit', 'group_rate_limit', 'group_rate_period', 'fair', 'group_failure'] then
     -- More room, or no limit any more, frees jobs that nothing else would look at again.
     insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
     select nextval('pgqueue.job_id'), 0, 0, 0, g.queue, g.group_key
@@ -9197,7 +10011,11 @@ comment on function pgqueue.configure_queue is
 max_running: jobs running at once, over all workers.
 group_limit: jobs of one group_key ready or running at once. max_attempts (5), timeout, backoff: for jobs that bring none. retention: how long final
 jobs are kept. history: all, failed (forget what succeeded) or none. dead_letter_queue: where a copy of every task goes that fails for good, once for each, with headers
-{"dead_letter": {"job", "queue", "reason", "error", "attempts", "path"}}; a copy that fails goes on to no queue where it has failed before. Errors: PQ001.';
+{"dead_letter": {"job", "queue", "reason", "error", "attempts", "path"}}; a copy that fails goes on to no queue where it has failed before.
+rate_limit, rate_period (1 second): so many starts in any time of that length; group_rate_limit, group_rate_period: the same for each group, up to 10000.
+fair: groups take turns, by their weights (configure_group). group_order: free, or strict: a job keeps its group''s place while it waits for a retry. group_failure:
+release, or block: a job that has failed keeps its group''s place until it is retried or unblock_group is called. max_queued: enqueue refuses
+(PQ008) while more would wait. ageing: who has waited that long is served with the queue''s highest priority. Errors: PQ001.';
 
 -- source: sql/functions/core/deregister_worker.sql
 -- Leases are named by array: as in worker_heartbeat. Locks: the worker, all its leases, then the batches of its slices, before any of them is given back: a settle holds its lease while
@@ -9284,7 +10102,14 @@ begin
     insert into pgqueue.job (id, created_at, priority, queue, kind, args)
     values (enqueue.id, v_now, enqueue.priority, enqueue.queue, enqueue.kind, enqueue.args);
     insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
-    values (enqueue.id, enqueue.id, 0, enqueue.priority, 0, enqueue.queue);
+    select enqueue.id, enqueue.id, 0, enqueue.priority, 0, enqueue.queue
+    where pg_sequence_last_value('pgqueue.bounded') is null or not pgqueue._bounded(enqueue.queue);
+    if not found then
+      insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+      values (enqueue.id, enqueue.id, 0, enqueue.priority, 0, enqueue.queue);
+      perform pgqueue._open_lane(queue, priority::smallint, false);
+      perform pgqueue._refuse_if_full(queue, array[enqueue.id]);
+    end if;
     if not pgqueue._lane_known(queue, priority) then
       perform pgqueue._open_lane(queue, priority::smallint, false);
     end if;
@@ -9301,13 +10126,16 @@ begin
   v_expires_at := v_now + expires_in;
   if num_nonnulls(unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) > 0 then
     perform pgqueue._check_flow(unique_key, unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error);
-    return query
-    select s.id, s.created
+    select s.id, s.created into id, created
     from pgqueue._store_jobs(array[(
       nextval('pgqueue.job_id'), kind, args, queue, priority, coalesce(v_due, v_now),
       coalesce(unique_key, pgqueue._derived_key(kind, args, unique_by)), group_key, max_attempts, timeout, v_expires_at, heartbeat, backoff, headers, 0,
       case when unique_for is not null then 'period' when unique_until = 'start' then 'start' end, unique_for, on_duplicate, depends_on, null,
       on_parent_failure, on_success, on_error, null)::pgqueue.new_job], v_now) s;
+    if created and coalesce(v_due, v_now) <= v_now and depends_on is null then
+      perform pgqueue._refuse_if_full(queue, array[id]);
+    end if;
+    return next;
     return;
   end if;
   v_traits := pgqueue._traits(unique_key, group_key, timeout, heartbeat, v_expires_at);
@@ -9353,6 +10181,7 @@ begin
       values (enqueue.id, enqueue.id, v_traits, enqueue.priority, 0, enqueue.queue);
     end if;
     perform pgqueue._open_lane(queue, priority::smallint, group_key is not null);
+    perform pgqueue._refuse_if_full(queue, array[id]);
     perform pgqueue._wake(queue);
   end if;
   return next;
@@ -9372,7 +10201,8 @@ replace the args and headers of one that still waits, debounce (replace, and mov
 depends_on: ids of jobs that must end first; it is held until then. on_parent_failure: when one of them fails or is cancelled, cancel this job too, run it
 all the same, or wait until that one has been retried. on_success, on_error: a job, or an array of jobs, as enqueue_many takes them, enqueued when this one
 succeeds, or fails or is cancelled; its "pass_as" names the argument that receives the result or the error.
-Errors: PQ001 for any argument that is out of range, PQ002 for an unknown id in depends_on, PQ005 on_duplicate raise; nothing is stored then.';
+Errors: PQ001 for any argument that is out of range, PQ002 for an unknown id in depends_on, PQ005 on_duplicate raise, PQ008 when the queue is full (max_queued);
+nothing is stored then.';
 
 -- source: sql/functions/core/enqueue_each.sql
 -- The fast way to enqueue many jobs of one kind: two array-shaped inserts. With keys, groups or anything else that makes a job more than itself it goes the general way of enqueue_many.
@@ -9459,6 +10289,9 @@ begin
         timeout, v_expires_at, heartbeat, backoff, headers, 0, case when unique_for is not null then 'period' when unique_until = 'start' then 'start' end, unique_for,
         on_duplicate, depends_on, null, on_parent_failure, on_success, on_error, null)::pgqueue.new_job
       from unnest(v_ids, enqueue_each.args, unique_keys, group_keys) with ordinality e(id, args, unique_key, group_key, ord) order by e.ord), v_now) s;
+    if coalesce(v_due, v_now) <= v_now and depends_on is null then
+      perform pgqueue._refuse_if_full(queue, v_ids);
+    end if;
     return;
   end if;
 
@@ -9478,7 +10311,14 @@ begin
     select v_due, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id);
   else
     insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
-    select e.id, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id);
+    select e.id, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id)
+    where pg_sequence_last_value('pgqueue.bounded') is null or not pgqueue._bounded(enqueue_each.queue);
+    if not found then
+      insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+      select e.id, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id);
+      perform pgqueue._open_lane(queue, priority::smallint, false);
+      perform pgqueue._refuse_if_full(queue, v_ids);
+    end if;
     if not pgqueue._lane_known(queue, priority) then
       perform pgqueue._open_lane(queue, priority::smallint, false);
     end if;
@@ -9491,7 +10331,7 @@ end $$;
 
 comment on function pgqueue.enqueue_each is
 'Enqueues many jobs of one kind with shared options, the fastest way in: one row per element of args, in input order. The parameters are those of
-enqueue; unique_keys and group_keys, when given, are parallel to args. All or nothing. Errors: PQ001, naming the element.';
+enqueue; unique_keys and group_keys, when given, are parallel to args. All or nothing. Errors: PQ001, naming the element, PQ008 when not all of them fit into the queue.';
 
 -- source: sql/functions/core/enqueue_many.sql
 -- Many jobs of any kinds in one statement, each element with the meaning it would have in enqueue.
@@ -9549,13 +10389,17 @@ begin
   end if;
 
   return query select s.id, s.created from pgqueue._store_jobs(v_jobs, v_now) s;
+  perform pgqueue._refuse_if_full(q.queue, q.ids)
+  from (
+    select j.queue, array_agg(j.id) as ids from unnest(v_jobs) j where j.due <= v_now and j.depends_on is null and j.refs is null group by j.queue) q;
 end $$;
 
 comment on function pgqueue.enqueue_many is
 'Enqueues an array of jobs in the caller''s transaction: one row per element, in input order. The keys of an element are the names of the parameters
 of enqueue, with the same defaults and meaning, and null means not given; intervals are seconds or text such as "5 minutes". Two elements with one unique key make one job: the
 second gets the first''s id with created = false. An element may have a "ref", and depends_on may hold refs of other elements beside ids: one call makes a whole graph;
-a circle is refused. All or nothing. Errors: PQ001, naming the element; unknown keys are refused.';
+a circle is refused. All or nothing. Errors: PQ001, naming the element; unknown keys are refused; PQ008 when
+not all of them fit into their queue.';
 
 -- source: sql/functions/core/job_heartbeat.sql
 create function pgqueue.job_heartbeat(lease bigint, job bigint, progress jsonb default null)
@@ -9613,14 +10457,14 @@ begin
     begin
       done := case duty
         when 'rescue' then pgqueue._duty_rescue() + pgqueue._duty_overdue()
-        when 'promote' then pgqueue._duty_promote()
+        when 'promote' then pgqueue._duty_promote() + pgqueue._duty_rates()
         when 'schedules' then pgqueue._duty_schedules()
         when 'expire' then pgqueue._duty_expire()
         when 'dependents' then pgqueue._duty_dependents()
-        when 'admit' then pgqueue._duty_admit()
+        when 'admit' then pgqueue._duty_admit() + pgqueue._duty_age()
         when 'blocks' then pgqueue._duty_blocks()
         when 'retention' then pgqueue._duty_retention()
-        when 'tidy' then pgqueue._duty_tidy()
+        when 'tidy' then pgqueue._duty_tidy() + pgqueue._tidy_starts()
         when 'results' then pgqueue._duty_results()
         when 'metrics' then pgqueue._duty_metrics() end;
     exception
@@ -9635,7 +10479,7 @@ end $$;
 
 comment on function pgqueue.maintain is
 'One pass of upkeep, what the leading worker runs every second or so; without such a worker call it from cron. duties: some of rescue (lost workers, overdue
-jobs), promote (due jobs), schedules (due schedules), expire (queue timeouts), dependents (jobs that wait for others), admit (groups), tidy (rows nobody needs), results (results of queries,
+jobs), promote (due jobs, rates that have room again), schedules (due schedules), expire (queue timeouts), dependents (jobs that wait for others), admit (groups, ageing), tidy (rows nobody needs), results (results of queries,
 scripts and audit rows that have expired), metrics (counts what has ended, for throughput), retention (history that is past), blocks (partitions ahead);
 null means all. Returns what each did, or its error. No row: another pass is under way. Errors: PQ001.';
 
@@ -9653,12 +10497,15 @@ as $$
      where s.run_at >= (select d.floor from pgqueue._due_cursor('due') d) order by s.run_at limit 1),
     (select s.due_at from pgqueue.schedule s
      where s.due_at >= (select d.floor from pgqueue._due_cursor('schedules') d) order by s.due_at limit 1),
+    (select w.at from pgqueue.group_wait w
+     where w.at >= (select d.floor from pgqueue._due_cursor('group_wait') d) order by w.at limit 1),
+    (select min(pgqueue._rate_due(q.name)) from pgqueue.queue q where q.rate_limit is not null),
     (select pgqueue._now() from pgqueue.parent_look p
      where not p.parked and p.seq >= (select c.floor from pgqueue._cursor('parents', '', 0) c) order by p.seq limit 1));
 $$;
 
 comment on function pgqueue.next_due is
-'When upkeep is next due for a scheduled job or a schedule, or now when jobs wait to be told that others have ended; null when none is.';
+'When upkeep is next due: for a scheduled job or a schedule, for a rate that has room again, or now, when jobs wait to be told that others have ended; null when there is no such time.';
 
 -- source: sql/functions/core/pause_queue.sql
 create function pgqueue.pause_queue(queue text)
@@ -9864,7 +10711,8 @@ begin
   end if;
   perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[0]::smallint[],
     array[pgqueue._traits(case when v_job.unique_until is null then v_job.unique_key end, v_job.group_key, v_job.timeout, v_job.heartbeat, null)
-      + case when v_job.unique_until = 'start' then 2048 else 0 end + case when v_job.kind = 'sql.query' then 128 else 0 end + pgqueue._flow_traits(v_job.id)], false);
+      + case when v_job.unique_until = 'start' then 2048 else 0 end + case when v_job.kind = 'sql.query' then 128 else 0 end + pgqueue._flow_traits(v_job.id)
+      + case when exists (select from pgqueue.slot s where s.job_id = retry.id) then 32768 else 0 end], false);
   perform pgqueue._note_event(retry.id, 'retried', v_was);
   return query select 'queued', true;
 end $$;
@@ -12439,6 +13287,62 @@ end $$;
 comment on function pgqueue.children is
 'The jobs that wait for this job or have waited for it, by id: at most max (1 to 10000) with ids after the given one. Errors: PQ001, PQ002.';
 
+-- source: sql/functions/flow/configure_group.sql
+create function pgqueue.configure_group(queue text, group_key text, settings jsonb)
+returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  c_hint constant text := 'Keys: weight, group_limit, rate_limit (whole numbers), rate_period (seconds or interval text); null clears.';
+  v_key text;
+  v_problem text;
+begin
+  perform pgqueue._check_name('queue', queue, 200);
+  perform pgqueue._check_name('group_key', group_key, 500);
+  if settings is null or jsonb_typeof(settings) <> 'object' then
+    perform pgqueue._refuse('PQ001', format('settings is %s, not an object', coalesce(jsonb_typeof(settings), 'null')), c_hint);
+  end if;
+  for v_key in select k from jsonb_object_keys(settings) k loop
+    if v_key not in ('weight', 'group_limit', 'rate_limit', 'rate_period') then
+      perform pgqueue._refuse('PQ001', format('%L is not a setting of a group', v_key), c_hint);
+    end if;
+  end loop;
+  begin
+    perform pgqueue._check_interval('rate_period', pgqueue._interval(settings -> 'rate_period'), true);
+    insert into pgqueue.queue (name, updated_at) values (configure_group.queue, pgqueue._now()) on conflict do nothing;
+    -- The queue's row first, which guards own_groups.
+    perform from pgqueue.queue q where q.name = configure_group.queue for no key update;
+    insert into pgqueue.group_setting (queue, group_key, updated_at) values (configure_group.queue, configure_group.group_key, pgqueue._now()) on conflict do nothing;
+    update pgqueue.group_setting g set
+      weight = case when settings ? 'weight' then (settings ->> 'weight')::integer else g.weight end,
+      group_limit = case when settings ? 'group_limit' then (settings ->> 'group_limit')::integer else g.group_limit end,
+      rate_limit = case when settings ? 'rate_limit' then (settings ->> 'rate_limit')::integer else g.rate_limit end,
+      rate_period = case when settings ? 'rate_period' then pgqueue._interval(settings -> 'rate_period') else g.rate_period end,
+      updated_at = pgqueue._now()
+    where g.queue = configure_group.queue and g.group_key = configure_group.group_key;
+  exception
+    when data_exception or check_violation then
+      get stacked diagnostics v_problem = message_text;
+      perform pgqueue._refuse('PQ001', v_problem, c_hint);
+  end;
+  delete from pgqueue.group_setting g
+  where g.queue = configure_group.queue and g.group_key = configure_group.group_key and num_nonnulls(g.weight, g.group_limit, g.rate_limit, g.rate_period) = 0;
+  update pgqueue.queue q set own_groups = exists (select from pgqueue.group_setting g where g.queue = configure_group.queue)
+  where q.name = configure_group.queue;
+  insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
+  select nextval('pgqueue.job_id'), 0, 0, 0, configure_group.queue, configure_group.group_key
+  where exists (select from pgqueue.blocked b where b.queue = configure_group.queue and b.group_key = configure_group.group_key);
+  perform pgqueue._wake(queue);
+  return pgqueue._group_settings(queue, group_key);
+end $$;
+
+comment on function pgqueue.configure_group is
+'Changes settings of one group of a queue, where they differ from the queue''s, and returns all of them. Keys given are set, null clears, others stay.
+weight: jobs of it in a round, where groups take turns (1 to 1000; 1). group_limit: jobs of it running or about to. rate_limit, rate_period: starts of it in any time of that
+length. What is not set is the queue''s. Errors: PQ001.';
+
 -- source: sql/functions/flow/count_jobs.sql
 create function pgqueue.count_jobs(filter jsonb, action text, max integer default 10000, after bigint default 0)
 returns table (jobs bigint, last bigint, more boolean)
@@ -13126,6 +14030,31 @@ comment on function pgqueue.sync_schedules is
 with each: added, changed, unchanged, removed or refused, with the error. declared: an array of objects whose keys are the parameters of schedule. What is declared as it was the last
 time is left as operators have made it; a pause stays in any case. Schedules of others are never touched. Errors: PQ001 for a bad app, or no array.';
 
+-- source: sql/functions/flow/unblock_group.sql
+-- The places of failed jobs go; the group is looked at by the next claim, as whoever has its lock just now may not be waited for.
+create function pgqueue.unblock_group(queue text, group_key text)
+returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_name('queue', queue, 200);
+  perform pgqueue._check_name('group_key', group_key, 500);
+  delete from pgqueue.slot s where s.queue = unblock_group.queue and s.group_key = unblock_group.group_key and s.state = 3;
+  if not found then
+    return false;
+  end if;
+  insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
+  values (nextval('pgqueue.job_id'), 0, 0, 0, unblock_group.queue, unblock_group.group_key);
+  perform pgqueue._wake(queue);
+  return true;
+end $$;
+
+comment on function pgqueue.unblock_group is
+'Lets a group go on that a failed job blocks, in a queue whose group_failure is block. The job stays failed; retried later, it waits its turn like any other. Returns whether
+anything was blocked. Errors: PQ001.';
+
 -- source: sql/functions/flow/unschedule.sql
 create function pgqueue.unschedule(name text)
 returns boolean
@@ -13161,6 +14090,62 @@ end $$;
 comment on function pgqueue.attempts is
 'The attempts of a job that went wrong, in order: when, on which worker, and the error with its type, message and traceback. reason: error, timeout or
 worker_lost (a crash, which does not spend the attempt). Errors: PQ002.';
+
+-- source: sql/functions/inspect/groups.sql
+-- A page of groups, found by steps along the indexes from one key to the next: groups are many, and some are long.
+create function pgqueue.groups(queue text, after text default '', max integer default 100)
+returns table (
+  group_key text,
+  waiting bigint,
+  running bigint,
+  weight integer,
+  blocked_by bigint,
+  settings jsonb)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_key text collate "C" := coalesce(after, '');
+begin
+  perform pgqueue._check_name('queue', queue, 200);
+  if coalesce(max, 0) not between 1 and 10000 then
+    perform pgqueue._refuse('PQ001', format('max is %s', coalesce(max::text, 'null')), 'Give a number from 1 to 10000.');
+  end if;
+  for v_nth in 1..max loop
+    v_key := least(
+      (select a.group_key from pgqueue.arrival a where a.queue = groups.queue and a.group_key > v_key and a.job_id is not null
+        order by a.queue, a.group_key, a.seq limit 1),
+      (select b.group_key from pgqueue.blocked b where b.queue = groups.queue and b.group_key > v_key order by b.queue, b.group_key limit 1),
+      (select s.group_key from pgqueue.slot s where s.queue = groups.queue and s.group_key > v_key order by s.queue, s.group_key limit 1),
+      (select l.owner from pgqueue.line l where l.queue = groups.queue and l.owner > v_key order by l.queue, l.owner limit 1),
+      (select t.owner from pgqueue.turn t where t.queue = groups.queue and t.owner > v_key order by t.queue, t.owner limit 1),
+      (select g.group_key from pgqueue.group_setting g where g.queue = groups.queue and g.group_key > v_key order by g.queue, g.group_key limit 1));
+    exit when v_key is null;
+    group_key := v_key;
+    select count(*) filter (where p.waits), count(*) filter (where not p.waits) into waiting, running
+    from (
+      select (select r.place from pgqueue._in_ready(s.job_id) r) is not null
+        or (select u.job_id from pgqueue.suspect u where u.job_id = s.job_id) is not null as waits
+      from pgqueue.slot s where s.queue = groups.queue and s.group_key = v_key and s.state in (0, 1) offset 0) p;
+    waiting := waiting
+      + (select count(*) from pgqueue.arrival a where a.queue = groups.queue and a.group_key = v_key and a.job_id is not null)
+      + (select count(*) from pgqueue.blocked b where b.queue = groups.queue and b.group_key = v_key)
+      + (select count(*) from pgqueue.line l where l.queue = groups.queue and l.owner = v_key);
+    running := running + (select count(*) from pgqueue.turn t where t.queue = groups.queue and t.owner = v_key);
+    settings := pgqueue._group_settings(groups.queue, v_key);
+    weight := coalesce((settings ->> 'weight')::integer, 1);
+    blocked_by := (select min(s.job_id) from pgqueue.slot s where s.queue = groups.queue and s.group_key = v_key and s.state = 3);
+    return next;
+  end loop;
+end $$;
+
+comment on function pgqueue.groups is
+'The groups of a queue that have jobs or settings, by name: how many of their jobs wait (not for a time) and run, their weight, the failed job that blocks each, if
+one does, and settings of their own. Next page: after = last group_key. Errors: PQ001.';
 
 -- source: sql/functions/inspect/health.sql
 -- What the server can tell of its own fitness to be a queue. Each row is one question; `fix` says what to do when ok is false.
@@ -13218,6 +14203,11 @@ begin
       (array_agg(l.error order by l.made_at desc))[1]) end,
     'See pgqueue.attempts() of that job, and enqueue what it wanted. Such rows go when the history of their job does.'
   from (select * from pgqueue.late_follow_up l where l.error is not null order by l.seq desc limit 1000) l;
+  select count(*), count(*) filter (where (select j.id from pgqueue.job j where j.id = s.job_id) is null) into v_count, v_last
+  from pgqueue.slot s where s.state = 3;
+  return query select 'blocked groups', v_last = 0,
+    case when v_count = 0 then 'none' else format('%s by jobs that have failed, of which %s are past their retention', v_count, v_last) end,
+    'Nothing can be retried there any more: groups() names the groups, unblock_group() lets them go on.';
   select s.last_value into v_last from pgqueue.job_id s;
   select count(*) into v_count from pgqueue.block b where b.high > v_last;
   return query select 'blocks ahead', v_count > 0, format('%s partitions for ids from %s on', v_count, v_last),
@@ -13672,7 +14662,7 @@ declare
       "keyed_add_and_claim", "keyed_claim", "keyed_claim_next", "keyed_heartbeat", "keyed_merge_extra", "keyed_ack", "keyed_stalled", "keyed_orphaned", "keyed_to_cancel", "keyed_reap"],
     "operator": ["parents", "children", "group_status", "schedule", "unschedule", "pause_schedule", "resume_schedule", "run_schedule", "schedules", "next_runs", "sync_schedules",
       "cancel_jobs", "retry_jobs", "set_priority_of_jobs", "move_jobs", "delete_jobs", "count_jobs", "edit_job", "failures",
-      "cancel", "retry", "reschedule", "set_priority", "pause_queue", "resume_queue", "configure_queue", "configure", "maintain",
+      "cancel", "retry", "reschedule", "set_priority", "pause_queue", "resume_queue", "configure_queue", "configure_group", "unblock_group", "groups", "configure", "maintain",
       "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "next_due",
       "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
       "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file", "batch_purge",
@@ -13682,7 +14672,7 @@ declare
       "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
       "job", "jobs", "attempts", "job_log", "job_timeline", "throughput", "queues", "workers", "why", "health", "version"],
     "reader": ["count_jobs", "failures", "parents", "children", "group_status", "schedules", "next_runs", "batch_status", "batch_rows", "batch_list", "slow_query_status", "output_file", "script_report", "scripts", "scripts_running", "query_status", "query_columns", "query_batch",
-      "job", "jobs", "attempts", "job_log", "job_timeline", "throughput", "queues", "workers", "why", "health", "result", "version", "next_due",
+      "job", "jobs", "attempts", "job_log", "job_timeline", "throughput", "queues", "groups", "workers", "why", "health", "result", "version", "next_due",
       "keyed_keys", "keyed_pending", "keyed_active", "keyed_stalled", "keyed_orphaned", "keyed_to_cancel", "keyed_stage", "keyed_state"]}';
   v_routine regprocedure;
   v_role text;

@@ -98,8 +98,8 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "keyed_reap",
         "keyed_truncate",
     ),
-    "Queues and settings": ("pause_queue", "resume_queue", "configure_queue", "configure"),
-    "Look": ("job", "jobs", "attempts", "queues", "workers", "why", "health", "next_due", "version"),
+    "Queues and settings": ("pause_queue", "resume_queue", "configure_queue", "configure_group", "unblock_group", "configure"),
+    "Look": ("job", "jobs", "attempts", "queues", "groups", "workers", "why", "health", "next_due", "version"),
     "Insight": ("job_log", "job_timeline", "throughput"),
     "Workers": (
         "register_worker",

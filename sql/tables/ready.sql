@@ -5,6 +5,7 @@
 --   128 its owner takes turns (tables/line.sql) · 256 one turn at a time · 512 carries rows of a batch · 1024 is an item of a keyed queue
 --   2048 a unique key that it gives up when it starts
 --   4096 jobs wait for its end · 8192 has follow-ups (tables/dependent.sql)
+--   16384 its start is noted: rates and fair turns of groups · 32768 waits for a time and keeps its place in its group
 
 -- One row per queued job. `seq` is new each time a job becomes ready. `attempt` counts the attempts already spent.
 create table pgqueue.ready (

@@ -6,7 +6,7 @@
 -- One plain lane, the usual case, is served in four statements here. plpgsql starts the executor anew for every statement and prepares every
 -- expression anew in every transaction, which is most of what a claim costs: so fewer and larger ones are the faster.
 --
--- Locks: the jobs taken (skip locked), groups (only tried), and, for queues with max_running, the queue's limiter.
+-- Locks: the jobs taken (skip locked), groups (only tried), and, for queues with max_running or a rate, the queue's limiter.
 create function pgqueue.claim(
   worker bigint,
   queues text[],
@@ -192,6 +192,12 @@ begin
     end if;
     if v_any & 2048 <> 0 then
       v_leases := pgqueue._give_up_keys(v_leases);
+    end if;
+    if v_any & 16384 <> 0 then
+      perform pgqueue._starts(v_leases);
+      if not v_alone and cardinality(v_picked) < n then
+        v_leases := v_leases || pgqueue._further_rounds(worker, queues, n - cardinality(v_picked), urgent);
+      end if;
     end if;
     return query select * from pgqueue._leased(v_leases);
     return;

@@ -48,7 +48,14 @@ begin
     insert into pgqueue.job (id, created_at, priority, queue, kind, args)
     values (enqueue.id, v_now, enqueue.priority, enqueue.queue, enqueue.kind, enqueue.args);
     insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
-    values (enqueue.id, enqueue.id, 0, enqueue.priority, 0, enqueue.queue);
+    select enqueue.id, enqueue.id, 0, enqueue.priority, 0, enqueue.queue
+    where pg_sequence_last_value('pgqueue.bounded') is null or not pgqueue._bounded(enqueue.queue);
+    if not found then
+      insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+      values (enqueue.id, enqueue.id, 0, enqueue.priority, 0, enqueue.queue);
+      perform pgqueue._open_lane(queue, priority::smallint, false);
+      perform pgqueue._refuse_if_full(queue, array[enqueue.id]);
+    end if;
     if not pgqueue._lane_known(queue, priority) then
       perform pgqueue._open_lane(queue, priority::smallint, false);
     end if;
@@ -65,13 +72,16 @@ begin
   v_expires_at := v_now + expires_in;
   if num_nonnulls(unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) > 0 then
     perform pgqueue._check_flow(unique_key, unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error);
-    return query
-    select s.id, s.created
+    select s.id, s.created into id, created
     from pgqueue._store_jobs(array[(
       nextval('pgqueue.job_id'), kind, args, queue, priority, coalesce(v_due, v_now),
       coalesce(unique_key, pgqueue._derived_key(kind, args, unique_by)), group_key, max_attempts, timeout, v_expires_at, heartbeat, backoff, headers, 0,
       case when unique_for is not null then 'period' when unique_until = 'start' then 'start' end, unique_for, on_duplicate, depends_on, null,
       on_parent_failure, on_success, on_error, null)::pgqueue.new_job], v_now) s;
+    if created and coalesce(v_due, v_now) <= v_now and depends_on is null then
+      perform pgqueue._refuse_if_full(queue, array[id]);
+    end if;
+    return next;
     return;
   end if;
   v_traits := pgqueue._traits(unique_key, group_key, timeout, heartbeat, v_expires_at);
@@ -117,6 +127,7 @@ begin
       values (enqueue.id, enqueue.id, v_traits, enqueue.priority, 0, enqueue.queue);
     end if;
     perform pgqueue._open_lane(queue, priority::smallint, group_key is not null);
+    perform pgqueue._refuse_if_full(queue, array[id]);
     perform pgqueue._wake(queue);
   end if;
   return next;
@@ -136,4 +147,5 @@ replace the args and headers of one that still waits, debounce (replace, and mov
 depends_on: ids of jobs that must end first; it is held until then. on_parent_failure: when one of them fails or is cancelled, cancel this job too, run it
 all the same, or wait until that one has been retried. on_success, on_error: a job, or an array of jobs, as enqueue_many takes them, enqueued when this one
 succeeds, or fails or is cancelled; its "pass_as" names the argument that receives the result or the error.
-Errors: PQ001 for any argument that is out of range, PQ002 for an unknown id in depends_on, PQ005 on_duplicate raise; nothing is stored then.';
+Errors: PQ001 for any argument that is out of range, PQ002 for an unknown id in depends_on, PQ005 on_duplicate raise, PQ008 when the queue is full (max_queued);
+nothing is stored then.';

@@ -82,6 +82,9 @@ begin
         timeout, v_expires_at, heartbeat, backoff, headers, 0, case when unique_for is not null then 'period' when unique_until = 'start' then 'start' end, unique_for,
         on_duplicate, depends_on, null, on_parent_failure, on_success, on_error, null)::pgqueue.new_job
       from unnest(v_ids, enqueue_each.args, unique_keys, group_keys) with ordinality e(id, args, unique_key, group_key, ord) order by e.ord), v_now) s;
+    if coalesce(v_due, v_now) <= v_now and depends_on is null then
+      perform pgqueue._refuse_if_full(queue, v_ids);
+    end if;
     return;
   end if;
 
@@ -101,7 +104,14 @@ begin
     select v_due, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id);
   else
     insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
-    select e.id, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id);
+    select e.id, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id)
+    where pg_sequence_last_value('pgqueue.bounded') is null or not pgqueue._bounded(enqueue_each.queue);
+    if not found then
+      insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+      select e.id, e.id, v_traits, enqueue_each.priority, 0, enqueue_each.queue from unnest(v_ids) e(id);
+      perform pgqueue._open_lane(queue, priority::smallint, false);
+      perform pgqueue._refuse_if_full(queue, v_ids);
+    end if;
     if not pgqueue._lane_known(queue, priority) then
       perform pgqueue._open_lane(queue, priority::smallint, false);
     end if;
@@ -114,4 +124,4 @@ end $$;
 
 comment on function pgqueue.enqueue_each is
 'Enqueues many jobs of one kind with shared options, the fastest way in: one row per element of args, in input order. The parameters are those of
-enqueue; unique_keys and group_keys, when given, are parallel to args. All or nothing. Errors: PQ001, naming the element.';
+enqueue; unique_keys and group_keys, when given, are parallel to args. All or nothing. Errors: PQ001, naming the element, PQ008 when not all of them fit into the queue.';

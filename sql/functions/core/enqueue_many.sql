@@ -53,10 +53,14 @@ begin
   end if;
 
   return query select s.id, s.created from pgqueue._store_jobs(v_jobs, v_now) s;
+  perform pgqueue._refuse_if_full(q.queue, q.ids)
+  from (
+    select j.queue, array_agg(j.id) as ids from unnest(v_jobs) j where j.due <= v_now and j.depends_on is null and j.refs is null group by j.queue) q;
 end $$;
 
 comment on function pgqueue.enqueue_many is
 'Enqueues an array of jobs in the caller''s transaction: one row per element, in input order. The keys of an element are the names of the parameters
 of enqueue, with the same defaults and meaning, and null means not given; intervals are seconds or text such as "5 minutes". Two elements with one unique key make one job: the
 second gets the first''s id with created = false. An element may have a "ref", and depends_on may hold refs of other elements beside ids: one call makes a whole graph;
-a circle is refused. All or nothing. Errors: PQ001, naming the element; unknown keys are refused.';
+a circle is refused. All or nothing. Errors: PQ001, naming the element; unknown keys are refused; PQ008 when
+not all of them fit into their queue.';

@@ -27,14 +27,14 @@ begin
     begin
       done := case duty
         when 'rescue' then pgqueue._duty_rescue() + pgqueue._duty_overdue()
-        when 'promote' then pgqueue._duty_promote()
+        when 'promote' then pgqueue._duty_promote() + pgqueue._duty_rates()
         when 'schedules' then pgqueue._duty_schedules()
         when 'expire' then pgqueue._duty_expire()
         when 'dependents' then pgqueue._duty_dependents()
-        when 'admit' then pgqueue._duty_admit()
+        when 'admit' then pgqueue._duty_admit() + pgqueue._duty_age()
         when 'blocks' then pgqueue._duty_blocks()
         when 'retention' then pgqueue._duty_retention()
-        when 'tidy' then pgqueue._duty_tidy()
+        when 'tidy' then pgqueue._duty_tidy() + pgqueue._tidy_starts()
         when 'results' then pgqueue._duty_results()
         when 'metrics' then pgqueue._duty_metrics() end;
     exception
@@ -49,6 +49,6 @@ end $$;
 
 comment on function pgqueue.maintain is
 'One pass of upkeep, what the leading worker runs every second or so; without such a worker call it from cron. duties: some of rescue (lost workers, overdue
-jobs), promote (due jobs), schedules (due schedules), expire (queue timeouts), dependents (jobs that wait for others), admit (groups), tidy (rows nobody needs), results (results of queries,
+jobs), promote (due jobs, rates that have room again), schedules (due schedules), expire (queue timeouts), dependents (jobs that wait for others), admit (groups, ageing), tidy (rows nobody needs), results (results of queries,
 scripts and audit rows that have expired), metrics (counts what has ended, for throughput), retention (history that is past), blocks (partitions ahead);
 null means all. Returns what each did, or its error. No row: another pass is under way. Errors: PQ001.';

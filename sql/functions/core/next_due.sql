@@ -11,9 +11,12 @@ as $$
      where s.run_at >= (select d.floor from pgqueue._due_cursor('due') d) order by s.run_at limit 1),
     (select s.due_at from pgqueue.schedule s
      where s.due_at >= (select d.floor from pgqueue._due_cursor('schedules') d) order by s.due_at limit 1),
+    (select w.at from pgqueue.group_wait w
+     where w.at >= (select d.floor from pgqueue._due_cursor('group_wait') d) order by w.at limit 1),
+    (select min(pgqueue._rate_due(q.name)) from pgqueue.queue q where q.rate_limit is not null),
     (select pgqueue._now() from pgqueue.parent_look p
      where not p.parked and p.seq >= (select c.floor from pgqueue._cursor('parents', '', 0) c) order by p.seq limit 1));
 $$;
 
 comment on function pgqueue.next_due is
-'When upkeep is next due for a scheduled job or a schedule, or now when jobs wait to be told that others have ended; null when none is.';
+'When upkeep is next due: for a scheduled job or a schedule, for a rate that has room again, or now, when jobs wait to be told that others have ended; null when there is no such time.';

@@ -49,7 +49,8 @@ begin
   end if;
   perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[0]::smallint[],
     array[pgqueue._traits(case when v_job.unique_until is null then v_job.unique_key end, v_job.group_key, v_job.timeout, v_job.heartbeat, null)
-      + case when v_job.unique_until = 'start' then 2048 else 0 end + case when v_job.kind = 'sql.query' then 128 else 0 end + pgqueue._flow_traits(v_job.id)], false);
+      + case when v_job.unique_until = 'start' then 2048 else 0 end + case when v_job.kind = 'sql.query' then 128 else 0 end + pgqueue._flow_traits(v_job.id)
+      + case when exists (select from pgqueue.slot s where s.job_id = retry.id) then 32768 else 0 end], false);
   perform pgqueue._note_event(retry.id, 'retried', v_was);
   return query select 'queued', true;
 end $$;

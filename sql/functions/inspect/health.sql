@@ -53,6 +53,11 @@ begin
       (array_agg(l.error order by l.made_at desc))[1]) end,
     'See pgqueue.attempts() of that job, and enqueue what it wanted. Such rows go when the history of their job does.'
   from (select * from pgqueue.late_follow_up l where l.error is not null order by l.seq desc limit 1000) l;
+  select count(*), count(*) filter (where (select j.id from pgqueue.job j where j.id = s.job_id) is null) into v_count, v_last
+  from pgqueue.slot s where s.state = 3;
+  return query select 'blocked groups', v_last = 0,
+    case when v_count = 0 then 'none' else format('%s by jobs that have failed, of which %s are past their retention', v_count, v_last) end,
+    'Nothing can be retried there any more: groups() names the groups, unblock_group() lets them go on.';
   select s.last_value into v_last from pgqueue.job_id s;
   select count(*) into v_count from pgqueue.block b where b.high > v_last;
   return query select 'blocks ahead', v_count > 0, format('%s partitions for ids from %s on', v_count, v_last),

@@ -20,9 +20,9 @@ begin
   for v_job in
     select s.*
     from (
-      select h.queue, h.history, h.max_running
+      select h.queue, h.history, h.most_running
       from (
-        select u.queue, q.history, q.max_running, (
+        select u.queue, q.history, q.most_running, (
           select s.seq from pgqueue.suspect s
           where s.queue = u.queue and (s.crashes < 2 or not v_careful) order by s.queue, s.seq limit 1) as first
         from (select distinct n.queue from unnest(queues) n(queue)) u
@@ -31,11 +31,11 @@ begin
       where h.first is not null
       order by h.first limit 10) h
     cross join lateral (
-      select s.ctid, s.*, h.history, h.max_running from pgqueue.suspect s
+      select s.ctid, s.*, h.history, h.most_running from pgqueue.suspect s
       where s.queue = h.queue and (s.crashes < 2 or not v_careful) order by s.queue, s.seq limit 1 for update skip locked) s
     order by s.seq
   loop
-    continue when pgqueue._room(v_job.queue, v_job.max_running) <= 0;
+    continue when pgqueue._room(v_job.queue, v_job.most_running) <= 0;
     delete from pgqueue.suspect s where s.ctid = v_job.ctid;
     insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
     values (pgqueue._lease_number(), _claim_suspect.worker, pgqueue._now(), pgqueue._forget(v_job.history), v_job.queue,
@@ -47,6 +47,7 @@ begin
     if v_job.traits & 2048 <> 0 then
       perform pgqueue._give_up_keys(array[v_lease]);
     end if;
+    perform pgqueue._starts(array[v_lease]) from pgqueue.queue q where q.name = v_job.queue and (q.rate_limit is not null or q.counted);
     return v_lease;
   end loop;
   return null;

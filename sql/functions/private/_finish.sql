@@ -73,7 +73,7 @@ begin
       delete from pgqueue.changed_priority p where p.job_id = any(jobs);
     end if;
     if v_traits & 2 <> 0 then
-      perform pgqueue._free_slots(jobs);
+      perform pgqueue._free_slots(case when 'failed' = any(states) then pgqueue._not_blocking(jobs, states) else jobs end);
     end if;
     if v_traits & 128 <> 0 then
       perform pgqueue._sql_jobs_ended(jobs, states, reasons, traits);

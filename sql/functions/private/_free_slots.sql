@@ -1,5 +1,4 @@
--- Takes the slots of these jobs away and hands them on at once; turns are given by claims, so for those a worker is woken if somebody stands in line. The lock of a group is only tried: where another session is at work on it, a row in the
--- group's inbox says "look again", and the next claim of the queue does. A group without a limit has nobody waiting.
+-- Takes the slots of these jobs away and hands them on at once; turns are given by claims, so for those a worker is woken if somebody stands in line. The lock of a group is only tried: see _admit_or_ask. A group without a limit has nobody waiting.
 create function pgqueue._free_slots(jobs bigint[]) returns void
 language plpgsql
 as $$
@@ -18,11 +17,9 @@ begin
   for v_queue in
     with gone as (delete from pgqueue.slot s where s.job_id = any(jobs) returning s.queue, s.group_key)
     select gone.queue, array_agg(distinct gone.group_key) as groups
-    from gone join pgqueue.queue q on q.name = gone.queue and q.group_limit is not null
+    from gone join pgqueue.queue q on q.name = gone.queue and (q.group_limit is not null or q.counted)
     group by gone.queue order by gone.queue
   loop
-    insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
-    select nextval('pgqueue.job_id'), 0, 0, 0, v_queue.queue, g.key
-    from unnest((pgqueue._admit_groups(v_queue.queue, v_queue.groups, cardinality(jobs), false)).passed) g(key);
+    perform pgqueue._admit_or_ask(v_queue.queue, v_queue.groups, cardinality(jobs));
   end loop;
 end $$;

@@ -3,6 +3,9 @@
 create function pgqueue._keyed_lease(item bigint, attempt smallint, traits integer, line text, forget smallint) returns boolean
 language plpgsql
 as $$
+declare
+  v_lease bigint;
+  v_rated boolean;
 begin
   with held as (
     insert into pgqueue.lease (id, worker_id, claimed_at, forget, queue, job_ids, attempts, traits)
@@ -10,6 +13,10 @@ begin
     returning id, claimed_at)
   update pgqueue.keyed_item i
   set lease_id = (select h.id from held h), claimed_at = (select h.claimed_at from held h), heartbeat_at = (select h.claimed_at from held h)
-  where i.job_id = item;
+  where i.job_id = item
+  returning i.lease_id, (select q.rate_limit from pgqueue.queue q where q.name = line) is not null into v_lease, v_rated;
+  if v_rated then
+    perform pgqueue._starts(array[v_lease]);
+  end if;
   return true;
 end $$;

@@ -22,7 +22,7 @@ declare
   v_most integer;
 begin
   perform pgqueue._keyed_lock(queue);
-  select s.pending, s.active, coalesce(_keyed_room.concurrency, 2147483647) - cardinality(s.active), q.paused_at is not null, pgqueue._forget(q.history), q.max_running,
+  select s.pending, s.active, coalesce(_keyed_room.concurrency, 2147483647) - cardinality(s.active), q.paused_at is not null, pgqueue._forget(q.history), q.most_running,
     i.job_id, i.lease_id, i.queue, i.key, i.exclusive, i.process_id, i.extra
   into pending, active, room, paused, forget, v_most, item, item_lease, item_queue, item_key, item_exclusive, item_process, item_extra
   from (

@@ -3,10 +3,10 @@
 create function pgqueue._lanes(queues text[]) returns setof pgqueue.lane_in_view
 language sql stable
 as $$
-  select l.queue::text, l.priority, l.grouped, l.max_running, pgqueue._forget(l.history), l.special,
+  select l.queue::text, l.priority, l.grouped, l.most_running, pgqueue._forget(l.history), l.special,
     pgqueue._floor_of(l.cursor, l.owner), pgqueue._expiry_of(l.cursor, l.owner)
   from (
-    select distinct on (l.priority, array_position($1, l.queue), l.queue) l.queue, l.priority, l.grouped, q.max_running, q.history,
+    select distinct on (l.priority, array_position($1, l.queue), l.queue) l.queue, l.priority, l.grouped, q.most_running, q.history,
       q.timeout is not null or q.max_attempts is not null as special,
       current_setting(pgqueue._cursor_name('ready', l.queue, l.priority), true) as cursor,
       pgqueue._cursor_owner('ready', l.queue, l.priority) as owner

@@ -2,10 +2,10 @@
 create function pgqueue._lanes_ranked(queues text[]) returns setof pgqueue.lane_in_view
 language sql stable
 as $$
-  select l.queue::text, l.priority, l.grouped, l.max_running, pgqueue._forget(l.history), l.special,
+  select l.queue::text, l.priority, l.grouped, l.most_running, pgqueue._forget(l.history), l.special,
     pgqueue._floor_of(l.cursor, l.owner), pgqueue._expiry_of(l.cursor, l.owner)
   from (
-    select l.queue, l.priority, l.grouped, q.max_running, q.history, q.timeout is not null or q.max_attempts is not null as special, r.rank,
+    select l.queue, l.priority, l.grouped, q.most_running, q.history, q.timeout is not null or q.max_attempts is not null as special, r.rank,
       case when cardinality($1) <= 256 then current_setting(pgqueue._cursor_name('ready', l.queue, l.priority), true) end as cursor,
       case when cardinality($1) <= 256 then pgqueue._cursor_owner('ready', l.queue, l.priority) end as owner
     from (

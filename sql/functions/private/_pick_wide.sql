@@ -27,7 +27,7 @@ begin
             pgqueue._cursor_owner('ready', w.parts[1], w.parts[2]::smallint) as owner
           from (
             select string_to_array(e.lane, E'\x1f') as parts, e.ord from unnest(v_hint[v_at:v_at + c_step - 1]) with ordinality e(lane, ord) offset 0) w)
-        select (g.queue, g.priority, q.paused_at is not null, q.max_running, pgqueue._forget(q.history),
+        select (g.queue, g.priority, q.paused_at is not null, q.most_running, pgqueue._forget(q.history),
           q.timeout is not null or q.max_attempts is not null,
           pgqueue._floor_of(g.cursor, g.owner), pgqueue._expiry_of(g.cursor, g.owner))::pgqueue.lane_in_view
         from glance g

@@ -3,5 +3,5 @@
 create function pgqueue._plain_settings(settings pgqueue.queue) returns integer
 language sql stable
 return case
-  when (settings).paused_at is not null or (settings).max_running is not null then -1
+  when (settings).paused_at is not null or (settings).most_running is not null then -1
   else pgqueue._forget((settings).history) + case when (settings).timeout is null and (settings).max_attempts is null then 0 else 4 end end;

@@ -54,7 +54,7 @@ begin
       v_traits := case when v_crashes > v_job.crashes then v_job.traits & ~16 else v_job.traits end | case when v_crashes > 0 then 32 else 0 end;
       v_key := case when v_job.traits & 2049 <> 0 then pgqueue._retake_key(v_job.id) end;
       if v_key is null then
-        perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[], array[v_traits], true);
+        perform pgqueue._go_back(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[], array[v_traits]);
       elsif v_key = 'uncertain' then
         perform pgqueue._schedule(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[], array[v_traits],
           array[v_now + interval '1 second']);

@@ -1,4 +1,4 @@
--- How many more jobs of a queue may run; null means no end. Exact because the calling claim holds the queue's limiter, so that the sum over the leases
+-- How many more jobs of a queue may start, by max_running and by its rate; null means no end. Exact because the calling claim holds the queue's limiter, so that the sum over the leases
 -- misses none; it is held until the claim's transaction ends, which a worker's does at once.
 --
 -- While a session pins a snapshot, leases that have ended stay in the way. So the sum starts from a cursor (see _cursor): the oldest lease of the queue that was there at the last
@@ -16,6 +16,8 @@ declare
 begin
   if max_running is null then
     return 2147483647;
+  elsif max_running = 2147483647 then
+    return pgqueue._rate_room(queue);
   end if;
   with cursor as materialized (
     select pgqueue._floor_of(s.text, s.owner) as floor, pgqueue._expiry_of(s.text, s.owner) as expires
@@ -28,5 +30,5 @@ begin
   perform set_config(pgqueue._cursor_name('room', queue, c_apart),
     pgqueue._cursor_text('room', queue, c_apart, coalesce(v_first, (select s.last_value << 16 from pgqueue.lease_id s)),
       case when v_start >= v_expires then pgqueue._sweep_again(v_start) else v_expires end), false);
-  return greatest(max_running - v_running, 0);
+  return least(greatest(max_running - v_running, 0), pgqueue._rate_room(queue));
 end $$;

@@ -99,7 +99,7 @@ begin
     perform pgqueue._finish(v_final, v_states, v_reasons, v_ends, v_end_traits, null, (lease).worker_id, (lease).claimed_at, (lease).forget);
     delete from pgqueue.cancel_request c where c.job_id = any(v_final);
   end if;
-  perform pgqueue._enter(v_again, v_queues, v_priorities, v_spent, v_traits, true);
+  perform pgqueue._go_back(v_again, v_queues, v_priorities, v_spent, v_traits);
   if v_later is not null then
     perform pgqueue._schedule(v_later, v_later_queues, v_later_priorities, v_later_spent, v_later_traits, v_due);
   end if;

@@ -12,5 +12,8 @@ begin
   if found then
     return format('%s waits for the release of batch %s: call pgqueue.batch_release(%s).', name, v_batch, v_batch);
   end if;
+  if pgqueue._why_group((job).id, name) is not null then
+    return pgqueue._why_group((job).id, name);
+  end if;
   return format('%s waits for its turn: group %s of queue %s runs at most %s at a time.', name, (job).group_key, (job).queue, (queue).group_limit);
 end $$;

@@ -6,5 +6,5 @@ begin
   if (queue).max_running <= running then
     return format('Queue %s runs %s jobs already, its max_running is %s.', (job).queue, running, (queue).max_running);
   end if;
-  return null;
+  return pgqueue._why_rate((job).queue);
 end $$;
