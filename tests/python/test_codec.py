@@ -259,6 +259,7 @@ def test_who_cannot_open_a_job_fails_it_at_once(
     assert job.error is not None
     assert job.error["type"] == "pgqueue.errors.CannotUnseal"
     assert message in job.error["message"]
+    assert stored(runner, handle.id).error == job.error, "never sealed: who has no key has to read it"
     sender.client.retry(handle.id)
     [job] = drain(sender, connection)
     assert job.state == "succeeded", "with the key there it can be retried"
