@@ -259,6 +259,7 @@ def test_who_cannot_open_a_job_fails_it_at_once(
     assert job.error is not None
     assert job.error["type"] == "pgqueue.errors.CannotUnseal"
     assert message in job.error["message"]
+    assert stored(runner, handle.id).error == job.error, "never sealed: who has no key has to read it"
     sender.client.retry(handle.id)
     [job] = drain(sender, connection)
     assert job.state == "succeeded", "with the key there it can be retried"
@@ -305,6 +306,24 @@ def test_what_stands_beside_sealed_args_is_opened_too() -> None:
         "c": 3,
     }
     assert sealer.open_args({"a": 1, "b": result}) == {"a": 1, "b": [1, 2]}
+
+
+def test_a_follow_up_gets_what_its_parent_returned(make: Callable[..., App], connection: Any) -> None:
+    app = make(codec=Xor("k1"))
+    seen: list[Any] = []
+
+    @app.task
+    def after(parent: dict[str, str], own: str) -> None:
+        seen.append((parent, own))
+
+    first = app.hooks.document(app.tasks["tell"].new_job(("swordfish",), {}))
+    then = app.hooks.document(NewJob("after", {"own": "s"}, "default", {}, {}))
+    connection.execute(
+        "select id from pgqueue.enqueue('tell', %s, on_success => %s)",
+        (json.dumps(first["args"]), json.dumps({"kind": "after", "args": then["args"], "pass_as": "parent"})),
+    )
+    assert [job.state for job in drain(app, connection, due=True)] == ["succeeded", "succeeded"]
+    assert seen == [({"told": "swordfish", "type": "NoneType"}, "s")]
 
 
 # -- errors -----------------------------------------------------------------------------------------------------------
