@@ -20,7 +20,9 @@ TYPE_CHECKING = False  # importing it from typing would cost more than all the r
 if TYPE_CHECKING:
     from typing import Any
 
+    from pgqueue import codec as codec
     from pgqueue import keyed as keyed
+    from pgqueue import middleware as middleware
     from pgqueue import rows as rows
     from pgqueue import testing as testing
     from pgqueue._async.batches import AsyncBatches as AsyncBatches
@@ -33,9 +35,11 @@ if TYPE_CHECKING:
     from pgqueue._sync.keyed import KeyedQueue as KeyedQueue
     from pgqueue._sync.query import QueryHandle as QueryHandle
     from pgqueue._sync.script import ScriptHandle as ScriptHandle
+    from pgqueue.codec import Codec as Codec
     from pgqueue.context import Context as Context
     from pgqueue.errors import AlreadyRegistered as AlreadyRegistered
     from pgqueue.errors import Busy as Busy
+    from pgqueue.errors import CannotUnseal as CannotUnseal
     from pgqueue.errors import Conflict as Conflict
     from pgqueue.errors import ConnectionLost as ConnectionLost
     from pgqueue.errors import InvalidArgument as InvalidArgument
@@ -65,6 +69,9 @@ if TYPE_CHECKING:
     from pgqueue.keyed import KeyedItem as KeyedItem
     from pgqueue.models import BulkResult as BulkResult
     from pgqueue.models import JobFilter as JobFilter
+    from pgqueue.middleware import JobRun as JobRun
+    from pgqueue.middleware import Middleware as Middleware
+    from pgqueue.middleware import NewJob as NewJob
     from pgqueue.options import Backoff as Backoff
     from pgqueue.outcomes import Cancel as Cancel
     from pgqueue.outcomes import Discard as Discard
@@ -79,6 +86,7 @@ _WHERE = {
     "Backoff": "options",
     "BulkResult": "models",
     "JobFilter": "models",
+    "Codec": "codec",
     "Context": "context",
     "JobHandle": "handle",
     "JobCount": "handle",
@@ -94,11 +102,13 @@ _WHERE = {
     "AsyncQueryHandle": "_async.query",
     "ScriptHandle": "_sync.script",
     "AsyncScriptHandle": "_async.script",
+    **dict.fromkeys(("JobRun", "Middleware", "NewJob"), "middleware"),
     **dict.fromkeys(("Retry", "Snooze", "Cancel", "Discard"), "outcomes"),
     **dict.fromkeys(
         (
             "AlreadyRegistered",
             "Busy",
+            "CannotUnseal",
             "Conflict",
             "ConnectionLost",
             "InvalidArgument",
@@ -126,7 +136,19 @@ _WHERE = {
         "errors",
     ),
 }
-_MODULES = ("config", "errors", "keyed", "models", "rows", "schema", "stores", "testing", "worker")
+_MODULES = (
+    "codec",
+    "config",
+    "errors",
+    "keyed",
+    "middleware",
+    "models",
+    "rows",
+    "schema",
+    "stores",
+    "testing",
+    "worker",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -18,9 +19,22 @@ from pgqueue.errors import InvalidArgument
 if TYPE_CHECKING:
     from pgqueue.models import Enqueued
 
-__all__ = ["MOST_CHARACTERS", "Bulk", "BulkItem", "Slice", "aslices", "located", "slices"]
+__all__ = [
+    "MOST_CHARACTERS",
+    "Bulk",
+    "BulkItem",
+    "HookedItem",
+    "Slice",
+    "aslices",
+    "aslices_alike",
+    "located",
+    "slices",
+    "slices_alike",
+]
 
-BulkItem: TypeAlias = "tuple[JsonText, str | None, str | None]"
+HookedItem: TypeAlias = "tuple[JsonText, str | None, str | None, dict[str, Any]]"
+"""The same, and the other parameters of its enqueue: middleware may give each job its own."""
+BulkItem: TypeAlias = "tuple[JsonText, str | None, str | None] | HookedItem"
 """A job's args, unique key and group key."""
 Slice: TypeAlias = "list[BulkItem]"
 
@@ -106,6 +120,31 @@ async def aslices(
             yield cutter.cut()
     if cutter.part:
         yield cutter.cut()
+
+
+def slices_alike(parts: Iterable[Slice]) -> Iterator[Slice]:
+    """Slices of HookedItems, cut where neighbours differ in what they would share."""
+    for part in parts:
+        yield from _alike(part)
+
+
+async def aslices_alike(parts: AsyncGenerator[Slice, None]) -> AsyncGenerator[Slice, None]:
+    """The same; closes what it reads from."""
+    async with aclosing(parts):
+        async for part in parts:
+            for piece in _alike(part):
+                yield piece
+
+
+def _alike(part: Slice) -> Iterator[Slice]:
+    # as text: 1 and True are equal, and not the same
+    shared = [repr(item[3:]) for item in part]
+    begin = 0
+    for at in range(1, len(part)):
+        if shared[at] != shared[at - 1]:
+            yield part[begin:at]
+            begin = at
+    yield part[begin:]
 
 
 def located(error: InvalidArgument, sent: int, jobs: int) -> InvalidArgument:

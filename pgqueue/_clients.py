@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from pgqueue._calls import Calls
+from pgqueue._hooks import AppHooks
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,7 +22,8 @@ class Clients:
     """`dsn` None means that of `pgqueue.config.resolve_dsn`, asked at first use. `listen_dsn`: where to LISTEN, when
     `dsn` leads to a pooler.
 
-    With `listen` False nothing ever listens, and results are polled for.
+    With `listen` False nothing ever listens, and results are polled for. `hooks`: what goes around the jobs that these
+    connections carry.
     """
 
     def __init__(
@@ -33,7 +35,9 @@ class Clients:
         listen: bool,
         prepare_threshold: int | None,
         pool_size: int,
+        hooks: AppHooks,
     ) -> None:
+        self.hooks = hooks
         self.dsn = dsn
         self.schema = schema
         self.calls = Calls(schema)

@@ -9,13 +9,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.context import Context
-from pgqueue.errors import NotSerialisable, UnknownTask
-from pgqueue.keyed import Executor, Merge
+from pgqueue.errors import CannotUnseal, UnknownTask
+from pgqueue.keyed import Executor, KeyedItem, Merge
+from pgqueue.middleware import JobRun
 from pgqueue.models import JSON, ClaimedJob, KeyedItemInfo
 from pgqueue.outcomes import Cancel, Discard, Retry, Settlement, Snooze, settlement_of_error, settlement_of_outcome
 
 if TYPE_CHECKING:
     from pgqueue._async.client import AsyncClient
+    from pgqueue._hooks import AppHooks
     from pgqueue._sync.client import Client
     from pgqueue.registry import App
     from pgqueue.task import Task
@@ -29,6 +31,7 @@ __all__ = [
     "prepare",
     "prepare_item",
     "run_handler",
+    "run_item",
     "settlement_of_exception",
     "settlement_of_value",
 ]
@@ -104,20 +107,34 @@ class AsyncMerging(Merge):
 
 
 def prepare_item(
-    app: App, job: ClaimedJob, found: KeyedItemInfo | None, merge: Merge
+    app: App, job: ClaimedJob, found: KeyedItemInfo | None, merge: Merge, hooks: Hooks | AsyncHooks
 ) -> tuple[Executor, Callable[[], Any]]:
     """The executor of a keyed item and what runs it. Raises UnknownTask, InvalidArgument."""
     executor = app.keyed_executors.find(job.queue)
     if executor is None or found is None:
         raise UnknownTask(f"no executor of the keyed queue {job.queue!r} is registered", "see App.keyed")
-    return executor, partial(executor.fn, executor.item(found, job.attempt, merge=merge))
+    item = executor.item(found, job.attempt, merge=merge)
+    if not app.hooks.at_run:
+        return executor, partial(executor.fn, item)
+    return executor, partial(run_item, app.hooks, executor, item, _context(job, hooks))
+
+
+def run_item(hooks: AppHooks, executor: Executor, item: KeyedItem, context: Context) -> Any:
+    """Calls the executor with the middleware around: its value, or the coroutine of an async one."""
+    run = JobRun({"key": item.key, "payload": item.payload}, context)
+    return hooks.around(lambda _: executor.fn(item), is_async=executor.is_async)(run)
 
 
 def prepare(app: App, job: ClaimedJob, hooks: Hooks | AsyncHooks) -> tuple[Task[..., Any], Callable[[], Any]]:
     """The job's task and what runs it. Raises UnknownTask, InvalidArgument."""
     task = app.find(job.kind)
-    deadline = None if job.timeout is None else datetime.now(UTC) + job.timeout
-    return task, task.prepare(job.args, Context(job, hooks, deadline=deadline) if task.wants_context else None)
+    if app.hooks.at_run:
+        return task, partial(app.hooks.runner(task), job.args, _context(job, hooks))
+    return task, task.prepare(job.args, _context(job, hooks) if task.wants_context else None)
+
+
+def _context(job: ClaimedJob, hooks: Hooks | AsyncHooks) -> Context:
+    return Context(job, hooks, deadline=None if job.timeout is None else datetime.now(UTC) + job.timeout)
 
 
 def run_handler(task: Task[..., Any] | Executor, call: Callable[[], Any]) -> Any:
@@ -132,16 +149,18 @@ async def arun_handler(task: Task[..., Any] | Executor, call: Callable[[], Any])
     return await call() if task.is_async else await asyncio.to_thread(call)
 
 
-def settlement_of_value(task: Task[..., Any], value: Any) -> Settlement:
+def settlement_of_value(app: App, task: Task[..., Any], value: Any) -> Settlement:
     """How to settle a job whose handler has returned this."""
     if isinstance(value, Retry | Snooze | Cancel | Discard):
         return settlement_of_outcome(value)
     try:
-        return Settlement("succeeded", task.encode_result(value))
-    except NotSerialisable as error:
+        return Settlement("succeeded", app.hooks.sealing(task.encode_result)(value))
+    except Exception as error:  # a codec is the user's
         return settlement_of_error(error, "discard")
 
 
 def settlement_of_exception(error: BaseException) -> Settlement:
-    """How to settle a job that has raised, or that nobody here can run: tried again by its policy, as a worker does."""
-    return settlement_of_error(error, "failed")
+    """How to settle a job that has raised, or that nobody here can run: tried again by its policy, as a worker does,
+    unless its args cannot be opened.
+    """
+    return settlement_of_error(error, "discard" if isinstance(error, CannotUnseal) else "failed")

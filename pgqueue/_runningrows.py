@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pgqueue.outcomes import Settlement
     from pgqueue.rows import BatchDone
     from pgqueue.stores import ObjectStore
+    from pgqueue.worker.rows.hooked import HookedSlice
     from pgqueue.worker.rows.slices import Slice
 
 __all__ = ["AsyncHere", "Here", "Unstopped"]
@@ -42,7 +43,7 @@ class Here:
         """The init block of an application. Raises InitFailed."""
         return self._blocks.get(app)
 
-    def rows(self, work: Slice, init: Any, *, is_async: bool) -> JsonText | Settlement:
+    def rows(self, work: Slice | HookedSlice, init: Any, *, is_async: bool) -> JsonText | Settlement:
         return self._runner.run(work.arun(init)) if is_async else work.run(init)
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
@@ -68,7 +69,7 @@ class AsyncHere:
         """The init block of an application. Raises InitFailed."""
         return await self._blocks.get(app)
 
-    async def rows(self, work: Slice, init: Any, *, is_async: bool) -> JsonText | Settlement:
+    async def rows(self, work: Slice | HookedSlice, init: Any, *, is_async: bool) -> JsonText | Settlement:
         return await (work.arun(init) if is_async else asyncio.to_thread(work.run, init))
 
     async def call(self, function: Callable[..., Any], *args: Any) -> Any:

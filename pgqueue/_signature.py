@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgqueue._json import check
+from pgqueue.codec import SEALED, Sealer, sealed_with
 from pgqueue.convert import Converter, converter_for
 from pgqueue.errors import InvalidArgument, NotSerialisable
 from pgqueue.models import JSON
@@ -148,7 +149,9 @@ class Signature:
     def decode(self, args: dict[str, JSON]) -> dict[str, Any]:
         """Python values by parameter name: the same dict when there is nothing to convert. Raises InvalidArgument."""
         names = args.keys()
-        if not names >= self.required or not (self.var_keyword is not None or names <= self.allowed):
+        if not names >= self.required or not (
+            names <= self.allowed or (self.var_keyword is not None and SEALED not in names)
+        ):
             self._refuse(args)
         if not self.converters:
             return args
@@ -189,6 +192,8 @@ class Signature:
         return [*positional, *extra], named
 
     def _refuse(self, args: dict[str, JSON]) -> None:
+        if sealed_with(args) is not None:
+            Sealer().open(args)  # raises: whoever has the codec would have opened them
         missing = sorted(self.required - args.keys())
         problem = f"{missing[0]!r} is missing" if missing else f"{sorted(args.keys() - self.allowed)[0]!r} is unknown"
         raise InvalidArgument(

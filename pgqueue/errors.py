@@ -18,6 +18,7 @@ PgQueueError
 ├── NotConfigured                                            no database was named and none was found
 ├── UnknownTask (LookupError)                                no task of that kind is registered in this App
 ├── ResultTimeout (TimeoutError)                             the job did not end in time; it goes on
+├── CannotUnseal                                             sealed by a codec this App does not have, or garbled
 ├── ResultRestarted                                          the query started again after rows had been handed out
 └── JobFailed                                                the awaited job failed or was cancelled
     ├── ItemFailed                                           a worker gave up on the item of a keyed queue
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AlreadyRegistered",
     "Busy",
+    "CannotUnseal",
     "Conflict",
     "ConnectionLost",
     "InvalidArgument",
@@ -60,6 +62,7 @@ __all__ = [
     "UnknownJob",
     "UnknownTask",
     "UnknownWorker",
+    "note",
     "translate",
 ]
 
@@ -149,6 +152,12 @@ class UnknownTask(PgQueueError, LookupError):
 
 class ResultTimeout(PgQueueError, TimeoutError):
     """The job had not ended when the time given was over. The job itself goes on."""
+
+
+class CannotUnseal(PgQueueError):
+    """Args, a result or an error are sealed with a codec that this App does not have, or that cannot decode them. A job
+    whose args are fails at once, with no further attempt: see `pgqueue.codec`.
+    """
 
 
 class ResultRestarted(PgQueueError):
@@ -268,6 +277,12 @@ _HINTS: dict[str, str] = {
     "25P02": "an earlier statement of this transaction failed: roll it back",
     "2D000": "this call commits between its polls: make it on an autocommit connection, outside a transaction",
 }
+
+
+def note(error: BaseException, text: str) -> None:
+    """Adds a note, which is part of every traceback, unless it is there: an exception may be raised many times."""
+    if text not in getattr(error, "__notes__", ()):
+        error.add_note(text)
 
 
 def translate(error: psycopg.Error) -> PgQueueError:

@@ -43,7 +43,7 @@ class JobHandle(Generic[R]):
 
         Listens on a connection of the App's pool while it waits, or polls when too many threads do; no thread is
         started. Raises JobFailed when the job failed or was cancelled, ResultTimeout, UnknownJob (not committed yet, or
-        gone by retention). SQL functions: result, watch.
+        gone by retention), CannotUnseal. SQL functions: result, watch.
         """
         return self._value(self._clients.client.results().wait(self.id, timeout))
 
@@ -62,10 +62,10 @@ class JobHandle(Generic[R]):
 
     def job(self) -> Job:
         """Everything about the job. Raises UnknownJob. SQL function: job."""
-        return self._clients.client.job(self.id)
+        return self._clients.hooks.opened(self._clients.client.job(self.id))
 
     async def ajob(self) -> Job:
-        return await self._clients.aclient.job(self.id)
+        return self._clients.hooks.opened(await self._clients.aclient.job(self.id))
 
     def cancel(self, why: str | None = None) -> Change:
         """Cancels the job at once when it waits; asks its worker to stop it when it runs. SQL function: cancel."""
@@ -75,12 +75,14 @@ class JobHandle(Generic[R]):
         return await self._clients.aclient.cancel(self.id, why)
 
     def _value(self, result: Result) -> R:
+        sealer = self._clients.hooks.sealer
         if result.state != "succeeded":
-            raise JobFailed(self.id, result.state, result.reason, result.error)
+            raise JobFailed(self.id, result.state, result.reason, sealer.open_error(result.error))
+        opened = sealer.open(result.result)
         if self._returns is None:
-            return cast(R, result.result)
+            return cast(R, opened)
         try:
-            return cast(R, self._returns.decode(result.result))
+            return cast(R, self._returns.decode(opened))
         except Exception as error:
             raise InvalidArgument(
                 f"the result of job {self.id} does not fit the function's return annotation: {error}",

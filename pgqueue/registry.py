@@ -16,20 +16,23 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from pgqueue._calls import Call
 from pgqueue._clients import Clients
+from pgqueue._hooks import AppHooks, Hooked
 from pgqueue._sqlfiles import validate_schema
+from pgqueue.codec import Codec
 from pgqueue.context import Context, ContextHooks
 from pgqueue.cron import Cron, Missed, declarations
 from pgqueue.errors import InvalidArgument, UnknownTask
 from pgqueue.handle import JobHandle, JobHandles
 from pgqueue.keyed import Executor, KeyedExecutors, KeyedItem
 from pgqueue.keyed import seconds as keyed_seconds
+from pgqueue.middleware import AnyMiddleware, NewJob
 from pgqueue.models import JSON, Enqueued
 from pgqueue.options import Backoff, Key, OptionValues, Seconds, TaskOptions
 from pgqueue.rows import BatchDone, Kind, Processor, Processors, Row
@@ -64,7 +67,7 @@ class _Decorator(Protocol):
     def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
 
 
-class App:
+class App(Hooked):
     """A set of tasks, and the database their jobs go to.
 
     `dsn`: libpq connection string or URL; None: asked of `pgqueue.config.resolve_dsn` at first use. `queue`: the queue
@@ -74,6 +77,9 @@ class App:
     to a transaction pooler; give listen=False when there is only the pooler). `prepare_threshold`: psycopg's; None
     behind a pooler that does not know prepared statements. `name`: under which schedules are declared; None: the module
     that makes the App. Give two Apps of one module names, or each removes the other's schedules.
+
+    `middleware`: see `use`. `codec`: what args and results of tasks are sealed with, see `pgqueue.codec`; of several
+    the first seals and all open. `seal_errors`: errors too, but for their type. Raises InvalidArgument.
     """
 
     def __init__(
@@ -88,8 +94,12 @@ class App:
         pool_size: int = 4,
         datasources: Mapping[str, str] | None = None,
         name: str | None = None,
+        middleware: Iterable[AnyMiddleware] = (),
+        codec: Codec | Sequence[Codec] | None = None,
+        seal_errors: bool = False,
     ) -> None:
         self.schema = validate_schema(schema)
+        self.hooks = AppHooks(middleware, codec, seal_errors)
         self.queue = queue
         self.name = name or _module(sys._getframe(1).f_globals)
         self.tasks: dict[str, Task[..., Any]] = {}
@@ -104,6 +114,7 @@ class App:
             listen=listen,
             prepare_threshold=prepare_threshold,
             pool_size=pool_size,
+            hooks=self.hooks,
         )
 
     @property
@@ -351,26 +362,36 @@ class App:
         self, kind: str, args: Mapping[str, JSON] | None = None, **options: Unpack[OptionValues]
     ) -> JobHandle[Any]:
         """A job of a kind whose code need not be here. `args` is plain JSON. SQL function: enqueue."""
-        return self._handle(self.clients.client.run(self._call(kind, args, options)))
+        client = self.clients.client
+        if self.hooks.at_enqueue:
+            return self._handle(self.hooks.enqueue(self._job(kind, args, options), client))
+        return self._handle(client.run(self._call(kind, args, options)))
 
     async def aenqueue(
         self, kind: str, args: Mapping[str, JSON] | None = None, **options: Unpack[OptionValues]
     ) -> JobHandle[Any]:
-        return self._handle(await self.clients.aclient.run(self._call(kind, args, options)))
+        client = self.clients.aclient
+        if self.hooks.at_enqueue:
+            return self._handle(await self.hooks.aenqueue(self._job(kind, args, options), client))
+        return self._handle(await client.run(self._call(kind, args, options)))
 
     def handle(self, id: int) -> JobHandle[Any]:
         """A handle for a job known by its id, for its result as plain JSON. Asks nothing of the database."""
         return JobHandle(self.clients, id, False)
 
     def _call(self, kind: str, args: Mapping[str, JSON] | None, options: OptionValues) -> Call[Enqueued]:
+        return self.clients.calls.enqueue(kind, args, **self._parameters(options))
+
+    def _job(self, kind: str, args: Mapping[str, JSON] | None, options: OptionValues) -> NewJob:
+        return NewJob.of(kind, {} if args is None else args, self._parameters(options))
+
+    def _parameters(self, options: OptionValues) -> dict[str, Any]:
         chosen = TaskOptions(queue=self.queue).changed(options)
         if callable(chosen.unique_key) or callable(chosen.group_key):
             raise InvalidArgument(
                 "here unique_key and group_key are strings", "keys made by a function belong to tasks"
             )
-        return self.clients.calls.enqueue(
-            kind, args, unique_key=chosen.unique_key, group_key=chosen.group_key, **chosen.shared()
-        )
+        return {**chosen.shared(), "unique_key": chosen.unique_key, "group_key": chosen.group_key}
 
     def _handle(self, answer: Enqueued) -> JobHandle[Any]:
         return JobHandle(self.clients, answer.id, answer.created)

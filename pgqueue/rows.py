@@ -16,7 +16,7 @@ value, which is a success with that result. One that raises has failed its row, 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
@@ -224,6 +224,9 @@ class Processors:
 
     def __bool__(self) -> bool:
         return bool(self._processors)
+
+    def __iter__(self) -> Iterator[Processor]:
+        return iter(self._processors.values())
 
     def add(self, processor: Processor) -> None:
         """Raises AlreadyRegistered, and InvalidArgument for what cannot be a processor."""

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from functools import cached_property, partial, update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, Unpack, overload
 
-from pgqueue._bulk import Bulk, BulkItem, Slice, aslices, slices
+from pgqueue._bulk import Bulk, BulkItem, HookedItem, Slice, aslices, aslices_alike, slices, slices_alike
 from pgqueue._calls import Call
 from pgqueue._json import JsonText, dumps
 from pgqueue._signature import Signature
@@ -17,6 +17,7 @@ from pgqueue.context import Context
 from pgqueue.convert import dumps_value
 from pgqueue.errors import InvalidArgument
 from pgqueue.handle import JobCount, JobHandle, JobHandles
+from pgqueue.middleware import NewJob
 from pgqueue.models import JSON, Enqueued
 from pgqueue.options import Key, OptionValues, TaskOptions
 
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
 
     from pgqueue._async.client import AsyncClient
     from pgqueue._clients import Clients
+    from pgqueue._hooks import AppHooks
     from pgqueue._sync.client import Client
 
 __all__ = ["Arguments", "Progress", "Task"]
+
+_NO_NAMES: Mapping[str, Any] = {}
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -87,10 +91,16 @@ class Task(Generic[P, R]):
         Raises InvalidArgument when the arguments do not fit the signature or an option is out of range, NotSerialisable
         when JSON cannot carry one of them, ConnectionLost. Without `on(connection)` it is committed when this returns.
         """
+        hooks = self._clients.hooks
+        if hooks.at_enqueue:
+            return self._handle(hooks.enqueue(self.new_job(args, kwargs), self._client()))
         return self._handle(self._client().run(self._call(args, kwargs)))
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """`enqueue` for async code."""
+        hooks = self._clients.hooks
+        if hooks.at_enqueue:
+            return self._handle(await hooks.aenqueue(self.new_job(args, kwargs), self._aclient()))
         return self._handle(await self._aclient().run(self._call(args, kwargs)))
 
     @overload
@@ -123,7 +133,10 @@ class Task(Generic[P, R]):
                 "progress is a coroutine function, and nothing awaits here", "await task.aenqueue_many(...)"
             )
         bulk, kept = self._bulk(handles)
-        send_slices(self._client(), slices(calls, self._item), bulk, progress or _nobody)
+        parts = slices(calls, self._convert)
+        if self.hooks.at_enqueue:
+            parts = slices_alike(parts)
+        send_slices(self._client(), parts, bulk, progress or _nobody)
         return kept if kept is not None else JobCount(bulk.jobs, bulk.created)
 
     @overload
@@ -157,7 +170,8 @@ class Task(Generic[P, R]):
                 await answer
 
         bulk, kept = self._bulk(handles)
-        async with aclosing(aslices(calls, self._item)) as parts:
+        slicing = aslices(calls, self._convert)
+        async with aclosing(aslices_alike(slicing) if self.hooks.at_enqueue else slicing) as parts:
             await send_slices(self._aclient(), parts, bulk, report)
         return kept if kept is not None else JobCount(bulk.jobs, bulk.created)
 
@@ -171,6 +185,11 @@ class Task(Generic[P, R]):
     @cached_property
     def _signature(self) -> Signature:
         return Signature.of(self.fn, self.kind, Context)
+
+    @property
+    def hooks(self) -> AppHooks:
+        """What its App puts around jobs."""
+        return self._clients.hooks
 
     @property
     def wants_context(self) -> bool:
@@ -242,18 +261,26 @@ class Task(Generic[P, R]):
                 f"the {name} function of task {self.kind!r} failed: {error}", "it gets the arguments of the task itself"
             ) from error
 
+    def new_job(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> NewJob:
+        """The job of a call as middleware gets it: keys made, nothing carried or sealed yet. Raises what `enqueue`
+        raises before it asks the database.
+        """
+        parameters = {
+            **self.settings.shared(),
+            "unique_key": self._key(self.settings.unique_key, "unique_key", args, kwargs),
+            "group_key": self._key(self.settings.group_key, "group_key", args, kwargs),
+        }
+        return NewJob.of(self.kind, self.signature.bind(args, kwargs), parameters)
+
+    @property
+    def _convert(self) -> Callable[[Arguments], BulkItem]:
+        return self._hooked_item if self.hooks.at_enqueue else self._item
+
+    def _hooked_item(self, call: Arguments) -> HookedItem:
+        return self.hooks.element(self.new_job(*_arguments(call)))
+
     def _item(self, call: Arguments) -> BulkItem:
-        args: tuple[Any, ...]
-        kwargs: Mapping[str, Any]
-        if isinstance(call, Mapping):
-            args, kwargs = (), call
-        elif isinstance(call, tuple):
-            args, kwargs = call, {}
-        else:
-            raise InvalidArgument(
-                f"enqueue_many takes tuples or mappings of arguments, not {type(call).__name__}",
-                "for one argument each: task.enqueue_many((value,) for value in values)",
-            )
+        args, kwargs = (call, _NO_NAMES) if type(call) is tuple else _arguments(call)
         return (
             self._document(args, kwargs),
             self._key(self.settings.unique_key, "unique_key", args, kwargs),
@@ -262,7 +289,14 @@ class Task(Generic[P, R]):
 
     def _bulk(self, handles: bool) -> tuple[Bulk, JobHandles[R] | None]:
         kept: JobHandles[R] | None = JobHandles(self._clients, self.signature.returns) if handles else None
-        return Bulk(self._slice_call, None if kept is None else kept.add), kept
+        statement = self._slice_call
+        if self.hooks.at_enqueue:
+            self.hooks.check_bulk()
+            statement = self._hooked_slice_call
+        return Bulk(statement, None if kept is None else kept.add), kept
+
+    def _hooked_slice_call(self, part: Slice) -> Call[list[Enqueued]]:
+        return self.hooks.slice_call(part, self._clients.calls)
 
     def _slice_call(self, part: Slice) -> Call[list[Enqueued]]:
         settings = self.settings
@@ -300,6 +334,17 @@ class Task(Generic[P, R]):
                 "aenqueue needs a psycopg AsyncConnection", "on a Connection: task.on(connection).enqueue(...)"
             )
         return self._clients.aclient.on(connection)
+
+
+def _arguments(call: Arguments) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    if isinstance(call, Mapping):
+        return (), call
+    if isinstance(call, tuple):
+        return call, {}
+    raise InvalidArgument(
+        f"enqueue_many takes tuples or mappings of arguments, not {type(call).__name__}",
+        "for one argument each: task.enqueue_many((value,) for value in values)",
+    )
 
 
 def _nobody(jobs: int) -> None:

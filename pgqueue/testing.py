@@ -104,14 +104,16 @@ def enqueued(
     """The jobs that are waiting or running, oldest first: of this task or kind, in this queue, whose args contain
     these.
 
-    `args` is compared as JSON, the way the job stores it. SQL functions: jobs, job.
+    `args` is compared as JSON, the way the job stores it; sealed ones are opened when a task is given. SQL functions:
+    jobs, job.
     """
     kind = task if isinstance(task, str) or task is None else task.kind
 
     def matches(job: Job) -> bool:
         return args is None or all(name in job.args and job.args[name] == value for name, value in args.items())
 
-    return inline.waiting(Client(connection=where, schema=schema), matches, queue, kind)
+    opened = None if isinstance(task, str) or task is None else task.hooks.opened
+    return inline.waiting(Client(connection=where, schema=schema), matches, queue, kind, opened)
 
 
 def assert_enqueued(

@@ -2,6 +2,9 @@
 
 create type pgqueue.final_state as enum ('succeeded', 'failed', 'cancelled');
 
+-- What becomes of a job when one it waits for fails or is cancelled.
+create type pgqueue.parent_policy as enum ('cancel', 'run', 'wait');
+
 -- What the function job returns.
 create type pgqueue.job_info as (
   id bigint,
@@ -210,4 +213,18 @@ create type pgqueue.keyed_add_info as (
 create type pgqueue.keyed_result_info as (
   id bigint,
   payload text,
+  state text);
+
+-- What the functions parents and children return.
+create type pgqueue.parent_info as (
+  id bigint,
+  kind text,
+  state text,
+  reason text,
+  result jsonb,
+  error jsonb);
+
+create type pgqueue.child_info as (
+  id bigint,
+  kind text,
   state text);

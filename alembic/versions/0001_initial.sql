@@ -59,6 +59,9 @@ end $$;
 
 create type pgqueue.final_state as enum ('succeeded', 'failed', 'cancelled');
 
+-- What becomes of a job when one it waits for fails or is cancelled.
+create type pgqueue.parent_policy as enum ('cancel', 'run', 'wait');
+
 -- What the function job returns.
 create type pgqueue.job_info as (
   id bigint,
@@ -269,6 +272,20 @@ create type pgqueue.keyed_result_info as (
   payload text,
   state text);
 
+-- What the functions parents and children return.
+create type pgqueue.parent_info as (
+  id bigint,
+  kind text,
+  state text,
+  reason text,
+  result jsonb,
+  error jsonb);
+
+create type pgqueue.child_info as (
+  id bigint,
+  kind text,
+  state text);
+
 -- source: sql/tables/batch.sql
 -- Batches of rows, and slow queries, which are batches of one row. The rows travel in the arguments of jobs, a slice of them in each, so that claiming a slice brings its rows;
 -- what became of a row is appended to `row_outcome`, in the transaction that settles its slice.
@@ -372,6 +389,65 @@ insert into pgqueue.config default values;
 
 comment on table pgqueue.config is 'Settings of this installation, one row; see the function configure.';
 
+-- source: sql/tables/dependent.sql
+-- Jobs that wait for other jobs, and jobs that are enqueued when others end. An end is told to the dependents by whoever ends the parent, if its traits say that it has any (4096). A
+-- child whose parent lives elsewhere than in its own transaction locks nothing of it: it leaves a row in `parent_look`, and upkeep gives the parent that trait, or tells its end.
+
+-- Where a job stands that waits for others. `pending`: how many of its parents are not counted yet. `run_at`: not before then; null at once.
+create table pgqueue.dependent (
+  job_id bigint primary key,
+  run_at timestamptz,
+  pending integer not null check (pending > 0),
+  traits integer not null,
+  policy pgqueue.parent_policy not null,
+  priority smallint not null,
+  attempt smallint not null,
+  queue text collate "C" not null)
+  with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+
+-- Who waits for whom, kept as long as the child's row in `job`. `counted`: the child counts that parent as done. It is written only for children that go on waiting for others: one that
+-- waits for nobody any more has left `dependent`, and nothing is counted for it.
+create table pgqueue.dependency (
+  parent_id bigint not null,
+  child_id bigint not null,
+  policy pgqueue.parent_policy not null,
+  counted boolean not null,
+  primary key (parent_id, child_id)) with (fillfactor = 50);
+
+-- Parents whose children are to be looked at, those with ids from low to high. `state`: how the parent ended; null: not known, that is to be looked up. `parked`: it was looked at and
+-- could not be told, since the parent runs or a child is locked: nobody hurries. Rows are never updated: what is left is put at the end anew, so that a scan has nothing dead before it.
+create table pgqueue.parent_look (
+  seq bigint not null,
+  job_id bigint not null,
+  state pgqueue.final_state,
+  low bigint not null,
+  high bigint not null,
+  parked boolean not null)
+  with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+create index parent_look_turn on pgqueue.parent_look (seq);
+create index parent_look_hurry on pgqueue.parent_look (seq) where not parked;
+
+-- What to enqueue when a job ends: an array of jobs as enqueue_many takes them. Kept until the job has succeeded, or its row goes: one that is retried ends again.
+create table pgqueue.follow_up (
+  job_id bigint not null,
+  outcome text not null check (outcome in ('success', 'error')),
+  jobs jsonb not null,
+  primary key (job_id, outcome));
+
+-- Follow-ups that could not be enqueued when their job ended. Without an error: an open transaction was in the way, upkeep tries again. With one: for health to show.
+create table pgqueue.late_follow_up (
+  seq bigint primary key,
+  job_id bigint not null,
+  made_at timestamptz not null,
+  follow_up jsonb not null,
+  error text);
+
+comment on table pgqueue.dependent is 'Jobs that wait for other jobs.';
+comment on table pgqueue.dependency is 'Which jobs wait, or have waited, for which.';
+comment on table pgqueue.parent_look is 'Parents whose dependents have to be told, or that have to be told that they have some.';
+comment on table pgqueue.follow_up is 'Jobs to be enqueued when another ends.';
+comment on table pgqueue.late_follow_up is 'Follow-ups that could not be enqueued at once, or at all.';
+
 -- source: sql/tables/event.sql
 -- What people did to jobs: edits, moves, retries, changed priorities, with what was there before.
 create table pgqueue.job_event (
@@ -421,7 +497,7 @@ comment on table pgqueue.blocked is 'Jobs that wait for a slot of their group.';
 comment on table pgqueue.slot is 'One row per admitted job of a group: ready or running.';
 
 -- source: sql/tables/job.sql
--- What was asked. Written once; only an operator's edit_job and move_jobs update it, where it stands. `unique_until`: null its end, 'start', or 'period'. `depends_on`: the jobs it waited for, for good. Job ids and turns (`ready.seq`) are drawn from one sequence: a job's first turn is its id.
+-- What was asked. Written once; updated, where it stands, only by an operator's edit_job and move_jobs, and for the arguments and headers of a job that waits and is enqueued anew (_replace_job). `unique_until`: null its end, 'start', or 'period'. `depends_on`: the jobs it waited for, for good. Job ids and turns (`ready.seq`) are drawn from one sequence: a job's first turn is its id.
 create sequence pgqueue.job_id;
 
 create table pgqueue.job (
@@ -727,8 +803,10 @@ comment on table pgqueue.queue is 'Settings of queues that differ from the defau
 -- The hot tables. Narrow rows that come and go; vacuum is told to follow closely.
 --
 -- `traits` is a bit mask that travels from ready into the lease, so that settling a plain job touches nothing but lease and outcome:
---   1 unique key · 2 group · 4 timeout · 8 heartbeat promise · 16 queue timeout, until it first starts · 32 came out of a crash · 64 priority was changed
+--   1 unique key until it ends · 2 group · 4 timeout · 8 heartbeat promise · 16 queue timeout, until it first starts · 32 came out of a crash · 64 priority was changed
 --   128 its owner takes turns (tables/line.sql) · 256 one turn at a time · 512 carries rows of a batch · 1024 is an item of a keyed queue
+--   2048 a unique key that it gives up when it starts
+--   4096 jobs wait for its end · 8192 has follow-ups (tables/dependent.sql)
 
 -- One row per queued job. `seq` is new each time a job becomes ready. `attempt` counts the attempts already spent.
 create table pgqueue.ready (
@@ -886,12 +964,15 @@ comment on table pgqueue.script_query is 'The queries of scripts that have begun
 -- source: sql/tables/side.sql
 -- Rows that exist only where such a thing happens.
 
--- (queue, unique_key) of live jobs that have a key.
+-- (queue, unique_key) → the job that holds the key: a live one, or, when the key is held for a period, the one that took it, whatever has become of it.
+-- `until`: the end of that period; null: the key is given up at the job's finish or start.
 create table pgqueue.job_key (
   queue text collate "C" not null,
   unique_key text collate "C" not null,
   job_id bigint not null unique,
+  until timestamptz,
   primary key (queue, unique_key));
+create index job_key_until on pgqueue.job_key (until) where until is not null;
 
 -- Queue timeouts: when a job that has not started by then fails.
 create table pgqueue.deadline (
@@ -928,7 +1009,7 @@ create table pgqueue.worker (
   started_at timestamptz not null,
   heartbeat_at timestamptz not null) with (fillfactor = 50);
 
-comment on table pgqueue.job_key is 'Unique keys of live jobs.';
+comment on table pgqueue.job_key is 'Unique keys, and the jobs that hold them.';
 comment on table pgqueue.deadline is 'Queue timeouts to come.';
 comment on table pgqueue.cancel_request is 'Cancels that running jobs have been asked for.';
 comment on table pgqueue.progress is 'Last heartbeat and progress of jobs that report them.';
@@ -1205,6 +1286,7 @@ as $$
     or exists (select from pgqueue.suspect w where w.job_id >= low and w.job_id < high)
     or exists (select from pgqueue.line w where w.job_id >= low and w.job_id < high)
     or exists (select from pgqueue.held w where w.job_id >= low and w.job_id < high)
+    or exists (select from pgqueue.dependent w where w.job_id >= low and w.job_id < high)
     or exists (select from pgqueue.lease l cross join unnest(l.job_ids) j(id) where j.id >= low and j.id < high);
 $$;
 
@@ -1490,6 +1572,55 @@ begin
         case when jsonb_typeof(on_success) not in ('object', 'array') then jsonb_typeof(on_success) else jsonb_typeof(on_error) end),
       'Give a job as enqueue_many takes it, such as {"kind": "notify"}, or an array of them.');
   end if;
+  if num_nonnulls(on_success, on_error) > 0 then
+    perform pgqueue._check_follow_ups('on_success', on_success, 1), pgqueue._check_follow_ups('on_error', on_error, 1);
+  end if;
+end $$;
+
+-- source: sql/functions/private/_check_follow_ups.sql
+-- Follow-ups are checked when the job they follow is enqueued, as enqueue_many checks its elements, and so are theirs; for when it ends there is nobody to tell. Draws ids for nothing.
+create function pgqueue._check_follow_ups(name text, jobs jsonb, level integer) returns void
+language plpgsql
+as $$
+declare
+  v_job jsonb;
+  v_at integer := 0;
+  v_key text;
+  v_problem text;
+  v_advice text;
+begin
+  if level > 16 then
+    perform pgqueue._refuse('PQ001', format('%s: follow-ups of follow-ups go %s deep', name, level), 'Sixteen is the most: let a job enqueue the rest.');
+  end if;
+  for v_job in select e from jsonb_array_elements(case jsonb_typeof(jobs) when 'array' then jobs when 'object' then jsonb_build_array(jobs) else '[]' end) e loop
+    v_at := v_at + 1;
+    begin
+      if jsonb_typeof(v_job) <> 'object' then
+        perform pgqueue._refuse('PQ001', format('it is %s, not an object', jsonb_typeof(v_job)), 'Give a job as enqueue_many takes it, such as {"kind": "notify"}.');
+      end if;
+      select k into v_key from jsonb_object_keys(v_job) k
+      where k not in ('kind', 'args', 'queue', 'priority', 'run_at', 'delay', 'unique_key', 'group_key', 'max_attempts', 'timeout', 'expires_in', 'heartbeat',
+        'backoff', 'headers', 'unique_by', 'unique_until', 'unique_for', 'on_duplicate', 'on_success', 'on_error', 'pass_as')
+      order by k limit 1;
+      if found then
+        perform pgqueue._refuse('PQ001', format('it has %s %L', case when v_key in ('depends_on', 'on_parent_failure', 'ref') then 'the key' else 'an unknown key' end, v_key),
+          'Its keys are those of enqueue_many, and "pass_as"; it depends on the job it follows and on no other.');
+      end if;
+      if jsonb_typeof(v_job -> 'pass_as') not in ('string', 'null') or length(v_job ->> 'pass_as') not between 1 and 200 then
+        perform pgqueue._refuse('PQ001', format('pass_as is %s', left((v_job -> 'pass_as')::text, 50)), 'It is the name of the argument that receives the result or the error.');
+      end if;
+      perform pgqueue._new_job(v_job - array['pass_as', 'on_success', 'on_error'], pgqueue._now());
+      if jsonb_typeof(v_job -> 'on_success') not in ('object', 'array', 'null') or jsonb_typeof(v_job -> 'on_error') not in ('object', 'array', 'null') then
+        perform pgqueue._refuse('PQ001', 'its own on_success or on_error is neither an object nor an array', 'Give a job as enqueue_many takes it, or an array of them.');
+      end if;
+      perform pgqueue._check_follow_ups('on_success', v_job -> 'on_success', level + 1), pgqueue._check_follow_ups('on_error', v_job -> 'on_error', level + 1);
+    exception
+      when data_exception or sqlstate 'PQ001' then
+        get stacked diagnostics v_problem = message_text, v_advice = pg_exception_hint;
+        perform pgqueue._refuse('PQ001', format('%s, element %s: %s', name, v_at, v_problem),
+          coalesce(nullif(v_advice, ''), 'The values are those of the parameters of enqueue; intervals are seconds or text such as ''5 minutes''.'));
+    end;
+  end loop;
 end $$;
 
 -- source: sql/functions/private/_check_interval.sql
@@ -1698,6 +1829,20 @@ as $$
 begin
   if batch.owner <> as_owner then
     perform pgqueue._refuse('PQ002', format('%s %s is unknown', replace(batch.kind, '_', ' '), batch.id), 'It belongs to another owner.');
+  end if;
+end $$;
+
+-- source: sql/functions/private/_check_page.sql
+-- Checks what lists that are read page by page take.
+create function pgqueue._check_page(after bigint, max integer) returns void
+language plpgsql
+as $$
+begin
+  if max is null or max not between 1 and 10000 then
+    perform pgqueue._refuse('PQ001', format('max is %s', coalesce(max::text, 'null')), 'Ask for 1 to 10000 jobs a page.');
+  end if;
+  if after is null then
+    perform pgqueue._refuse('PQ001', 'after is null', 'Give the last id of the page before, 0 for the first.');
   end if;
 end $$;
 
@@ -2086,6 +2231,9 @@ begin
     returning id into v_lease;
     if v_job.traits & 1024 <> 0 then
       perform pgqueue._keyed_claimed(array[v_lease]);
+    end if;
+    if v_job.traits & 2048 <> 0 then
+      perform pgqueue._give_up_keys(array[v_lease]);
     end if;
     return v_lease;
   end loop;
@@ -2492,6 +2640,8 @@ as $$
 declare
   v_gone bigint[];
   v_more bigint[];
+  v_traits integer[];
+  v_more_traits integer[];
 begin
   if cardinality(slices) = 0 then
     return;
@@ -2500,14 +2650,15 @@ begin
     select r.ctid from pgqueue.ready r
     where r.queue = (batch).queue and r.priority = (batch).priority and r.seq between slices[1] and slices[cardinality(slices)] and r.job_id = any(slices) and r.seq = r.job_id
     for update skip locked),
-  gone as (delete from pgqueue.ready r where r.ctid = any(array(select p.ctid from picked p)) returning r.job_id)
-  select array_agg(g.job_id) into v_gone from gone g;
-  with gone as (delete from pgqueue.held h where h.batch_id = (batch).id returning h.job_id)
-  select array_agg(g.job_id) into v_more from gone g;
+  gone as (delete from pgqueue.ready r where r.ctid = any(array(select p.ctid from picked p)) returning r.job_id, r.traits)
+  select array_agg(g.job_id), array_agg(g.traits) into v_gone, v_traits from gone g;
+  with gone as (delete from pgqueue.held h where h.batch_id = (batch).id returning h.job_id, h.traits)
+  select array_agg(g.job_id), array_agg(g.traits) into v_more, v_more_traits from gone g;
   v_gone := v_gone || v_more;
+  v_traits := v_traits || v_more_traits;
   if v_gone is not null then
     perform pgqueue._finish(v_gone, array_fill('cancelled'::text, array[cardinality(v_gone)]), array_fill('cancelled_by_user'::text, array[cardinality(v_gone)]),
-      array_fill(0::smallint, array[cardinality(v_gone)]), null, null, null, null, pgqueue._forget((select q.history from pgqueue.queue q where q.name = (batch).queue)));
+      array_fill(0::smallint, array[cardinality(v_gone)]), array(select t & ~512 from unnest(v_traits) t), null, null, null, pgqueue._forget((select q.history from pgqueue.queue q where q.name = (batch).queue)));
   end if;
 end $$;
 
@@ -2583,6 +2734,83 @@ begin
   return v_done;
 end $$;
 
+-- source: sql/functions/private/_duty_dependents.sql
+-- Upkeep: what parent_look asks for, five thousand of its rows and of the children they name a pass; next_due says that there is more. A parent that is not known to have ended is looked
+-- for: has it, its children are told; does it wait, that it has some is written into its row; else it runs, or moves just now, and is looked for again. One without an
+-- outcome and without a row has ended in a queue that keeps no history, and counts as succeeded. One whose retry is under way has its outcome locked, and is left alone: that retry
+-- may not have seen its children, but the next look does.
+create function pgqueue._duty_dependents() returns bigint
+language plpgsql
+set enable_nestloop = off
+set enable_mergejoin = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_start float8 := date_part('epoch', clock_timestamp());
+  v_cursor record;
+  v_sweep boolean;
+  v_picked tid[];
+  v_first bigint;
+  v_parents bigint[];
+  v_states text[];
+  v_lows bigint[];
+  v_highs bigint[];
+  v_asked bigint[];
+  v_low bigint;
+  v_high bigint;
+  v_known bigint[];
+  v_ended bigint[];
+  v_ends text[];
+  v_marked bigint[];
+begin
+  select * into v_cursor from pgqueue._cursor('parents', '', 0);
+  v_sweep := v_start >= v_cursor.expires;
+  select array_agg(p.ctid), min(p.seq) into v_picked, v_first
+  from (
+    select p.ctid, p.seq from pgqueue.parent_look p
+    where p.seq >= case when v_sweep then 0 else v_cursor.floor end
+    order by p.seq limit 5000 for update skip locked) p;
+  if v_first is not null or v_sweep then
+    perform pgqueue._set_cursor('parents', '', 0, v_first, case when v_sweep then v_start end, v_cursor.expires);
+  end if;
+  if v_picked is null then
+    return pgqueue._enqueue_late();
+  end if;
+  with gone as (delete from pgqueue.parent_look p where p.ctid = any(v_picked) returning p.*)
+  select array_agg(g.job_id order by g.seq), array_agg(g.state order by g.seq), array_agg(g.low order by g.seq), array_agg(g.high order by g.seq)
+  into v_parents, v_states, v_lows, v_highs from gone g;
+
+  select array_agg(a.id order by a.id), min(a.id), max(a.id) into v_asked, v_low, v_high
+  from (select distinct e.id from unnest(v_parents, v_states) e(id, state) where e.state is null) a;
+  if v_asked is not null then
+    v_known := array(select j.id from pgqueue.job j where j.id between v_low and v_high and j.id = any(v_asked));
+    select array_agg(o.job_id), array_agg(o.state::text) into v_ended, v_ends
+    from (
+      select o.job_id, o.state from pgqueue.outcome o
+      where o.job_id between v_low and v_high and o.job_id = any(v_asked) for key share skip locked) o;
+    v_marked := pgqueue._mark_parents(array(select i from unnest(v_known) i where i not in (select e from unnest(v_ended) e)));
+    select v_ended || array_agg(n.id), v_ends || array_agg(n.state) into v_ended, v_ends
+    from (
+      select a.id, case when b.id is null then 'succeeded' when b.status = 'aborted' then 'cancelled' when b.done_at is not null then b.status end as state
+      from unnest(v_asked) a(id) left join (select * from pgqueue.batch b where b.id = any(v_asked)) b on b.id = a.id
+      where a.id not in (select k from unnest(v_known) k)) n
+    where n.state is not null;
+    insert into pgqueue.parent_look (seq, job_id, low, high, parked)
+    select nextval('pgqueue.job_id'), e.id, e.low, e.high, true
+    from unnest(v_parents, v_states, v_lows, v_highs) e(id, state, low, high)
+    where e.state is null and e.id not in (select i from unnest(v_marked) i) and e.id not in (select i from unnest(v_ended) i);
+    select array_agg(h.id order by h.ord), array_agg(h.state order by h.ord), array_agg(h.low order by h.ord), array_agg(h.high order by h.ord)
+    into v_parents, v_states, v_lows, v_highs
+    from (
+      select e.id, coalesce(e.state, w.state) as state, e.low, e.high, e.ord
+      from unnest(v_parents, v_states, v_lows, v_highs) with ordinality e(id, state, low, high, ord)
+      left join unnest(v_ended, v_ends) w(id, state) on w.id = e.id) h
+    where h.state is not null;
+  end if;
+  return cardinality(v_picked) + coalesce(pgqueue._release(v_parents, v_states, v_lows, v_highs, 5000, null, true), 0) + pgqueue._enqueue_late();
+end $$;
+
 -- source: sql/functions/private/_duty_expire.sql
 -- Upkeep: jobs that waited in vain. A queue timeout counts until a job first starts, and then loses its trait; one that is running, has started before,
 -- or is final is left alone and only its deadline row goes.
@@ -2614,9 +2842,14 @@ begin
       union all select from pgqueue.arrival w where w.job_id = v_job and w.traits & 16 <> 0
       union all select from pgqueue.blocked w where w.job_id = v_job and w.traits & 16 <> 0
       union all select from pgqueue.suspect w where w.job_id = v_job and w.traits & 16 <> 0
-      union all select from pgqueue.line w where w.job_id = v_job and w.traits & 16 <> 0);
+      union all select from pgqueue.line w where w.job_id = v_job and w.traits & 16 <> 0
+      union all select from pgqueue.dependent w where w.job_id = v_job and w.traits & 16 <> 0);
+    if not pgqueue._try_place(v_job) then
+      -- Somebody is at it just now, perhaps for long: the next pass asks again.
+      insert into pgqueue.deadline (expires_at, job_id) values (v_now, v_job);
+      continue;
+    end if;
     select * into v_was from pgqueue._withdraw(v_job);
-    continue when v_was.place is null;
     perform pgqueue._finish(array[v_job], array['failed'], array['queue_timeout'], array[v_was.attempt], array[v_was.traits], null, null, null,
       pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_was.queue)));
     v_done := v_done + 1;
@@ -2689,6 +2922,10 @@ declare
   v_priorities smallint[];
   v_attempts smallint[];
   v_traits integer[];
+  v_due bigint;
+  v_stays integer[] := array[]::integer[];
+  v_at integer;
+  v_key text;
 begin
   select * into v_cursor from pgqueue._due_cursor('due');
   v_picked := array(
@@ -2702,8 +2939,30 @@ begin
   select array_agg(d.job_id), array_agg(d.queue), array_agg(d.priority), array_agg(d.attempt), array_agg(d.traits)
   into v_jobs, v_queues, v_priorities, v_attempts, v_traits
   from (select * from due order by run_at, job_id) d;
+
+  v_due := coalesce(cardinality(v_jobs), 0);
+  -- Those with a unique key may be here because it was uncertain who holds it.
+  for v_at in select e.ord from unnest(v_traits) with ordinality e(traits, ord) where e.traits & 2049 <> 0 order by e.ord loop
+    v_key := pgqueue._retake_key(v_jobs[v_at]);
+    continue when v_key is null;
+    if v_key = 'uncertain' then
+      perform pgqueue._schedule(v_jobs[v_at:v_at], v_queues[v_at:v_at], v_priorities[v_at:v_at], v_attempts[v_at:v_at], v_traits[v_at:v_at],
+        array[v_now + interval '1 second']);
+    else
+      perform pgqueue._finish(v_jobs[v_at:v_at], array['cancelled'], array[v_key], v_attempts[v_at:v_at], v_traits[v_at:v_at], null, null, null,
+        pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_queues[v_at])));
+    end if;
+    v_stays := v_stays || v_at;
+  end loop;
+  if cardinality(v_stays) > 0 then
+    select array_agg(e.id order by e.ord), array_agg(e.queue order by e.ord), array_agg(e.priority order by e.ord), array_agg(e.attempt order by e.ord),
+      array_agg(e.traits order by e.ord)
+    into v_jobs, v_queues, v_priorities, v_attempts, v_traits
+    from unnest(v_jobs, v_queues, v_priorities, v_attempts, v_traits) with ordinality e(id, queue, priority, attempt, traits, ord)
+    where e.ord not in (select s from unnest(v_stays) s);
+  end if;
   perform pgqueue._enter(v_jobs, v_queues, v_priorities, v_attempts, v_traits, false);
-  return coalesce(cardinality(v_jobs), 0);
+  return v_due;
 end $$;
 
 -- source: sql/functions/private/_duty_rescue.sql
@@ -2892,7 +3151,7 @@ begin
 end $$;
 
 -- source: sql/functions/private/_duty_tidy.sql
--- Upkeep: what nobody needs any more. Doubled lanes, waiters that gave up, progress and cancel requests of jobs that are not running. Each by a bounded number
+-- Upkeep: what nobody needs any more. Doubled lanes, waiters that gave up, unique keys whose time is over, progress and cancel requests of jobs that are not running. Each by a bounded number
 -- of rows a pass: waiters by their time, the others a slice after the one of the last pass (see _next_slice).
 create function pgqueue._duty_tidy() returns bigint
 language plpgsql
@@ -2924,6 +3183,28 @@ begin
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
 
+  select * into v_cursor from pgqueue._due_cursor('unique_key');
+  v_picked := array(
+    select k.ctid from pgqueue.job_key k
+    where k.until <= v_now and k.until >= v_cursor.floor order by k.until limit 5000 for update skip locked);
+  select k.until into v_first from pgqueue.job_key k where k.ctid = v_picked[1];
+  perform pgqueue._set_due_cursor('unique_key', v_first, v_now, v_cursor.sweep_started, v_cursor.expires);
+  delete from pgqueue.job_key k where k.ctid = any(v_picked);
+  get diagnostics v_rows = row_count;
+  v_done := v_done + v_rows;
+
+  -- Keys whose holders have ended, see _finish: looked for in few rows a pass, as there are next to none. Locked first and looked at afterwards, as in _seize_key.
+  v_jobs := array(
+    select k.job_id from pgqueue.job_key k where k.job_id > pgqueue._slice('unique_key') order by k.job_id limit 500);
+  perform pgqueue._next_slice('unique_key', v_jobs, 500);
+  v_picked := array(select k.ctid from pgqueue.job_key k where k.job_id = any(v_jobs) and k.until is null for update skip locked);
+  delete from pgqueue.job_key k
+  where k.ctid = any(v_picked)
+    and ((select o.job_id from pgqueue.outcome o where o.job_id = k.job_id) is not null
+      or (select j.id from pgqueue.job j where j.id = k.job_id) is null);
+  get diagnostics v_rows = row_count;
+  v_done := v_done + v_rows;
+
   v_jobs := array(
     select c.job_id from pgqueue.cancel_request c where c.job_id > pgqueue._slice('cancel_request') order by c.job_id limit 5000);
   perform pgqueue._next_slice('cancel_request', v_jobs, 5000);
@@ -2942,7 +3223,7 @@ begin
     and ((select o.job_id from pgqueue.outcome o where o.job_id = p.job_id) is not null
       or (select j.id from pgqueue.job j where j.id = p.job_id) is null);
   get diagnostics v_rows = row_count;
-  return v_done + v_rows;
+  return v_done + v_rows + pgqueue._tidy_flow();
 end $$;
 
 -- source: sql/functions/private/_elements.sql
@@ -2955,6 +3236,63 @@ begin
     perform pgqueue._refuse('PQ001', format('%s is %s, not an array', name, jsonb_typeof(list)), format('Give %s as an array.', name));
   end if;
   return query select e.value from jsonb_array_elements(case when jsonb_typeof(list) = 'array' then list else '[]' end) with ordinality e(value, ord) order by e.ord;
+end $$;
+
+-- source: sql/functions/private/_enqueue_follow_up.sql
+-- Enqueues one follow-up, or notes why not. An open transaction that holds its unique key is not waited for: upkeep tries again.
+create function pgqueue._enqueue_follow_up(parent bigint, follow_up jsonb) returns boolean
+language plpgsql
+set lock_timeout = '10ms'
+as $$
+declare
+  v_problem text;
+  v_code text;
+begin
+  perform pgqueue._store_jobs(array[pgqueue._new_job(follow_up, pgqueue._now())], pgqueue._now());
+  return true;
+exception
+  when lock_not_available then
+    insert into pgqueue.late_follow_up (seq, job_id, made_at, follow_up) values (nextval('pgqueue.job_id'), parent, pgqueue._now(), _enqueue_follow_up.follow_up);
+    return false;
+  when others then
+    get stacked diagnostics v_problem = message_text, v_code = returned_sqlstate;
+    insert into pgqueue.late_follow_up (seq, job_id, made_at, follow_up, error)
+    values (nextval('pgqueue.job_id'), parent, pgqueue._now(), _enqueue_follow_up.follow_up, format('%s (%s)', v_problem, v_code));
+    insert into pgqueue.attempt_error (job_id, failed_at, attempt, reason, error)
+    values (parent, pgqueue._now(), 0, 'follow_up', jsonb_build_object('type', 'FollowUp', 'message', format('%s (%s)', v_problem, v_code), 'follow_up', follow_up));
+    return true;
+end $$;
+
+-- source: sql/functions/private/_enqueue_late.sql
+-- Upkeep: follow-ups that met an open transaction are tried again, a hundred a pass and no more after a few that meet one again.
+create function pgqueue._enqueue_late() returns bigint
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+declare
+  v_late record;
+  v_done bigint := 0;
+  v_missed integer := 0;
+begin
+  for v_late in
+    select l.* from (
+      select l.* from pgqueue.late_follow_up l where l.seq > pgqueue._slice('late_follow_up') and l.error is null order by l.seq limit 100 for update skip locked) l
+    order by l.seq
+  loop
+    perform set_config('pgqueue.slice_late_follow_up', v_late.seq::text, false);
+    delete from pgqueue.late_follow_up l where l.seq = v_late.seq;
+    if pgqueue._enqueue_follow_up(v_late.job_id, v_late.follow_up) then
+      v_done := v_done + 1;
+    else
+      v_missed := v_missed + 1;
+    end if;
+    exit when v_missed >= 5;
+  end loop;
+  if v_late is null then
+    perform set_config('pgqueue.slice_late_follow_up', '0', false);
+  end if;
+  return v_done;
 end $$;
 
 -- source: sql/functions/private/_enqueue_tick.sql
@@ -3080,6 +3418,9 @@ begin
       results := array(select case when e.traits & 1024 = 0 then e.result end from unnest(_finish.traits, _finish.results) e(traits, result));
     end if;
   end if;
+  if traits is not null and 0 <> any(select t & 8192 from unnest(traits) t) then
+    perform pgqueue._follow_up(jobs, states, reasons, traits, results);
+  end if;
   if states is null then
     if forget = 0 then
       insert into pgqueue.outcome (job_id, finished_at, claimed_at, worker_id, state, attempt, result)
@@ -3105,8 +3446,9 @@ begin
 
   if traits is not null then
     select bit_or(t) into v_traits from unnest(traits) t;
-    if v_traits & 1 <> 0 then
-      delete from pgqueue.job_key k where k.job_id = any(jobs);
+    if v_traits & 2049 <> 0 then
+      -- A row that an enqueue has locked is left to it: it takes the key over, or, rolled back, leaves a key whose holder has ended, which counts as free.
+      delete from pgqueue.job_key k where k.ctid = any(array(select k.ctid from pgqueue.job_key k where k.job_id = any(jobs) for update skip locked));
     end if;
     if v_traits & 32 <> 0 then
       delete from pgqueue.crash c where c.job_id = any(jobs);
@@ -3119,6 +3461,9 @@ begin
     end if;
     if v_traits & 128 <> 0 then
       perform pgqueue._sql_jobs_ended(jobs, states, reasons, traits);
+    end if;
+    if v_traits & 4096 <> 0 then
+      perform pgqueue._parents_ended(jobs, states, traits);
     end if;
   end if;
   perform pgqueue._announce(jobs);
@@ -3161,6 +3506,57 @@ $$;
 create function pgqueue._floor_of(cursor text, owner text) returns bigint
 language sql immutable
 return case when starts_with(cursor, owner) then split_part(cursor, E'\x1f', 4)::bigint else 0 end;
+
+-- source: sql/functions/private/_flow_traits.sql
+-- What a job that is to run again has to know of others: 4096 some wait for its end, 8192 it has follow-ups.
+create function pgqueue._flow_traits(job bigint) returns integer
+language sql
+as $$
+  select case when exists (select from pgqueue.dependency d where d.parent_id = $1) then 4096 else 0 end
+    + case when exists (select from pgqueue.follow_up f where f.job_id = $1) then 8192 else 0 end;
+$$;
+
+-- source: sql/functions/private/_follow_up.sql
+-- The part of the final transition that belongs to jobs with follow-ups, which are enqueued here and so exactly once. None can keep its parent from ending: what goes wrong with it is
+-- written to the parent's attempts and to late_follow_up, and one that meets an open transaction over its unique key is left to upkeep. `states` null means all succeeded.
+create function pgqueue._follow_up(jobs bigint[], states text[], reasons text[], traits integer[], results jsonb[]) returns void
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_nestloop = on
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_job record;
+  v_value jsonb;
+  v_next jsonb;
+begin
+  for v_job in
+    select e.id, e.state, e.reason, e.result, e.attempt_error, f.jobs, j.kind
+    from (
+      select e.id, coalesce(e.state, 'succeeded') as state, e.reason, e.result, (
+        select a.error from pgqueue.attempt_error a where a.job_id = e.id and a.reason <> 'follow_up' order by a.failed_at desc limit 1) as attempt_error
+      from unnest(jobs, states, reasons, traits, results) e(id, state, reason, traits, result) where e.traits & 8192 <> 0) e
+    cross join lateral (
+      select f.jobs from pgqueue.follow_up f
+      where f.job_id = e.id and f.outcome = case e.state when 'succeeded' then 'success' else 'error' end offset 0) f
+    cross join lateral (select j.kind from pgqueue.job j where j.id = e.id offset 0) j
+    order by e.id
+  loop
+    v_value := case v_job.state when 'succeeded' then coalesce(v_job.result, 'null')
+      else jsonb_build_object('state', v_job.state, 'reason', v_job.reason, 'error', v_job.attempt_error) end;
+    for v_next in select n.value from jsonb_array_elements(v_job.jobs) with ordinality n(value, nth) order by n.nth loop
+      perform pgqueue._enqueue_follow_up(v_job.id, (v_next - 'pass_as') || jsonb_build_object(
+        'args', coalesce(nullif(v_next -> 'args', 'null'), '{}') || case when v_next ->> 'pass_as' is null then '{}' else jsonb_build_object(v_next ->> 'pass_as', v_value) end,
+        'headers', coalesce(nullif(v_next -> 'headers', 'null'), '{}')
+          || jsonb_build_object('parent', jsonb_build_object('job', v_job.id, 'kind', v_job.kind, 'state', v_job.state))));
+    end loop;
+  end loop;
+  delete from pgqueue.follow_up f
+  where f.job_id = any(array(
+    select e.id from unnest(_follow_up.jobs, states, traits) e(id, state, traits) where e.traits & 8192 <> 0 and coalesce(e.state, 'succeeded') = 'succeeded'));
+end $$;
 
 -- source: sql/functions/private/_forget.sql
 -- What a queue's history setting means for _finish and the lease: 0 keep every outcome, 1 only unsuccessful ones, 2 none.
@@ -3271,11 +3667,50 @@ begin
   return cardinality((lease).job_ids);
 end $$;
 
+-- source: sql/functions/private/_give_up_keys.sql
+-- Jobs of new leases that hold their unique key only while they wait give it up. A row that an enqueue has locked is left to it: it is about to see that the job runs, and
+-- takes the key over. Returns the leases.
+create function pgqueue._give_up_keys(leases bigint[]) returns bigint[]
+language plpgsql
+as $$
+declare
+  v_jobs bigint[] := array(
+    select e.id from pgqueue.lease l cross join unnest(l.job_ids, l.traits) e(id, traits) where l.id = any(leases) and e.traits & 2048 <> 0);
+begin
+  delete from pgqueue.job_key k where k.ctid = any(array(select k.ctid from pgqueue.job_key k where k.job_id = any(v_jobs) for update skip locked));
+  return leases;
+end $$;
+
 -- source: sql/functions/private/_has_window.sql
 -- Whether the window that _pick_wide remembers, expired or not, is one for these queues. Inlined: keep it one expression.
 create function pgqueue._has_window(setting text, queues text[]) returns boolean
 language sql immutable
 return split_part(setting, E'\x1e', 1) = hash_array_extended(queues, 0)::text;
+
+-- source: sql/functions/private/_hold_again.sql
+-- A job that is retried waits for those of its parents that live again, by the policy it was enqueued with. False when none does: it runs.
+create function pgqueue._hold_again(job pgqueue.job) returns boolean
+language plpgsql
+as $$
+declare
+  v_parents bigint[];
+begin
+  v_parents := array(
+    select p.id from unnest((job).depends_on) p(id)
+    where (select o.job_id from pgqueue.outcome o where o.job_id = p.id) is null
+      and ((select j.id from pgqueue.job j where j.id = p.id) is not null or (select b.id from pgqueue.batch b where b.id = p.id and b.done_at is null) is not null));
+  if cardinality(v_parents) = 0 then
+    return false;
+  end if;
+  update pgqueue.dependency d set counted = false where d.parent_id = any(v_parents) and d.child_id = (job).id and d.counted;
+  insert into pgqueue.dependent (job_id, pending, traits, policy, priority, attempt, queue)
+  select (job).id, cardinality(v_parents),
+    pgqueue._traits((job).unique_key, (job).group_key, (job).timeout, (job).heartbeat, null) + pgqueue._flow_traits((job).id),
+    (select d.policy from pgqueue.dependency d where d.parent_id = v_parents[1] and d.child_id = (job).id), (job).priority, 0, (job).queue;
+  insert into pgqueue.parent_look (seq, job_id, low, high, parked)
+  select nextval('pgqueue.job_id'), p.id, (job).id, (job).id, false from unnest(v_parents) p(id);
+  return true;
+end $$;
 
 -- source: sql/functions/private/_hold_lease.sql
 -- The fence of what workers write while a job runs: holds the lease for this transaction, so that nobody takes the job away meanwhile, or refuses.
@@ -3288,6 +3723,121 @@ begin
     perform pgqueue._refuse('PQ004', format('lease %s does not hold job %s', coalesce(lease::text, 'null'), coalesce(job::text, 'null')),
       'The job was taken away: stop working on it, and settle nothing.');
   end if;
+end $$;
+
+-- source: sql/functions/private/_hold_new.sql
+-- Of new jobs, those whose parents have not all ended go where they wait for them; returns the others. Parents that have ended count at once. Of those that live, the ones of the
+-- caller's own transaction, which nobody else sees, are marked in the row where they wait. Nothing of any other is locked: it must not wait for this transaction to be claimed or
+-- settled, and may end meanwhile; a row in parent_look tells upkeep to look, when this transaction has committed.
+--
+-- Ids are joined with ids in hashes; tables are only looked into by array, within a range.
+create function pgqueue._hold_new(jobs pgqueue.new_job[], now_ timestamptz) returns pgqueue.new_job[]
+language plpgsql
+set enable_nestloop = off
+set enable_mergejoin = off
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_parents bigint[];
+  v_low bigint;
+  v_high bigint;
+  v_known bigint[];
+  v_own bigint[];
+  v_ended bigint[];
+  v_states text[];
+  v_batches bigint[];
+  v_gone bigint;
+  v_held bigint[];
+  v_dead pgqueue.new_job[];
+begin
+  if not exists (select from unnest(jobs) j where j.depends_on is not null) then
+    return jobs;
+  end if;
+  select array_agg(p.id order by p.id), min(p.id), max(p.id) into v_parents, v_low, v_high
+  from (select distinct p.id from unnest(jobs) j cross join lateral unnest(j.depends_on) p(id)) p
+  where p.id not in (select j.id from unnest(jobs) j);
+  if v_parents is not null then
+    select array_agg(j.id), array_agg(j.id) filter (where j.xmin = pg_current_xact_id()::xid) into v_known, v_own
+    from pgqueue.job j where j.id between v_low and v_high and j.id = any(v_parents);
+    select array_agg(o.job_id), array_agg(o.state::text) into v_ended, v_states
+    from pgqueue.outcome o where o.job_id between v_low and v_high and o.job_id = any(v_parents);
+    if coalesce(cardinality(v_known), 0) < cardinality(v_parents) then
+      select array_agg(b.id), array_agg(b.id) filter (where b.done_at is not null) || v_ended,
+        array_agg(case b.status when 'aborted' then 'cancelled' else b.status end) filter (where b.done_at is not null) || v_states
+      into v_batches, v_ended, v_states
+      from pgqueue.batch b where b.id = any(v_parents);
+      select p into v_gone from unnest(v_parents) p
+      where p not in (select i from unnest(v_known) i) and p not in (select i from unnest(v_batches) i) order by p limit 1;
+      if found then
+        perform pgqueue._refuse('PQ002', format('job %s, in depends_on, is unknown', v_gone),
+          'It was never enqueued, its transaction was rolled back, it is past its retention, or it has ended and its queue keeps no history.');
+      end if;
+    end if;
+    v_own := pgqueue._mark_parents(v_own);
+  end if;
+
+  with asked as materialized (
+    select j.id, j.depends_on, coalesce(j.on_parent_failure, 'cancel')::pgqueue.parent_policy as policy from unnest(jobs) j where j.depends_on is not null),
+  ended as materialized (select e.id, e.state from unnest(v_ended, v_states) e(id, state)),
+  edge as materialized (
+    select a.id as child, p.id as parent, a.policy, e.state, e.state is not null and (e.state = 'succeeded' or a.policy <> 'wait') as counted
+    from asked a cross join lateral unnest(a.depends_on) p(id) left join ended e on e.id = p.id),
+  known as (
+    insert into pgqueue.dependency (parent_id, child_id, policy, counted) select e.parent, e.child, e.policy, e.counted from edge e),
+  looks as (
+    -- One that has failed may have been retried just now, and then is to tell how it ends this time.
+    insert into pgqueue.parent_look (seq, job_id, low, high, parked)
+    select nextval('pgqueue.job_id'), l.parent, l.low, l.high, false
+    from (select e.parent, min(e.child) as low, max(e.child) as high from edge e where not e.counted group by e.parent) l
+    where l.parent in (select p from unnest(v_parents) p) and l.parent not in (select i from unnest(v_own) i)),
+  summed as materialized (
+    select e.child, e.policy, count(*) filter (where not e.counted) as pending, bool_or(e.policy = 'cancel' and e.state <> 'succeeded') as dead
+    from edge e group by e.child, e.policy),
+  held as (
+    insert into pgqueue.dependent (job_id, run_at, pending, traits, policy, priority, attempt, queue)
+    select j.id, case when j.due > now_ then j.due end, s.pending, j.traits, s.policy, j.priority, 0, j.queue
+    from unnest(jobs) j join summed s on s.child = j.id
+    where s.pending > 0 and s.dead is not true)
+  select array_agg(s.child) filter (where s.pending > 0 or s.dead), array(select j::pgqueue.new_job from unnest(jobs) j where j.id in (select d.child from summed d where d.dead))
+  into v_held, v_dead
+  from summed s;
+  if cardinality(v_dead) > 0 then
+    perform pgqueue._finish(array_agg(d.id order by d.id), array_agg('cancelled'::text), array_agg('parent_failed'::text), array_agg(0::smallint),
+      array_agg(d.traits order by d.id), null, null, null, d.forget)
+    from (
+      select j.id, j.traits, pgqueue._forget((select q.history from pgqueue.queue q where q.name = j.queue)) as forget from unnest(v_dead) j) d
+    group by d.forget;
+  end if;
+  return array(select j::pgqueue.new_job from unnest(jobs) j where j.id not in (select h from unnest(v_held) h));
+end $$;
+
+-- source: sql/functions/private/_hold_place.sql
+-- Locks the row of a job where it waits, and says where that is; place is null when it waits nowhere, or in a room of its own kind. A claim that has the row locked is waited for, as in
+-- _withdraw. Written, not only locked: a claim under an old snapshot would hand the job out as it was before what the caller changes; so it fails instead.
+create function pgqueue._hold_place(
+  in job bigint,
+  out place text,
+  out queue text,
+  out traits integer)
+language plpgsql
+as $$
+#variable_conflict use_column
+begin
+  update pgqueue.ready w set attempt = w.attempt where w.ctid = (select r.place from pgqueue._in_ready(job) r)
+    returning 'ready', w.queue, w.traits into place, queue, traits;
+  if found then return; end if;
+  update pgqueue.scheduled w set attempt = w.attempt where w.job_id = job returning 'scheduled', w.queue, w.traits into place, queue, traits;
+  if found then return; end if;
+  update pgqueue.arrival w set attempt = w.attempt where w.job_id = job returning 'arrival', w.queue, w.traits into place, queue, traits;
+  if found then return; end if;
+  update pgqueue.blocked w set attempt = w.attempt where w.job_id = job returning 'blocked', w.queue, w.traits into place, queue, traits;
+  if found then return; end if;
+  update pgqueue.suspect w set attempt = w.attempt where w.job_id = job returning 'suspect', w.queue, w.traits into place, queue, traits;
+  if found then return; end if;
+  update pgqueue.dependent w set attempt = w.attempt where w.job_id = job returning 'dependent', w.queue, w.traits into place, queue, traits;
 end $$;
 
 -- source: sql/functions/private/_in_ready.sql
@@ -3359,7 +3909,7 @@ as $$
     coalesce(o.worker_id, l.worker_id),
     j.unique_key, j.group_key, coalesce(j.timeout, q.timeout), j.expires_at, j.heartbeat, j.headers,
     g.progress, r.job_id is not null, o.result,
-    (select e.error from pgqueue.attempt_error e where e.job_id = j.id order by e.failed_at desc limit 1)
+    (select e.error from pgqueue.attempt_error e where e.job_id = j.id and e.reason <> 'follow_up' order by e.failed_at desc limit 1)
   from pgqueue.job j
   left join pgqueue.outcome o on o.job_id = j.id
   left join lateral pgqueue._waiting(j.id, j.queue, j.priority) w on true
@@ -3407,6 +3957,26 @@ begin
     perform pgqueue._refuse('PQ001', format('%s is %s', what, coalesce(v_kind, 'null')), format('Give %s as the text of a JSON object, or of null to clear it.', what));
   end if;
   return case v_kind when 'object' then value end;
+end $$;
+
+-- source: sql/functions/private/_key_gone.sql
+-- Whether the holder that a row of job_key names holds the key no more: its period is over; it has ended, or started where the key is for its wait, and the row could not
+-- be deleted because an enqueue that was rolled back had it locked. Stable: answers from the snapshot that showed the row, in which a job and its key go together.
+create function pgqueue._key_gone(holder bigint, until timestamptz, now_ timestamptz) returns boolean
+language plpgsql stable
+as $$
+declare
+  v_job record;
+begin
+  if until is not null then
+    return until <= now_;
+  end if;
+  select j.unique_until, (select o.job_id from pgqueue.outcome o where o.job_id = holder) is not null as ended into v_job
+  from pgqueue.job j where j.id = holder;
+  if not found or v_job.ended then
+    return true;
+  end if;
+  return v_job.unique_until is not null and not pgqueue._waits_somewhere(holder) and (pgqueue._lease_of(holder)).id is not null;
 end $$;
 
 -- source: sql/functions/private/_keyed_at_hand.sql
@@ -4184,6 +4754,8 @@ begin
   perform from pgqueue.blocked w where w.job_id = job for update;
   if found then return true; end if;
   perform from pgqueue.suspect w where w.job_id = job for update;
+  if found then return true; end if;
+  perform from pgqueue.dependent w where w.job_id = job for update;
   return found;
 end $$;
 
@@ -4258,6 +4830,56 @@ begin
   end if;
 end $$;
 
+-- source: sql/functions/private/_mark_parents.sql
+-- Writes into the rows of waiting jobs that others wait for their end. Returns those that have it written, now or before; one that is locked, or waits nowhere, has not. What has just moved
+-- is not followed. A turn does not change: the row stays where it is.
+create function pgqueue._mark_parents(jobs bigint[]) returns bigint[]
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_nestloop = on
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+declare
+  v_low bigint := (select min(i) from unnest(jobs) i);
+  v_high bigint := (select max(i) from unnest(jobs) i);
+  v_marked bigint[];
+  v_left bigint[] := jobs;
+  v_place text;
+begin
+  if v_low is null then
+    return null;
+  end if;
+  with picked as materialized (
+    select r.ctid from (
+      select j.id, j.queue, j.priority from pgqueue.job j where j.id between v_low and v_high and j.id = any(jobs)) j
+    cross join lateral (
+      select r.ctid from pgqueue.ready r where r.queue = j.queue and r.priority = j.priority and r.seq = j.id and r.seq = r.job_id for update skip locked) r),
+  marked as (
+    update pgqueue.ready r set traits = r.traits | 4096 where r.ctid = any(array(select p.ctid from picked p)) returning r.job_id)
+  select array_agg(m.job_id) into v_marked from marked m;
+  if cardinality(v_marked) = cardinality(jobs) then
+    return v_marked;
+  end if;
+  v_left := array(select i from unnest(jobs) i where i not in (select m from unnest(v_marked) m));
+  with picked as materialized (
+    select r.ctid from pgqueue.ready r where r.job_id = any(v_left) and r.seq <> r.job_id for update skip locked),
+  marked as (
+    update pgqueue.ready r set traits = r.traits | 4096 where r.ctid = any(array(select p.ctid from picked p)) returning r.job_id)
+  select v_marked || array_agg(m.job_id) into v_marked from marked m;
+  foreach v_place in array array['scheduled', 'dependent', 'arrival', 'blocked', 'suspect', 'line', 'held'] loop
+    exit when cardinality(v_marked) = cardinality(jobs);
+    v_left := array(select i from unnest(jobs) i where i not in (select m from unnest(v_marked) m));
+    execute format(
+      'with picked as materialized (select w.ctid from pgqueue.%1$I w where w.job_id = any($1) for update skip locked),
+      marked as (update pgqueue.%1$I w set traits = w.traits | 4096 where w.ctid = any(array(select p.ctid from picked p)) returning w.job_id)
+      select $2 || array_agg(m.job_id) from marked m', v_place) using v_left, v_marked into v_marked;
+  end loop;
+  return v_marked;
+end $$;
+
 -- source: sql/functions/private/_merge_json.sql
 -- Two texts of JSON objects as one: the second's members win. The type json keeps numbers and strings as they are written. Escapes that no text can stand for, NUL and half
 -- surrogates, are legal in it all the same, yet not to its functions: they are hidden meanwhile. What hides `\u` is right after a backslash, too.
@@ -4313,6 +4935,9 @@ begin
   -- One that waits for anything but its turn or its time would be let go.
   if v_was.traits & 1536 <> 0 or v_was.queue = _move.queue or v_was.place not in ('ready', 'scheduled', 'arrival', 'blocked', 'suspect', 'line') then
     perform pgqueue._refuse('PQ005', format('job %s cannot be moved to %s', job, queue), 'Tasks, scripts and queries can be moved, and only to another queue.');
+  end if;
+  if v_was.traits & 2049 <> 0 and pgqueue._retake_key(job) is not null then
+    perform pgqueue._refuse('PQ005', format('another job is about to take the unique key of job %s', job), 'Try again: within a second or two it is decided which of them stays.');
   end if;
   perform pgqueue._to_queue(array[job], _move.queue, array[v_was.queue], array[v_was.traits]);
   if v_was.place = 'scheduled' then
@@ -4430,7 +5055,7 @@ begin
     v_unique_by := pgqueue._names('unique_by', job -> 'unique_by');
     v_new.unique_for := pgqueue._interval(job -> 'unique_for');
     v_new.on_duplicate := job ->> 'on_duplicate';
-    select array_agg(d.value::bigint) filter (where jsonb_typeof(d.value) = 'number'), array_agg(d.value #>> '{}') filter (where jsonb_typeof(d.value) <> 'number')
+    select array_agg((d.value #>> '{}')::bigint) filter (where jsonb_typeof(d.value) = 'number'), array_agg(d.value #>> '{}') filter (where jsonb_typeof(d.value) <> 'number')
     into v_new.depends_on, v_new.refs
     from pgqueue._elements('depends_on', job -> 'depends_on') d(value);
     v_new.on_parent_failure := job ->> 'on_parent_failure';
@@ -4640,7 +5265,9 @@ begin
       from (
         (select w.job_id, w.queue from pgqueue.blocked w where w.job_id < before order by w.job_id desc limit far)
         union all
-        (select w.job_id, w.queue from pgqueue.held w where w.job_id < before order by w.job_id desc limit far)) w
+        (select w.job_id, w.queue from pgqueue.held w where w.job_id < before order by w.job_id desc limit far)
+        union all
+        (select w.job_id, w.queue from pgqueue.dependent w where w.job_id < before order by w.job_id desc limit far)) w
       where (_page_of_live.queue is null or w.queue = _page_of_live.queue)
         and (_page_of_live.kind is null or (select j.kind from pgqueue.job j where j.id = w.job_id) = _page_of_live.kind)
       order by w.job_id desc limit most);
@@ -4711,6 +5338,37 @@ begin
         else '"' || replace(replace(e.value #>> '{}', '\', '\\'), '"', '\"') || '"' end, ',' order by e.nth)
       from jsonb_array_elements(value) with ordinality e(value, nth)), '') || '}'
     else value #>> '{}' end;
+end $$;
+
+-- source: sql/functions/private/_parents_ended.sql
+-- The part of the final transition that belongs to jobs others wait for. Children are told at once as far as a thousand of them go; upkeep tells the rest, those that are locked just
+-- now, and those that wait for so many parents that every settle would meet at their row.
+create function pgqueue._parents_ended(jobs bigint[], states text[], traits integer[]) returns void
+language plpgsql
+as $$
+declare
+  v_parents bigint[];
+  v_states text[];
+begin
+  select array_agg(e.id order by e.id), array_agg(coalesce(e.state, 'succeeded') order by e.id) into v_parents, v_states
+  from unnest(jobs, states, traits) e(id, state, traits) where e.traits & 4096 <> 0;
+  perform pgqueue._release(v_parents, v_states, array_fill(0::bigint, array[cardinality(v_parents)]),
+    array_fill(9223372036854775807, array[cardinality(v_parents)]), 1000, 1000, false);
+end $$;
+
+-- source: sql/functions/private/_parents_of.sql
+-- The ids in depends_on of a job, sorted; null when it waits for none.
+create function pgqueue._parents_of(job bigint) returns bigint[]
+language plpgsql
+as $$
+declare
+  v_parents bigint[];
+begin
+  select j.depends_on into v_parents from pgqueue.job j where j.id = job;
+  if not found then
+    perform pgqueue._unknown_job(job, 'It was never enqueued, its transaction was rolled back, it is past its retention, or its queue keeps no history.');
+  end if;
+  return v_parents;
 end $$;
 
 -- source: sql/functions/private/_pick.sql
@@ -5208,6 +5866,201 @@ begin
   raise exception using errcode = _refuse.code, message = _refuse.message, hint = _refuse.hint;
 end $$;
 
+-- source: sql/functions/private/_refuse_circle.sql
+-- Refuses elements of one call that wait for each other in a circle. One that is before all it is waited for by is in no circle, so usually one look is enough; else those that wait for
+-- nobody are taken away, and those that then wait for nobody, and so on: what remains is, or waits for, a circle. Each arrow is followed once.
+create function pgqueue._refuse_circle(jobs pgqueue.new_job[]) returns void
+language plpgsql
+set enable_nestloop = off
+set enable_mergejoin = off
+as $$
+declare
+  v_count integer := cardinality(jobs);
+  v_parents integer[];
+  v_children integer[];
+  v_first integer[];
+  v_waits integer[];
+  v_free integer[];
+  v_at integer := 1;
+  v_child integer;
+begin
+  with element as materialized (
+    select e.ord::integer as ord, e.refs, e.ref
+    from unnest(jobs) with ordinality e(id, kind, args, queue, priority, due, unique_key, group_key, max_attempts, timeout, expires_at, heartbeat, backoff,
+      headers, traits, unique_until, unique_for, on_duplicate, depends_on, refs, on_parent_failure, on_success, on_error, ref, ord))
+  select array_agg(a.parent order by a.parent, a.child), array_agg(a.child order by a.parent, a.child) into v_parents, v_children
+  from (
+    select distinct p.ord as parent, c.ord as child from element c cross join lateral unnest(c.refs) r(ref) join element p on p.ref = r.ref) a;
+  if v_parents is null or not exists (select from unnest(v_parents, v_children) a(parent, child) where a.parent >= a.child) then
+    return;
+  end if;
+  -- Where the arrows of each element begin, how many end at it, and those at which none does.
+  v_first := array_fill(0, array[v_count + 1]);
+  v_waits := array_fill(0, array[v_count]);
+  for i in reverse cardinality(v_parents)..1 loop
+    v_first[v_parents[i]] := i;
+    v_waits[v_children[i]] := v_waits[v_children[i]] + 1;
+  end loop;
+  v_free := array(select w.ord::integer from unnest(v_waits) with ordinality w(waits, ord) where w.waits = 0 order by w.ord);
+  while v_at <= cardinality(v_free) loop
+    for i in v_first[v_free[v_at]]..cardinality(v_parents) loop
+      exit when i = 0 or v_parents[i] <> v_free[v_at];
+      v_child := v_children[i];
+      v_waits[v_child] := v_waits[v_child] - 1;
+      if v_waits[v_child] = 0 then
+        v_free[cardinality(v_free) + 1] := v_child;
+      end if;
+    end loop;
+    v_at := v_at + 1;
+  end loop;
+  if cardinality(v_free) < v_count then
+    perform pgqueue._refuse('PQ001', format('element %s waits for itself, through its refs', array_position(array(select w > 0 from unnest(v_waits) with ordinality u(w, ord) order by ord), true)),
+      'Jobs cannot wait for each other in a circle: leave one of the refs out.');
+  end if;
+end $$;
+
+-- source: sql/functions/private/_release.sql
+-- Tells children that parents have ended: those of each parent with ids from lows[i] to highs[i]. The arrays are parallel, a later element of the same parent says how it ended last.
+-- Children that wait for nobody any more go on; one whose policy is to be cancelled ends, and so its own children are next: a loop, not a recursion, however long the chain. About
+-- `budget` children are looked at, and what is left goes to parent_look. So does what cannot be told now: children that are locked, which nobody here waits for, and those that wait
+-- for more than `most` others. Returns how many were looked at.
+--
+-- Whoever counts for a child has its row locked, and only then looks what is not counted yet: so nothing counts twice. Locks: children, by skip locked; a settle or cancel has its
+-- job locked before, but nothing here waits.
+--
+-- Joins are nested loops, which look into tables row by row, and the first of them gives its rows in the order of the arrays.
+create function pgqueue._release(
+  parents bigint[],
+  states text[],
+  lows bigint[],
+  highs bigint[],
+  budget integer,
+  most integer,
+  parked boolean) returns bigint
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_nestloop = on
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+  v_left integer := budget;
+  v_rows integer;
+  v_last integer;
+  v_parents bigint[];
+  v_children bigint[];
+  v_states text[];
+  v_locked bigint[];
+  v_busy bigint[];
+  v_done bigint := 0;
+  v_jobs bigint[];
+  v_queues text[];
+  v_priorities smallint[];
+  v_attempts smallint[];
+  v_traits integer[];
+  v_dead bigint[];
+  v_dead_queues text[];
+  v_dead_attempts smallint[];
+  v_dead_traits integer[];
+begin
+  while cardinality(parents) > 0 and v_left > 0 loop
+    select array_agg(e.parent), array_agg(e.child), array_agg(e.state), count(*), max(e.ord)
+    into v_parents, v_children, v_states, v_rows, v_last
+    from (
+      select g.ord, g.parent, g.state, d.child_id as child
+      from unnest(parents, states, lows, highs) with ordinality g(parent, state, low, high, ord)
+      cross join lateral (
+        select d.child_id from pgqueue.dependency d
+        where d.parent_id = g.parent and d.child_id between g.low and g.high and not d.counted
+        order by d.parent_id, d.child_id limit v_left) d
+      limit v_left) e;
+    if v_rows = v_left then
+      lows[v_last] := v_children[v_rows] + 1;
+      parents := parents[v_last:];
+      states := states[v_last:];
+      lows := lows[v_last:];
+      highs := highs[v_last:];
+    else
+      parents := array[]::bigint[];
+      states := array[]::text[];
+      lows := array[]::bigint[];
+      highs := array[]::bigint[];
+    end if;
+    v_left := v_left - greatest(v_rows, 10);
+    v_done := v_done + v_rows;
+    continue when v_rows = 0;
+
+    v_locked := array(
+      select w.job_id from pgqueue.dependent w
+      where w.job_id = any(v_children) and (most is null or w.pending <= most) order by w.job_id for update skip locked);
+    v_busy := array(select w.job_id from pgqueue.dependent w where w.job_id = any(v_children) and w.job_id <> all(v_locked));
+    if cardinality(v_busy) > 0 then
+      insert into pgqueue.parent_look (seq, job_id, state, low, high, parked)
+      select nextval('pgqueue.job_id'), e.parent, e.state::pgqueue.final_state, e.child, e.child, _release.parked
+      from unnest(v_parents, v_children, v_states) e(parent, child, state) where e.child = any(v_busy);
+    end if;
+    continue when cardinality(v_locked) = 0;
+
+    with given as materialized (
+      select distinct on (e.child, e.parent) e.child, e.parent, e.state
+      from unnest(v_parents, v_children, v_states) with ordinality e(parent, child, state, ord)
+      where e.child = any(v_locked)
+        and (select d.child_id from pgqueue.dependency d where d.parent_id = e.parent and d.child_id = e.child and not d.counted) is not null
+      order by e.child, e.parent, e.ord desc),
+    judged as materialized (
+      select g.child, g.parent, g.state, w.policy, w.pending, w.policy = 'cancel' and bool_or(g.state <> 'succeeded') over (partition by g.child) as dead,
+        w.pending - count(*) filter (where g.state = 'succeeded' or w.policy <> 'wait') over (partition by g.child) as pending_now
+      from given g
+      cross join lateral (select w.policy, w.pending from pgqueue.dependent w where w.job_id = g.child offset 0) w),
+    counted as (
+      update pgqueue.dependency d set counted = true
+      from judged j
+      where d.parent_id = j.parent and d.child_id = j.child and not j.dead and j.pending_now > 0 and (j.state = 'succeeded' or j.policy <> 'wait')),
+    waiting as (
+      update pgqueue.dependent d set pending = j.pending_now
+      from (select distinct j.child, j.pending_now from judged j where not j.dead and j.pending_now > 0 and j.pending_now < j.pending) j
+      where d.job_id = j.child),
+    gone as materialized (
+      delete from pgqueue.dependent d
+      using (select distinct j.child, j.dead from judged j where j.dead or j.pending_now <= 0) j
+      where d.job_id = j.child
+      returning d.*, j.dead),
+    later as (
+      insert into pgqueue.scheduled (run_at, job_id, traits, priority, attempt, queue)
+      select g.run_at, g.job_id, g.traits, g.priority, g.attempt, g.queue from gone g where not g.dead and g.run_at > v_now)
+    select array_agg(g.job_id order by g.job_id) filter (where not g.dead and (g.run_at > v_now) is not true),
+      array_agg(g.queue order by g.job_id) filter (where not g.dead and (g.run_at > v_now) is not true),
+      array_agg(g.priority order by g.job_id) filter (where not g.dead and (g.run_at > v_now) is not true),
+      array_agg(g.attempt order by g.job_id) filter (where not g.dead and (g.run_at > v_now) is not true),
+      array_agg(g.traits order by g.job_id) filter (where not g.dead and (g.run_at > v_now) is not true),
+      array_agg(g.job_id order by g.job_id) filter (where g.dead), array_agg(g.queue order by g.job_id) filter (where g.dead),
+      array_agg(g.attempt order by g.job_id) filter (where g.dead), array_agg(g.traits order by g.job_id) filter (where g.dead)
+    into v_jobs, v_queues, v_priorities, v_attempts, v_traits, v_dead, v_dead_queues, v_dead_attempts, v_dead_traits
+    from gone g;
+    perform pgqueue._enter(v_jobs, v_queues, v_priorities, v_attempts, v_traits, false);
+    continue when v_dead is null;
+    perform pgqueue._finish(array_agg(d.id), array_agg('cancelled'::text), array_agg('parent_failed'::text), array_agg(d.attempt), array_agg(d.traits & ~4096),
+      null, null, null, d.forget)
+    from (
+      select e.id, e.attempt, e.traits, pgqueue._forget((select q.history from pgqueue.queue q where q.name = e.queue)) as forget
+      from unnest(v_dead, v_dead_queues, v_dead_attempts, v_dead_traits) e(id, queue, attempt, traits)) d
+    group by d.forget;
+    v_dead := array(select e.id from unnest(v_dead, v_dead_traits) e(id, traits) where e.traits & 4096 <> 0);
+    parents := parents || v_dead;
+    states := states || array_fill('cancelled'::text, array[cardinality(v_dead)]);
+    lows := lows || array_fill(0::bigint, array[cardinality(v_dead)]);
+    highs := highs || array_fill(9223372036854775807, array[cardinality(v_dead)]);
+  end loop;
+  insert into pgqueue.parent_look (seq, job_id, state, low, high, parked)
+  select nextval('pgqueue.job_id'), e.parent, e.state::pgqueue.final_state, e.low, e.high, false from unnest(parents, states, lows, highs) e(parent, state, low, high);
+  return v_done;
+end $$;
+
 -- source: sql/functions/private/_render_sql.sql
 -- Fills the tags <%= job_id %> and <%= error_message %> of a fallback in, wherever they stand, in such a way that a message cannot end the literal, name or comment it
 -- is put into. In a dollar quote it goes in as it is, and should it hold the quote's tag, the quote gets another one. In plain code it becomes a literal.
@@ -5257,6 +6110,81 @@ begin
   return array_to_string(v_parts, '');
 end $$;
 
+-- source: sql/functions/private/_replace_job.sql
+-- An enqueue with on_duplicate replace or debounce whose key another job holds. Returns the job that has the key then: the holder, which waits and has got the new
+-- arguments and headers, and with debounce the new time; or the new job, where the holder runs or has ended; null when the key has gone to somebody else meanwhile: the caller looks
+-- again. A key held for a period is not taken from a job that runs or has ended: that is what the period is for.
+--
+-- Locks: the row of the key first, where enqueues that would replace the same job meet, so that none takes the other for a claim; then the job's own where it waits. A claim is
+-- waited for, which is short. Whoever has the job's own row never waits for the key's: _finish and _give_up_keys skip it, _retake_key gives up. So these locks close no circle,
+-- and until the transaction ends only this one job waits for it.
+create function pgqueue._replace_job(new_ pgqueue.new_job, holder bigint, until timestamptz, now_ timestamptz) returns bigint
+language plpgsql
+as $$
+declare
+  v_until timestamptz;
+  v_kind text;
+  v_place record;
+  v_was record;
+  v_state text;
+begin
+  select j.kind into v_kind from pgqueue.job j where j.id = holder;
+  if v_kind <> (new_).kind then
+    perform pgqueue._refuse('PQ005', format('job %s holds the unique key %L and is of kind %s, not %s', holder, (new_).unique_key, v_kind, (new_).kind),
+      'Arguments are replaced by those of the same kind: give jobs of another kind another key.');
+  end if;
+  select k.until into v_until from pgqueue.job_key k
+  where k.queue = (new_).queue and k.unique_key = (new_).unique_key and k.job_id = holder for update;
+  if not found then
+    return null;
+  end if;
+
+  for v_look in 1..100 loop
+    select * into v_place from pgqueue._hold_place(holder);
+    exit when v_place.place is not null;
+    select case when o.job_id is not null then o.state::text when (pgqueue._lease_of(holder)).id is not null then 'running' when j.id is null then 'gone' end
+    into v_state
+    from (select) one left join pgqueue.outcome o on o.job_id = holder left join pgqueue.job j on j.id = holder;
+    continue when v_state is null;
+    if v_until > now_ then
+      return holder;
+    end if;
+    update pgqueue.job_key k set job_id = (new_).id, until = _replace_job.until
+    where k.queue = (new_).queue and k.unique_key = (new_).unique_key and k.job_id = holder;
+    return (new_).id;
+  end loop;
+  if v_place.place is null then
+    perform pgqueue._refuse('PQ005', format('job %s keeps moving', holder), 'Try again.');
+  end if;
+
+  update pgqueue.job j set args = (new_).args, headers = (new_).headers where j.id = holder;
+  if (new_).on_duplicate <> 'debounce' then
+    return holder;
+  end if;
+  if v_until is not null and until is not null then
+    update pgqueue.job_key k set until = _replace_job.until where k.queue = (new_).queue and k.unique_key = (new_).unique_key;
+  end if;
+  if v_place.place = 'dependent' then
+    update pgqueue.dependent w set run_at = case when (new_).due > now_ then (new_).due end where w.job_id = holder;
+  elsif v_place.place = 'scheduled' and (new_).due > now_ then
+    update pgqueue.scheduled w set run_at = (new_).due where w.job_id = holder;
+  elsif v_place.place = 'scheduled' or (new_).due > now_ then
+    select * into v_was from pgqueue._withdraw(holder);
+    if v_place.place = 'scheduled' then
+      perform pgqueue._enter(array[holder], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], false);
+    else
+      if v_was.traits & 2 <> 0 then
+        -- The slot goes by way of the inbox: to hand it on, as _free_slots does, takes the group's lock, until the end of this transaction.
+        with gone as (delete from pgqueue.slot s where s.job_id = holder returning s.queue, s.group_key)
+        insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
+        select nextval('pgqueue.job_id'), 0, 0, 0, g.queue, g.group_key from gone g;
+      end if;
+      perform pgqueue._schedule(array[holder], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], array[(new_).due]);
+    end if;
+  end if;
+  return holder;
+end $$;
+
 -- source: sql/functions/private/_rescue_jobs.sql
 -- Jobs whose execution was lost go back to their queue, the attempt unspent; those with `blamed` crashes so far have one more, and fail as worker_lost
 -- when that makes too many. A pending cancel is fulfilled instead, and a slice of several rows gives them on to slices of one. The caller has taken them out of their lease.
@@ -5273,6 +6201,8 @@ declare
   v_now timestamptz := pgqueue._now();
   v_limit smallint;
   v_crashes smallint;
+  v_traits integer;
+  v_key text;
 begin
   select c.max_crashes into v_limit from pgqueue.config c;
   for v_job in
@@ -5309,10 +6239,55 @@ begin
         insert into pgqueue.crash (job_id, crashes) values (v_job.id, v_crashes)
         on conflict (job_id) do update set crashes = excluded.crashes;
       end if;
-      perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[],
-        array[case when v_crashes > v_job.crashes then v_job.traits & ~16 else v_job.traits end | case when v_crashes > 0 then 32 else 0 end], true);
+      v_traits := case when v_crashes > v_job.crashes then v_job.traits & ~16 else v_job.traits end | case when v_crashes > 0 then 32 else 0 end;
+      v_key := case when v_job.traits & 2049 <> 0 then pgqueue._retake_key(v_job.id) end;
+      if v_key is null then
+        perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[], array[v_traits], true);
+      elsif v_key = 'uncertain' then
+        perform pgqueue._schedule(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[], array[v_traits],
+          array[v_now + interval '1 second']);
+      else
+        perform pgqueue._finish(array[v_job.id], array['cancelled'], array[v_key], array[v_job.attempt], array[v_traits], null,
+          (lease).worker_id, (lease).claimed_at, (lease).forget);
+      end if;
     end if;
   end loop;
+end $$;
+
+-- source: sql/functions/private/_retake_key.sql
+-- What becomes of a job with a unique key that goes back to where it waits, having failed, been released or lost its worker: null when it holds its key, or has taken it
+-- again; 'superseded' when a live job holds the key, which does the work instead; 'uncertain' when an enqueue of the key is under way. That may take as long as a user's
+-- transaction, and a settle does not wait for one: the job is put off for a moment, without its key, and asks again when it is due. The same once ten were found so in one
+-- transaction: they would keep a batch for ten milliseconds each.
+--
+-- Also asked of jobs that keep their key until the end: one whose arguments were replaced while it ran lost it to the job that carries the new ones.
+create function pgqueue._retake_key(job bigint) returns text
+language plpgsql
+set lock_timeout = '10ms'
+as $$
+declare
+  v_put_off integer := coalesce(nullif(current_setting('pgqueue.put_off', true), '')::integer, 0);
+  v_job record;
+begin
+  perform from pgqueue.job_key k where k.job_id = job for update skip locked;
+  if found then
+    return null;
+  end if;
+  if v_put_off >= 10 then
+    return 'uncertain';
+  end if;
+  select j.queue, j.unique_key, j.unique_until into v_job from pgqueue.job j where j.id = job;
+  if v_job.unique_key is null then
+    -- A query, whose key is its own affair: one that was cancelled while it ran has none any more.
+    return null;
+  end if;
+  begin
+    return case when pgqueue._take_key(v_job.queue, v_job.unique_key, job) <> job then 'superseded' end;
+  exception
+    when lock_not_available or serialization_failure then
+      perform set_config('pgqueue.put_off', (v_put_off + 1)::text, true);
+      return 'uncertain';
+  end;
 end $$;
 
 -- source: sql/functions/private/_room.sql
@@ -5594,6 +6569,31 @@ as $$
       jsonb_build_object('type', 'ScriptFailed', 'message', coalesce((script).failed_reason, 'failed'), 'position', (script).position) end;
 $$;
 
+-- source: sql/functions/private/_seize_key.sql
+-- Gives a key that nobody holds any more (_key_gone) to another job; false when it is not so, or another was faster: the caller looks again. The row is locked first and
+-- the holder looked at afterwards, in a new snapshot: it may have been retried meanwhile. Waits for other enqueues of this key, and for nothing else.
+create function pgqueue._seize_key(
+  queue text,
+  unique_key text,
+  holder bigint,
+  job bigint,
+  until timestamptz,
+  now_ timestamptz) returns boolean
+language plpgsql
+as $$
+declare
+  v_until timestamptz;
+begin
+  select k.until into v_until from pgqueue.job_key k
+  where k.queue = _seize_key.queue and k.unique_key = _seize_key.unique_key and k.job_id = holder for update;
+  if not found or not pgqueue._key_gone(holder, v_until, now_) then
+    return false;
+  end if;
+  update pgqueue.job_key k set job_id = job, until = _seize_key.until
+  where k.queue = _seize_key.queue and k.unique_key = _seize_key.unique_key and k.job_id = holder;
+  return true;
+end $$;
+
 -- source: sql/functions/private/_select_jobs.sql
 -- One batch for the bulk functions: up to `most` jobs that match, in the order of their ids, from `start` on; `states` are those the action is about. It walks where such jobs stand, each place by id:
 -- final ones along their outcomes, the others along the places they wait in, the lanes of ready one by one. Every walk looks at so many rows and no more; where one stops early, all
@@ -5618,7 +6618,7 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-  -- Rows that one walk looks at; places where live jobs stand are eight, all lanes together being one.
+  -- Rows that one walk looks at; places where live jobs stand are nine, all lanes together being one.
   v_far integer := 20000;
   v_lanes integer := 20000;
   v_after bigint := greatest(coalesce(start, 0), coalesce(wanted.after_id, 0));
@@ -5713,6 +6713,11 @@ begin
       select -7, v_far, w.job_id, case when (v_queue is null or w.queue = v_queue) and (v_priority is null or w.priority = v_priority) then w.job_id end
       from (
         select w.job_id, w.queue, w.priority from pgqueue.held w
+        where w.job_id > v_after and w.job_id < v_before and 'held' = any(v_states) order by w.job_id limit v_far) w
+      union all
+      select -9, v_far, w.job_id, case when (v_queue is null or w.queue = v_queue) and (v_priority is null or w.priority = v_priority) then w.job_id end
+      from (
+        select w.job_id, w.queue, w.priority from pgqueue.dependent w
         where w.job_id > v_after and w.job_id < v_before and 'held' = any(v_states) order by w.job_id limit v_far) w
       union all
       -- Leases are few.
@@ -5881,20 +6886,28 @@ begin
           when g.outcome in ('failed', 'timeout', 'retry') and g.attempt >= coalesce(
             g.max_attempts, (select q.max_attempts from pgqueue.queue q where q.name = g.queue), 5) then 'failed'
           end as state
-      from given g)
-    select g.id, g.queue, g.priority, g.attempt, case when g.outcome = 'release' then g.traits else g.traits & ~16 end as traits, g.state,
+      from given g),
+    placed as (
+      -- What waits again wants its unique key again.
+      select g.*, case when g.state is null and g.traits & 2049 <> 0 then pgqueue._retake_key(g.id) end as key
+      from judged g
+      offset 0)
+    select g.id, g.queue, g.priority, g.attempt, case when g.outcome = 'release' then g.traits else g.traits & ~16 end as traits,
+      case when g.key = 'superseded' then 'cancelled' else g.state end as state,
       (case when g.outcome in ('snooze', 'release') then g.attempt - 1 else g.attempt end)::smallint as spent,
       case
+        when g.key = 'superseded' then g.key
         when g.state = 'cancelled' and g.asked then 'cancelled_by_user'
         when g.state = 'cancelled' then 'cancelled_by_worker'
         when g.outcome = 'timeout' then 'timeout'
         else 'error' end as reason,
-      case
-        when g.state is not null then null
-        when g.outcome = 'release' then interval '0'
-        when g.outcome in ('snooze', 'retry') then g.delay
-        else pgqueue._backoff(coalesce(g.backoff, (select q.backoff from pgqueue.queue q where q.name = g.queue)), g.attempt) end as delay
-    from judged g
+      case when g.state is null and g.key is distinct from 'superseded' then greatest(
+        case
+          when g.outcome = 'release' then interval '0'
+          when g.outcome in ('snooze', 'retry') then g.delay
+          else pgqueue._backoff(coalesce(g.backoff, (select q.backoff from pgqueue.queue q where q.name = g.queue)), g.attempt) end,
+        case when g.key = 'uncertain' then interval '1 second' end) end as delay
+    from placed g
     order by g.id) v;
 
   if v_final is not null then
@@ -6327,6 +7340,7 @@ begin
     (select 'queued' from pgqueue.suspect w where w.job_id = job),
     (select 'queued' from pgqueue.line w where w.job_id = job),
     (select 'held' from pgqueue.held w where w.job_id = job),
+    (select 'held' from pgqueue.dependent w where w.job_id = job),
     (select 'running' from pgqueue.job j where j.id = job)) into v_state;
   if v_state is null and batches then
     v_state := pgqueue._batch_state(job);
@@ -6385,11 +7399,12 @@ declare
 begin
   jobs := array(
     select (j.id, j.kind, j.args, j.queue, j.priority, j.due, j.unique_key, j.group_key, j.max_attempts, j.timeout, j.expires_at, j.heartbeat, j.backoff,
-      j.headers, pgqueue._traits(j.unique_key, j.group_key, j.timeout, j.heartbeat, j.expires_at), j.unique_until, j.unique_for, j.on_duplicate,
+      j.headers, pgqueue._traits(case when j.unique_until is null then j.unique_key end, j.group_key, j.timeout, j.heartbeat, j.expires_at)
+        + case when j.unique_until = 'start' then 2048 else 0 end, j.unique_until, j.unique_for, j.on_duplicate,
       j.depends_on, j.refs, j.on_parent_failure, j.on_success, j.on_error, j.ref)::pgqueue.new_job
     from unnest(jobs) with ordinality j order by j.ordinality);
-  v_ids := pgqueue._take_keys(jobs);
-  v_new := array(select j::pgqueue.new_job from unnest(jobs) j where j.id in (select i from unnest(v_ids) i));
+  select t.jobs, t.ids into jobs, v_ids from pgqueue._take_keys(jobs, now_) t;
+  v_new := pgqueue._with_parents(jobs, v_ids, array(select j::pgqueue.new_job from unnest(jobs) j where j.id in (select i from unnest(v_ids) i)));
   insert into pgqueue.job (id, created_at, expires_at, timeout, heartbeat, priority, max_attempts, queue, kind, unique_key, group_key,
     args, backoff, headers, unique_until, depends_on)
   select j.id, now_, j.expires_at, j.timeout, j.heartbeat, j.priority, j.max_attempts, j.queue, j.kind, j.unique_key, j.group_key,
@@ -6397,6 +7412,11 @@ begin
   from unnest(v_new) j;
   insert into pgqueue.deadline (expires_at, job_id)
   select j.expires_at, j.id from unnest(v_new) j where j.expires_at is not null;
+  insert into pgqueue.follow_up (job_id, outcome, jobs)
+  select j.id, f.outcome, case jsonb_typeof(f.jobs) when 'array' then f.jobs else jsonb_build_array(f.jobs) end
+  from unnest(v_new) j cross join lateral (values ('success', j.on_success), ('error', j.on_error)) f(outcome, jobs)
+  where j.traits & 8192 <> 0 and f.jobs is not null;
+  v_new := pgqueue._hold_new(v_new, now_);
   insert into pgqueue.scheduled (run_at, job_id, traits, priority, attempt, queue)
   select j.due, j.id, j.traits, j.priority, 0, j.queue from unnest(v_new) j where j.due > now_;
   insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
@@ -6463,32 +7483,75 @@ begin
   from listed l left join pgqueue.queue q on q.name = l.queue;
 end $$;
 
--- source: sql/functions/private/_take_keys.sql
--- Takes the unique keys of new jobs, in the order of (queue, key) so that batches that share keys cannot deadlock. Returns, parallel to `jobs`, the id that
--- stands for each: its own, or that of the live job which holds its key, be it from another transaction or from earlier in the batch.
-create function pgqueue._take_keys(jobs pgqueue.new_job[]) returns bigint[]
+-- source: sql/functions/private/_take_key.sql
+-- Takes the key of one job that exists already. Returns the job that has it then: this one, or a live one that holds it. Waits for enqueues of this key that are
+-- under way. The own row is locked, so that who would replace this job looks again afterwards.
+create function pgqueue._take_key(queue text, unique_key text, job bigint) returns bigint
 language plpgsql
 as $$
 declare
-  v_ids bigint[] := array(select case when j.unique_key is null then j.id end from unnest(jobs) with ordinality j order by j.ordinality);
+  v_now timestamptz := pgqueue._now();
+  v_holder record;
 begin
-  while array_position(v_ids, null) is not null loop
-    insert into pgqueue.job_key (queue, unique_key, job_id)
-    select j.queue, j.unique_key, j.id
-    from unnest(jobs) j
-    where j.unique_key is not null
-    order by j.queue, j.unique_key, j.id
-    on conflict do nothing;
-    -- A holder that ended between the two statements leaves a null: that key is tried again.
-    v_ids := array(
-      select coalesce(v.id, (
-        select k.job_id from (select k.job_id from pgqueue.job_key k where k.queue = v.queue and k.unique_key = v.unique_key offset 0) k
-        order by k.job_id desc limit 1))  -- the offset: else the index on job_id is walked for the order
-      from unnest(jobs, v_ids) with ordinality v(own_id, kind, args, queue, priority, due, unique_key, group_key, max_attempts, timeout, expires_at,
-        heartbeat, backoff, headers, traits, unique_until, unique_for, on_duplicate, depends_on, refs, on_parent_failure, on_success, on_error, ref, id, ord)
-      order by v.ord);
+  loop
+    insert into pgqueue.job_key (queue, unique_key, job_id) values (_take_key.queue, _take_key.unique_key, job) on conflict do nothing;
+    if found then
+      return job;
+    end if;
+    select k.job_id, pgqueue._key_gone(k.job_id, k.until, v_now) as gone into v_holder
+    from (
+      select k.job_id, k.until from pgqueue.job_key k
+      where k.queue = _take_key.queue and k.unique_key = _take_key.unique_key offset 0) k  -- the offset: as in _try_keys
+    order by k.job_id desc limit 1;
+    continue when not found;
+    if v_holder.job_id = job then
+      perform from pgqueue.job_key k
+      where k.queue = _take_key.queue and k.unique_key = _take_key.unique_key and k.job_id = job for update;
+      continue when not found;
+      return job;
+    end if;
+    if not v_holder.gone then
+      return v_holder.job_id;
+    end if;
+    exit when pgqueue._seize_key(queue, unique_key, v_holder.job_id, job, null, v_now);
   end loop;
-  return v_ids;
+  return job;
+end $$;
+
+-- source: sql/functions/private/_take_keys.sql
+-- Takes the unique keys of new jobs. Returns, parallel to `jobs`, the id that stands for each: its own, or that of the job which holds its key, be it from another transaction or
+-- from earlier in the batch; and the jobs, as later ones of the same key may have replaced their arguments. A try that fails gives back what it has locked, as it would deadlock
+-- with others on their way through the keys; a single job has locked nothing then.
+create function pgqueue._take_keys(inout jobs pgqueue.new_job[], in now_ timestamptz, out ids bigint[])
+language plpgsql
+as $$
+declare
+  v_try record;
+begin
+  if not exists (select from unnest(jobs) j where j.unique_key is not null) then
+    ids := array(select j.id from unnest(jobs) with ordinality j order by j.ordinality);
+    return;
+  end if;
+  while cardinality(jobs) = 1 loop
+    select t.jobs, t.ids into jobs, ids from pgqueue._try_keys(jobs, now_) t;
+    if ids is not null then
+      return;
+    end if;
+  end loop;
+  loop
+    begin
+      select t.jobs, t.ids into v_try from pgqueue._try_keys(jobs, now_) t;
+      if v_try.ids is null then
+        raise sqlstate 'PQ999';
+      end if;
+      jobs := v_try.jobs;
+      ids := v_try.ids;
+      return;
+    exception
+      when sqlstate 'PQ999' then
+        null;
+    end;
+  end loop;
 end $$;
 
 -- source: sql/functions/private/_thin.sql
@@ -6536,6 +7599,48 @@ begin
   return cardinality(v_jobs);
 end $$;
 
+-- source: sql/functions/private/_tidy_flow.sql
+-- Upkeep: who waited for whom, and follow-ups, of jobs whose rows are gone. A slice a pass, as _duty_tidy does it; one by parent and child, since a parent may have a million.
+create function pgqueue._tidy_flow() returns bigint
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_nestloop = on
+as $$
+#variable_conflict use_column
+declare
+  v_parents bigint[];
+  v_children bigint[];
+  v_jobs bigint[];
+  v_rows bigint;
+  v_done bigint := 0;
+begin
+  select array_agg(s.parent_id), array_agg(s.child_id) into v_parents, v_children
+  from (
+    select d.parent_id, d.child_id from pgqueue.dependency d
+    where (d.parent_id, d.child_id) > (pgqueue._slice('dependency'), pgqueue._slice('dependency_child'))
+    order by d.parent_id, d.child_id limit 5000) s;
+  perform pgqueue._next_slice('dependency', coalesce(v_parents, '{}'), 5000), pgqueue._next_slice('dependency_child', coalesce(v_children, '{}'), 5000);
+  delete from pgqueue.dependency d
+  using unnest(v_parents, v_children) s(parent, child)
+  where d.parent_id = s.parent and d.child_id = s.child and (select j.id from pgqueue.job j where j.id = s.child) is null;
+  get diagnostics v_rows = row_count;
+  v_done := v_done + v_rows;
+
+  v_jobs := array(
+    select f.job_id from pgqueue.follow_up f where f.job_id > pgqueue._slice('follow_up') order by f.job_id limit 5000);
+  perform pgqueue._next_slice('follow_up', v_jobs, 5000);
+  delete from pgqueue.follow_up f where f.job_id = any(v_jobs) and (select j.id from pgqueue.job j where j.id = f.job_id) is null;
+  get diagnostics v_rows = row_count;
+  v_done := v_done + v_rows;
+
+  delete from pgqueue.late_follow_up l
+  where l.seq = any(array(select l.seq from pgqueue.late_follow_up l order by l.seq limit 1000))
+    and l.error is not null and l.made_at < pgqueue._now() - (select c.retention from pgqueue.config c);
+  get diagnostics v_rows = row_count;
+  return v_done + v_rows;
+end $$;
+
 -- source: sql/functions/private/_to_queue.sql
 -- What a move to another queue changes beside the place: the job row, the unique key, the slot, and what scripts and queries say of themselves. The caller has taken the jobs from where they waited.
 create function pgqueue._to_queue(jobs bigint[], queue text, from_queues text[], traits integer[]) returns void
@@ -6546,7 +7651,7 @@ declare
   v_traits integer := (select bit_or(t) from unnest(traits) t);
 begin
   -- The identity of a query is a key in no queue, and stays there.
-  if v_traits & 1 <> 0 then
+  if v_traits & 2049 <> 0 then
     update pgqueue.job_key k set queue = _to_queue.queue where k.job_id = any(jobs) and k.queue <> '';
   end if;
   update pgqueue.job j set queue = _to_queue.queue
@@ -6638,6 +7743,99 @@ begin
   end loop;
 end $$;
 
+-- source: sql/functions/private/_try_keys.sql
+-- One try at the unique keys of new jobs: see _take_keys. `ids` comes out null when a key has gone to somebody else between two looks; the caller then gives up what this try
+-- has locked, and tries again.
+--
+-- In two rounds, each in the order of (queue, key). The first takes the keys that are free; it waits for who has just taken or freed one. The second is for keys that others hold and
+-- that this call may take or change all the same: their holder is gone, or on_duplicate says so. It waits only for others in their second round, as it names rows that
+-- were committed before: nobody in it waits for one in the first, so that batches which share keys cannot deadlock. And therefore no key is taken in it that has vanished meanwhile.
+create function pgqueue._try_keys(inout jobs pgqueue.new_job[], in now_ timestamptz, out ids bigint[])
+language plpgsql
+as $$
+declare
+  v_own bigint[] := array(select j.id from unnest(jobs) with ordinality j order by j.ordinality);
+  v_gone boolean[];
+  v_rest integer[];
+  v_job pgqueue.new_job;
+  v_at integer;
+  v_queue text;
+  v_key text;
+  v_until timestamptz;
+  v_holder bigint;
+  v_mine integer;  -- which of the jobs holds the key, where one does
+begin
+  insert into pgqueue.job_key (queue, unique_key, job_id, until)
+  select j.queue, j.unique_key, j.id, case when j.unique_until = 'period' then now_ + j.unique_for end
+  from unnest(jobs) j
+  where j.unique_key is not null
+  order by j.queue, j.unique_key, j.id
+  on conflict do nothing;
+  -- An old snapshot may show an ended holder beside this transaction's own. The offset: else the index on job_id is walked for the order.
+  select array_agg(case when v.unique_key is null then v.id else h.job_id end order by v.ordinality), array_agg(h.gone order by v.ordinality)
+  into ids, v_gone
+  from unnest(jobs) with ordinality v
+  left join lateral (
+    select k.job_id, k.job_id <> v.id and k.job_id not in (select o from unnest(v_own) o) and pgqueue._key_gone(k.job_id, k.until, now_) as gone
+    from (select k.job_id, k.until from pgqueue.job_key k where k.queue = v.queue and k.unique_key = v.unique_key offset 0) k
+    order by k.job_id desc limit 1) h on true;
+  if array_position(ids, null) is not null then
+    ids := null;
+    return;
+  end if;
+  if not exists (select from unnest(jobs, ids, v_gone) with ordinality r(id, kind, args, queue, priority, due, unique_key, group_key, max_attempts,
+      timeout, expires_at, heartbeat, backoff, headers, traits, unique_until, unique_for, on_duplicate, depends_on, refs, on_parent_failure, on_success,
+      on_error, ref, holder, gone, ord) where r.holder <> r.id and (r.gone or r.on_duplicate <> 'return')) then
+    return;
+  end if;
+
+  -- Each meets what those before it in the call have left.
+  v_rest := array(
+    select j.ordinality from unnest(jobs) with ordinality j where j.unique_key is not null order by j.queue, j.unique_key, j.ordinality);
+  foreach v_at in array v_rest loop
+    v_job := jobs[v_at];
+    v_until := case when v_job.unique_until = 'period' then now_ + v_job.unique_for end;
+    if (v_job.queue, v_job.unique_key) is distinct from (v_queue, v_key) then
+      v_queue := v_job.queue;
+      v_key := v_job.unique_key;
+      v_holder := ids[v_at];
+      v_mine := array_position(v_own, v_holder);
+    end if;
+    if v_holder = v_job.id then
+      v_mine := v_at;
+    elsif v_mine is null and v_gone[v_at] then
+      if not pgqueue._seize_key(v_queue, v_key, v_holder, v_job.id, v_until, now_) then
+        ids := null;
+        return;
+      end if;
+      v_holder := v_job.id;
+      v_mine := v_at;
+    elsif v_job.on_duplicate = 'raise' then
+      perform pgqueue._refuse('PQ005',
+        case when cardinality(jobs) > 1 then format('element %s: ', v_at) else '' end || format('job %s holds the unique key %L', v_holder, v_key),
+        'on_duplicate says to raise: return gives the id of that job instead.');
+    elsif v_job.on_duplicate in ('replace', 'debounce') and v_mine is not null then
+      if v_job.kind <> jobs[v_mine].kind then
+        perform pgqueue._refuse('PQ005', format('element %s: element %s holds the unique key %L and is of kind %s, not %s', v_at, v_mine, v_key,
+          jobs[v_mine].kind, v_job.kind), 'Arguments are replaced by those of the same kind: give jobs of another kind another key.');
+      end if;
+      jobs[v_mine].args := v_job.args;
+      jobs[v_mine].headers := v_job.headers;
+      if v_job.on_duplicate = 'debounce' then
+        jobs[v_mine].due := v_job.due;
+      end if;
+    elsif v_job.on_duplicate in ('replace', 'debounce') then
+      v_holder := pgqueue._replace_job(v_job, v_holder, v_until, now_);
+      if v_holder is null then
+        ids := null;
+        return;
+      end if;
+      v_mine := case when v_holder = v_job.id then v_at end;
+    end if;
+    ids[v_at] := v_holder;
+  end loop;
+end $$;
+
 -- source: sql/functions/private/_try_on.sql
 -- Does to one job what the function for one job does, as a part of a batch: what that refuses, or what takes a lock that somebody keeps, harms no other job of the batch. True: done; false: refused;
 -- null: locked by somebody else. No wait is long, so two batches that meet, or a batch and a worker, cannot stand in each other's way for good, whatever the order of their locks.
@@ -6667,6 +7865,28 @@ exception
     return false;
   when lock_not_available or deadlock_detected then
     return null;
+end $$;
+
+-- source: sql/functions/private/_try_place.sql
+-- Locks the row of a job where it waits, unless another has it: for upkeep, which does not wait for a transaction that is about to cancel the job, to move it or to replace its arguments.
+create function pgqueue._try_place(job bigint) returns boolean
+language plpgsql
+as $$
+begin
+  perform from pgqueue.ready w where w.ctid = (select r.place from pgqueue._in_ready(job) r) for update skip locked;
+  if found then return true; end if;
+  perform from pgqueue.scheduled w where w.job_id = job for update skip locked;
+  if found then return true; end if;
+  perform from pgqueue.arrival w where w.job_id = job for update skip locked;
+  if found then return true; end if;
+  perform from pgqueue.blocked w where w.job_id = job for update skip locked;
+  if found then return true; end if;
+  perform from pgqueue.suspect w where w.job_id = job for update skip locked;
+  if found then return true; end if;
+  perform from pgqueue.line w where w.job_id = job for update skip locked;
+  if found then return true; end if;
+  perform from pgqueue.dependent w where w.job_id = job for update skip locked;
+  return found;
 end $$;
 
 -- source: sql/functions/private/_unescaped.sql
@@ -6736,8 +7956,24 @@ as $$
   union all select 'held', w.priority, w.attempt, null from pgqueue.blocked w where w.job_id = $1
   union all select 'queued', w.priority, w.attempt, null from pgqueue.suspect w where w.job_id = $1
   union all select 'queued', w.priority, w.attempt, null from pgqueue.line w where w.job_id = $1
-  union all select 'held', w.priority, w.attempt, null from pgqueue.held w where w.job_id = $1;
+  union all select 'held', w.priority, w.attempt, null from pgqueue.held w where w.job_id = $1
+  union all select 'held', w.priority, w.attempt, w.run_at from pgqueue.dependent w where w.job_id = $1;
 $$;
+
+-- source: sql/functions/private/_waits_somewhere.sql
+-- Whether a job stands where jobs with unique keys wait. Asked before the leases are looked through: nearly all who hold a key stand in one of these places.
+create function pgqueue._waits_somewhere(job bigint) returns boolean
+language plpgsql stable
+as $$
+begin
+  return coalesce(
+    (select true from pgqueue._in_ready(job)),
+    (select true from pgqueue.scheduled w where w.job_id = job),
+    (select true from pgqueue.arrival w where w.job_id = job),
+    (select true from pgqueue.blocked w where w.job_id = job),
+    (select true from pgqueue.suspect w where w.job_id = job),
+    false);
+end $$;
 
 -- source: sql/functions/private/_wake.sql
 -- Tells workers that sleep on a queue that it has work. A commit with a NOTIFY takes a cluster-wide lock, so under load nothing is sent:
@@ -6822,6 +8058,29 @@ begin
     case v_workers when 1 then 'one serves' else v_workers || ' serve' end, (batch).queue);
 end $$;
 
+-- source: sql/functions/private/_why_dependent.sql
+-- Why a job that waits for others waits: how many, and what the first of them does.
+create function pgqueue._why_dependent(job bigint, name text) returns text
+language plpgsql
+as $$
+declare
+  v_wait record;
+  v_parent record;
+begin
+  select d.pending, d.policy, j.depends_on into v_wait from pgqueue.dependent d join pgqueue.job j on j.id = d.job_id where d.job_id = job;
+  select p.id, coalesce(o.state::text, pgqueue._state_if_any(p.id), pgqueue._batch_state(p.id), 'running') as state into v_parent
+  from unnest(v_wait.depends_on) p(id)
+  left join lateral (select o.state from pgqueue.outcome o where o.job_id = p.id offset 0) o on true
+  where (o.state is null or v_wait.policy = 'wait' and o.state <> 'succeeded') and (
+    (select j.id from pgqueue.job j where j.id = p.id) is not null or pgqueue._batch_state(p.id) in ('held', 'queued', 'running'))
+  order by p.id limit 1;
+  return format('%s waits for %s%s.', name, case v_wait.pending when 1 then 'another job' else v_wait.pending || ' other jobs' end,
+    case
+      when v_parent.id is null then ': they have ended, and upkeep has yet to count them: start a worker, or call pgqueue.maintain() from cron'
+      when v_parent.state in ('failed', 'cancelled') then format(', such as %s, which is %s: call pgqueue.retry(%s)', v_parent.id, v_parent.state, v_parent.id)
+      else format(', such as %s, which is %s', v_parent.id, v_parent.state) end);
+end $$;
+
 -- source: sql/functions/private/_window.sql
 -- The first lane of the window that _pick_wide remembers, as queue and priority; null when there is none for these queues or it has expired. Inlined:
 -- keep it one expression.
@@ -6851,6 +8110,76 @@ begin
     end if;
   end loop;
   return array_to_string(v_parts, '');
+end $$;
+
+-- source: sql/functions/private/_with_parents.sql
+-- New jobs with what they wait for as ids, sorted, each once: refs name other elements of the same call (`jobs`, and `ids`, the jobs that stand for them). Those that others of the call
+-- wait for, and those with follow-ups, have it in their traits. A circle is refused; where every ref names an earlier element there can be none.
+create function pgqueue._with_parents(jobs pgqueue.new_job[], ids bigint[], new pgqueue.new_job[]) returns pgqueue.new_job[]
+language plpgsql
+set enable_nestloop = off
+set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+  v_bad record;
+  v_parents bigint[];
+begin
+  if not exists (select from unnest(new) j where j.depends_on is not null or j.refs is not null or j.on_success is not null or j.on_error is not null)
+    and not exists (select from unnest(jobs) j where j.refs is not null or j.ref is not null)
+  then
+    return new;
+  end if;
+  if exists (select from unnest(jobs) j where j.refs is not null or j.ref is not null) then
+    select j.ref, count(*) as times into v_bad from unnest(jobs) j where j.ref is not null group by j.ref having count(*) > 1 limit 1;
+    if found then
+      perform pgqueue._refuse('PQ001', format('%s elements have the ref %L', v_bad.times, v_bad.ref), 'A ref names one element of the call.');
+    end if;
+    select e.ord, r.ref into v_bad
+    from unnest(jobs) with ordinality e(id, kind, args, queue, priority, due, unique_key, group_key, max_attempts, timeout, expires_at, heartbeat, backoff,
+      headers, traits, unique_until, unique_for, on_duplicate, depends_on, refs, on_parent_failure, on_success, on_error, ref, ord)
+    cross join unnest(e.refs) r(ref)
+    where r.ref not in (select j.ref from unnest(jobs) j where j.ref is not null)
+    order by e.ord limit 1;
+    if found then
+      perform pgqueue._refuse('PQ001', format('element %s: depends_on names %L, which is no element''s ref', v_bad.ord, v_bad.ref),
+        'Give ids of jobs, and refs of elements of the same call.');
+    end if;
+    perform pgqueue._refuse_circle(jobs);
+  end if;
+
+  new := array(
+    with named as materialized (
+      select j.ref, j.id
+      from rows from (unnest(jobs), unnest(ids)) with ordinality j(own_id, kind, args, queue, priority, due, unique_key, group_key, max_attempts, timeout,
+        expires_at, heartbeat, backoff, headers, traits, unique_until, unique_for, on_duplicate, depends_on, refs, on_parent_failure, on_success, on_error,
+        ref, id, ord)
+      where j.ref is not null),
+    asked as materialized (
+      select n.*, n.ordinality as ord from unnest(new) with ordinality n),
+    edge as (
+      select a.ord, p.id from asked a cross join lateral unnest(a.depends_on) p(id)
+      union
+      select a.ord, n.id from asked a cross join lateral unnest(a.refs) r(ref) join named n on n.ref = r.ref),
+    parents as materialized (select e.ord, array_agg(e.id order by e.id) as ids from edge e group by e.ord)
+    select (a.id, a.kind, a.args, a.queue, a.priority, a.due, a.unique_key, a.group_key, a.max_attempts, a.timeout, a.expires_at, a.heartbeat, a.backoff,
+      a.headers, a.traits + case when coalesce(a.on_success, a.on_error) is not null then 8192 else 0 end, a.unique_until, a.unique_for, a.on_duplicate,
+      p.ids, null, a.on_parent_failure, a.on_success, a.on_error, a.ref)::pgqueue.new_job
+    from asked a left join parents p on p.ord = a.ord
+    order by a.ord);
+  v_parents := array(select distinct p from unnest(new) n cross join unnest(n.depends_on) p);
+  if not exists (select from unnest(new) n where n.id = any(v_parents)) then
+    return new;
+  end if;
+  return array(
+    select case when n.id = any(v_parents)
+      then (n.id, n.kind, n.args, n.queue, n.priority, n.due, n.unique_key, n.group_key, n.max_attempts, n.timeout, n.expires_at, n.heartbeat, n.backoff,
+        n.headers, n.traits + 4096, n.unique_until, n.unique_for, n.on_duplicate, n.depends_on, n.refs, n.on_parent_failure, n.on_success, n.on_error,
+        n.ref)::pgqueue.new_job
+      else (n.id, n.kind, n.args, n.queue, n.priority, n.due, n.unique_key, n.group_key, n.max_attempts, n.timeout, n.expires_at, n.heartbeat, n.backoff,
+        n.headers, n.traits, n.unique_until, n.unique_for, n.on_duplicate, n.depends_on, n.refs, n.on_parent_failure, n.on_success, n.on_error,
+        n.ref)::pgqueue.new_job end
+    from unnest(new) with ordinality n order by n.ordinality);
 end $$;
 
 -- source: sql/functions/private/_withdraw.sql
@@ -6887,6 +8216,9 @@ begin
   if found then return; end if;
   delete from pgqueue.held w where w.job_id = job
     returning 'held', w.queue, w.priority, w.attempt, w.traits into place, queue, priority, attempt, traits;
+  if found then return; end if;
+  delete from pgqueue.dependent w where w.job_id = job
+    returning 'dependent', w.queue, w.priority, w.attempt, w.traits into place, queue, priority, attempt, traits;
 end $$;
 
 -- source: sql/functions/private/_withdraw_many.sql
@@ -7265,12 +8597,15 @@ begin
     select t.leases, t.jobs, t.of_lease, t.any_, t.low, t.high, t.spent, t.special into v_leases, v_jobs, v_of_lease, v_any, v_low, v_high, v_spent, v_special
     from pgqueue._take(worker, v_picked, queues) t;
   end if;
-  if v_spent > 0 or v_special or v_any & 1136 <> 0 then
+  if v_spent > 0 or v_special or v_any & 19568 <> 0 then
     if v_any & 1024 <> 0 then
       v_leases := pgqueue._keyed_claimed(v_leases);
     end if;
     if v_any & 16 <> 0 then
       v_leases := pgqueue._drop_expired(v_leases);
+    end if;
+    if v_any & 2048 <> 0 then
+      v_leases := pgqueue._give_up_keys(v_leases);
     end if;
     return query select * from pgqueue._leased(v_leases);
     return;
@@ -7510,6 +8845,7 @@ declare
   v_due timestamptz;
   v_expires_at timestamptz;
   v_traits integer;
+  v_holder record;
 begin
   -- In every transaction plpgsql prepares each expression anew that it comes across, which is most of what an enqueue costs: so a plain job, in
   -- order and without options, passes in one of them and takes the short way.
@@ -7558,16 +8894,18 @@ begin
       insert into pgqueue.job_key (queue, unique_key, job_id) values (enqueue.queue, enqueue.unique_key, id)
       on conflict do nothing;
       exit when found;
-      select k.job_id, false into id, created
-      from (select k.job_id from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key offset 0) k
-      order by k.job_id desc limit 1;  -- an old snapshot may show an ended holder beside this transaction's own. The offset: as in _take_keys
-      if found then
+      select k.job_id, pgqueue._key_gone(k.job_id, k.until, v_now) as gone into v_holder
+      from (select k.job_id, k.until from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key offset 0) k
+      order by k.job_id desc limit 1;  -- an old snapshot may show an ended holder beside this transaction's own. The offset: as in _try_keys
+      if found and not v_holder.gone then
+        id := v_holder.job_id;
+        created := false;
         return next;
         return;
       end if;
-      -- Its holder ended between the two statements: the key is free again.
+      -- Its holder ended between the two statements, and the key is free again; or it holds the key no more.
       id := nextval('pgqueue.job_id');
-      created := true;
+      exit when found and pgqueue._seize_key(queue, unique_key, v_holder.job_id, id, null, v_now);
     end loop;
   end if;
 
@@ -7837,7 +9175,7 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-  v_all constant text[] := array['rescue', 'promote', 'schedules', 'expire', 'admit', 'tidy', 'results', 'retention', 'blocks'];
+  v_all constant text[] := array['rescue', 'promote', 'schedules', 'expire', 'dependents', 'admit', 'tidy', 'results', 'retention', 'blocks'];
 begin
   if not duties <@ v_all then
     perform pgqueue._refuse('PQ001', format('unknown duty in %s', duties), format('Duties are %s; null means all.', array_to_string(v_all, ', ')));
@@ -7853,6 +9191,7 @@ begin
         when 'promote' then pgqueue._duty_promote()
         when 'schedules' then pgqueue._duty_schedules()
         when 'expire' then pgqueue._duty_expire()
+        when 'dependents' then pgqueue._duty_dependents()
         when 'admit' then pgqueue._duty_admit()
         when 'blocks' then pgqueue._duty_blocks()
         when 'retention' then pgqueue._duty_retention()
@@ -7870,7 +9209,7 @@ end $$;
 
 comment on function pgqueue.maintain is
 'One pass of upkeep, what the leading worker runs every second or so; without such a worker call it from cron. duties: some of rescue (lost workers, overdue
-jobs), promote (due jobs), schedules (due schedules), expire (queue timeouts), admit (groups), tidy (rows nobody needs), results (results of queries,
+jobs), promote (due jobs), schedules (due schedules), expire (queue timeouts), dependents (jobs that wait for others), admit (groups), tidy (rows nobody needs), results (results of queries,
 scripts and audit rows that have expired), retention (history that is past), blocks (partitions ahead);
 null means all. Returns what each did, or its error. No row: another pass is under way. Errors: PQ001.';
 
@@ -7887,11 +9226,13 @@ as $$
     (select s.run_at from pgqueue.scheduled s
      where s.run_at >= (select d.floor from pgqueue._due_cursor('due') d) order by s.run_at limit 1),
     (select s.due_at from pgqueue.schedule s
-     where s.due_at >= (select d.floor from pgqueue._due_cursor('schedules') d) order by s.due_at limit 1));
+     where s.due_at >= (select d.floor from pgqueue._due_cursor('schedules') d) order by s.due_at limit 1),
+    (select pgqueue._now() from pgqueue.parent_look p
+     where not p.parked and p.seq >= (select c.floor from pgqueue._cursor('parents', '', 0) c) order by p.seq limit 1));
 $$;
 
 comment on function pgqueue.next_due is
-'When the next scheduled job or schedule is due, null when none is.';
+'When upkeep is next due for a scheduled job or a schedule, or now when jobs wait to be told that others have ended; null when none is.';
 
 -- source: sql/functions/core/pause_queue.sql
 create function pgqueue.pause_queue(queue text)
@@ -7961,7 +9302,16 @@ begin
   end if;
   perform pgqueue._check_time('run_at', run_at);
   select s.run_at into v_due from pgqueue.scheduled s where s.job_id = reschedule.id;
+  update pgqueue.dependent d set run_at = case when reschedule.run_at > v_now then reschedule.run_at end where d.job_id = reschedule.id;
+  if found then
+    perform pgqueue._note_event(id, 'rescheduled', jsonb_build_object('from', null, 'to', reschedule.run_at));
+    return query select 'held', true;
+    return;
+  end if;
   select * into v_was from pgqueue._withdraw_or_refuse(id);
+  if v_was.traits & 2049 <> 0 and pgqueue._retake_key(id) is not null then
+    perform pgqueue._refuse('PQ005', format('another job is about to take the unique key of job %s', id), 'Try again: within a second or two it is decided which of them stays.');
+  end if;
   if run_at > v_now then
     perform pgqueue._schedule(array[id], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], array[run_at]);
   else
@@ -7973,7 +9323,7 @@ begin
 end $$;
 
 comment on function pgqueue.reschedule is
-'Moves a waiting job to another time, or to now when that time has passed. Errors: PQ001, PQ002, PQ005 when it is running or final.';
+'Moves a waiting job to another time, or to now when that time has passed. One that waits for other jobs goes on waiting, and runs not before that time. Errors: PQ001, PQ002, PQ005 when it is running or final.';
 
 -- source: sql/functions/core/result.sql
 create function pgqueue.result(id bigint)
@@ -8006,7 +9356,7 @@ begin
     end if;
   end if;
   if state in ('failed', 'cancelled') then
-    error := (select e.error from pgqueue.attempt_error e where e.job_id = result.id order by e.failed_at desc limit 1);
+    error := (select e.error from pgqueue.attempt_error e where e.job_id = result.id and e.reason <> 'follow_up' order by e.failed_at desc limit 1);
   end if;
   return next;
 end $$;
@@ -8062,10 +9412,9 @@ begin
     perform pgqueue._refuse('PQ005', format('job %s is %s', id, coalesce(v_state, 'waiting to run')),
       case when v_state = 'succeeded' then 'Only failed and cancelled jobs can be retried; enqueue a new one.' else 'It will run anyway.' end);
   end if;
-  if v_job.unique_key is not null then
-    insert into pgqueue.job_key (queue, unique_key, job_id) values (v_job.queue, v_job.unique_key, v_job.id) on conflict do nothing;
-    if not found then
-      select k.job_id into v_holder from pgqueue.job_key k where k.queue = v_job.queue and k.unique_key = v_job.unique_key;
+  if v_job.unique_key is not null and v_job.unique_until is distinct from 'period' then
+    v_holder := pgqueue._take_key(v_job.queue, v_job.unique_key, v_job.id);
+    if v_holder <> id then
       perform pgqueue._refuse('PQ005', format('job %s holds the unique key of job %s', v_holder, id), 'Cancel that job first, or leave it to do the work.');
     end if;
   end if;
@@ -8083,15 +9432,20 @@ begin
     update pgqueue.query_run r set outcome = null, reason = null, error = null, ended_at = null, expires_at = null, forget_at = null, updated_at = pgqueue._now()
     where r.job_id = retry.id;
   end if;
-  perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[0]::smallint[],
-    array[pgqueue._traits(v_job.unique_key, v_job.group_key, v_job.timeout, v_job.heartbeat, null)
-      + case when v_job.kind = 'sql.query' then 128 else 0 end], false);
   perform pgqueue._note_event(retry.id, 'retried', v_was);
+  if v_job.depends_on is not null and pgqueue._hold_again(v_job) then
+    return query select 'held', true;
+    return;
+  end if;
+  perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[0]::smallint[],
+    array[pgqueue._traits(case when v_job.unique_until is null then v_job.unique_key end, v_job.group_key, v_job.timeout, v_job.heartbeat, null)
+      + case when v_job.unique_until = 'start' then 2048 else 0 end + case when v_job.kind = 'sql.query' then 128 else 0 end + pgqueue._flow_traits(v_job.id)], false);
   return query select 'queued', true;
 end $$;
 
 comment on function pgqueue.retry is
-'Runs a failed or cancelled job again, with all its attempts; the errors of the earlier ones stay. Its queue timeout no longer counts. Errors: PQ002 unknown
+'Runs a failed or cancelled job again, with all its attempts; the errors of the earlier ones stay. Its queue timeout no longer counts. It waits for
+those of its parents that live again, and its follow-ups are enqueued again when it ends. Errors: PQ002 unknown
 job, PQ005 when it is live or has succeeded, or when another live job has its unique key.';
 
 -- source: sql/functions/core/set_priority.sql
@@ -8109,6 +9463,20 @@ declare
   v_due timestamptz;
 begin
   perform pgqueue._check_priority(priority);
+  update pgqueue.dependent d set priority = set_priority.priority, traits = d.traits | 64
+  where d.job_id = set_priority.id
+  returning d.job_id, (
+    select coalesce((select p.priority from pgqueue.changed_priority p where p.job_id = j.id), j.priority) from pgqueue.job j where j.id = d.job_id) <> set_priority.priority as changed
+  into v_was;
+  if found then
+    insert into pgqueue.changed_priority (job_id, priority) values (set_priority.id, set_priority.priority)
+    on conflict (job_id) do update set priority = excluded.priority;
+    if v_was.changed then
+      perform pgqueue._note_event(id, 'priority', jsonb_build_object('to', set_priority.priority));
+    end if;
+    return query select 'held', v_was.changed;
+    return;
+  end if;
   select s.run_at into v_due from pgqueue.scheduled s where s.job_id = set_priority.id;
   select * into v_was from pgqueue._withdraw_or_refuse(id);
   insert into pgqueue.changed_priority (job_id, priority) values (set_priority.id, set_priority.priority)
@@ -10619,6 +11987,35 @@ filter: an object that names at least one of queue, kind, state (text or array),
 after_id, created_before, created_after, finished_before, finished_after; all of them have to match. done: how many were cancelled or asked. skipped: matched, but moved meanwhile, were asked before, or are locked by
 another session. Errors: PQ001.';
 
+-- source: sql/functions/flow/children.sql
+create function pgqueue.children(id bigint, after bigint default 0, max integer default 1000)
+returns setof pgqueue.child_info
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+#variable_conflict use_column
+begin
+  perform pgqueue._check_page(after, max);
+  perform pgqueue._state(children.id, true);
+  return query
+  select j.id, j.kind, coalesce(o.state::text, w.state, 'running')
+  from (
+    select d.child_id from pgqueue.dependency d
+    where d.parent_id = children.id and d.child_id > children.after order by d.parent_id, d.child_id limit children.max) d
+  cross join lateral (select * from pgqueue.job j where j.id = d.child_id offset 0) j
+  left join lateral (select o.state, o.job_id from pgqueue.outcome o where o.job_id = j.id offset 0) o on true
+  left join lateral pgqueue._waiting(j.id, j.queue, j.priority) w on o.job_id is null
+  order by j.id;
+end $$;
+
+comment on function pgqueue.children is
+'The jobs that wait for this job or have waited for it, by id: at most max (1 to 10000) with ids after the given one. Errors: PQ001, PQ002.';
+
 -- source: sql/functions/flow/count_jobs.sql
 create function pgqueue.count_jobs(filter jsonb, action text, max integer default 10000, after bigint default 0)
 returns table (jobs bigint, last bigint, more boolean)
@@ -10792,6 +12189,37 @@ comment on function pgqueue.failures is
 'Failed jobs that nobody has retried or deleted, by queue, kind, reason and type of their last error; newest first, at most max rows. message: that of last_job, the newest. since: those that failed from then on. It looks at the newest 100000 jobs by id
 that failed or were cancelled, and no further. For the jobs behind a row: retry_jobs and the others with a filter of the same names. Errors: PQ001.';
 
+-- source: sql/functions/flow/group_status.sql
+-- Counted by ranges and arrays, so that a million members take a second. Outcomes last: a member that ends between two looks is counted as pending or not, never twice.
+create function pgqueue.group_status(id bigint)
+returns table (total integer, pending integer, succeeded integer, failed integer, cancelled integer)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_parents bigint[] := pgqueue._parents_of(group_status.id);
+begin
+  total := coalesce(cardinality(v_parents), 0);
+  select count(*) filter (where m.live and m.state is null), count(*) filter (where m.state = 'failed'), count(*) filter (where m.state = 'cancelled')
+  into pending, failed, cancelled
+  from (
+    select true as live, (select o.state::text from pgqueue.outcome o where o.job_id = j.id) as state
+    from pgqueue.job j where j.id between v_parents[1] and v_parents[total] and j.id = any(v_parents)
+    union all
+    select true, case when b.done_at is not null then case b.status when 'aborted' then 'cancelled' else b.status end end
+    from pgqueue.batch b where b.id = any(v_parents)) m;
+  succeeded := total - pending - failed - cancelled;
+  return next;
+end $$;
+
+comment on function pgqueue.group_status is
+'How far the jobs are that a job waits for, such as the members of a group whose completion job it is: how many, and how many of them have not ended, succeeded, failed, were cancelled.
+Those that are forgotten, their queue keeping no history, count as succeeded. Errors: PQ002.';
+
 -- source: sql/functions/flow/move_jobs.sql
 -- As cancel_jobs; jobs with a unique key go one by one, as each may meet another that has it.
 create function pgqueue.move_jobs(filter jsonb, queue text, max integer default 1000, after bigint default 0)
@@ -10821,7 +12249,7 @@ begin
     select case w.place when 'locked' then 'locked' when 'scheduled' then 'scheduled' else 'at hand' end as place, array_agg(w.job_id order by w.job_id) as jobs, array_agg(w.queue order by w.job_id) as queues, array_agg(w.priority order by w.job_id) as priorities,
       array_agg(w.attempt order by w.job_id) as attempts, array_agg(w.traits order by w.job_id) as traits, array_agg(w.run_at order by w.job_id) as due,
       array_fill(move_jobs.queue, array[count(*)::integer]) as news
-    from pgqueue._withdraw_many(array(select i from unnest(v_batch.ids) i where i <> all(v_there)), 1921) w
+    from pgqueue._withdraw_many(array(select i from unnest(v_batch.ids) i where i <> all(v_there)), 3969) w
     group by 1
   loop
     if v_was.place = 'locked' then
@@ -10875,6 +12303,41 @@ end $$;
 
 comment on function pgqueue.next_runs is
 'The next n (1 to 1000) ticks of an expression after a time, null meaning now; nothing is stored. For the expressions see schedule. None: it never comes. Errors: PQ001.';
+
+-- source: sql/functions/flow/parents.sql
+create function pgqueue.parents(id bigint, after bigint default 0, max integer default 1000)
+returns setof pgqueue.parent_info
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_parents bigint[] := pgqueue._parents_of(parents.id);
+begin
+  perform pgqueue._check_page(after, max);
+  return query
+  select p.id, coalesce(j.kind, case when pgqueue._batch_state(p.id) is not null then 'batch' end), coalesce(o.state::text, w.state, pgqueue._batch_state(p.id), case when j.id is null then 'succeeded' else 'running' end),
+    coalesce(o.reason, b.reason), coalesce(o.result, b.result),
+    case when o.state <> 'succeeded' then (
+      select e.error from pgqueue.attempt_error e where e.job_id = p.id and e.reason <> 'follow_up' order by e.failed_at desc limit 1) else b.error end
+  from (select p.id from unnest(v_parents) p(id) where p.id > parents.after order by p.id limit parents.max) p
+  left join lateral (select * from pgqueue.job j where j.id = p.id offset 0) j on true
+  left join lateral (select * from pgqueue.outcome o where o.job_id = p.id offset 0) o on true
+  left join lateral pgqueue._waiting(j.id, j.queue, j.priority) w on o.job_id is null
+  left join lateral (
+    select r.reason, r.result, r.error from pgqueue.batch b cross join lateral pgqueue._batch_result(b.id) r
+    where j.id is null and b.id = p.id and b.done_at is not null offset 0) b on true
+  order by p.id;
+end $$;
+
+comment on function pgqueue.parents is
+'The jobs that a job waits for or has waited for (depends_on), by id, with what became of them: at most max (1 to 10000) with ids after the given one. The kind of a batch or slow query
+is batch. One that is forgotten, its queue keeping no history, counted as succeeded: its kind and result are null. Errors: PQ001, PQ002.';
 
 -- source: sql/functions/flow/pause_schedule.sql
 create function pgqueue.pause_schedule(name text)
@@ -11327,6 +12790,11 @@ begin
       coalesce((array_agg(s.last_error order by s.name))[1], 'not looked at')) end,
     'See last_error in pgqueue.schedules(), and correct it with schedule(). Without one, nobody runs upkeep: start a worker, or call pgqueue.maintain() from cron.'
   from pgqueue.schedule s where s.last_error is not null or s.due_at < v_now - interval '1 minute';
+  return query select 'follow-ups', count(*) = 0,
+    case when count(*) = 0 then 'all enqueued' else format('%s could not be enqueued, the last after job %s: %s', count(*), max(l.job_id),
+      (array_agg(l.error order by l.made_at desc))[1]) end,
+    'See pgqueue.attempts() of that job, and enqueue what it wanted. Such rows go when the history of their job does.'
+  from (select * from pgqueue.late_follow_up l where l.error is not null order by l.seq desc limit 1000) l;
   select s.last_value into v_last from pgqueue.job_id s;
   select count(*) into v_count from pgqueue.block b where b.high > v_last;
   return query select 'blocks ahead', v_count > 0, format('%s partitions for ids from %s on', v_count, v_last),
@@ -11464,7 +12932,7 @@ begin
   later as (select s.queue, count(*) as scheduled from pgqueue.scheduled s group by s.queue),
   held as (
     select b.queue, count(*) as held
-    from (select b.queue from pgqueue.blocked b union all select h.queue from pgqueue.held h) b group by b.queue),
+    from (select b.queue from pgqueue.blocked b union all select h.queue from pgqueue.held h union all select d.queue from pgqueue.dependent d) b group by b.queue),
   leased as (select l.queue, sum(cardinality(l.job_ids)) as running from pgqueue.lease l group by l.queue),
   done as (
     select j.queue, count(*) filter (where o.state = 'succeeded') as done, count(*) filter (where o.state = 'failed') as failed
@@ -11475,6 +12943,7 @@ begin
     select q.name from pgqueue.queue q
     union select l.queue from pgqueue.lane l
     union select l.queue from later l
+    union select h.queue from held h
     union select d.queue from done d)
   select n.name, q.paused_at is not null, coalesce(w.queued, 0), coalesce(l.scheduled, 0), coalesce(h.held, 0), coalesce(r.running, 0)::bigint,
     v_now - (select j.created_at from pgqueue.job j where j.id = w.oldest),
@@ -11547,6 +13016,8 @@ begin
   elsif v_job.state = 'scheduled' then
     return format('%s has been due since %s, but no upkeep has promoted it: start a worker, or call pgqueue.maintain() from cron.', v_name,
       to_char(v_job.run_at, 'YYYY-MM-DD HH24:MI:SS OF'));
+  elsif exists (select from pgqueue.dependent d where d.job_id = why.id) then
+    return pgqueue._why_dependent(why.id, v_name);
   elsif v_queue.paused_at is not null then
     return format('Queue %s is paused since %s: call pgqueue.resume_queue(%L).', v_job.queue,
       to_char(v_queue.paused_at, 'YYYY-MM-DD HH24:MI:SS OF'), v_job.queue);
@@ -11618,13 +13089,13 @@ comment on function pgqueue.workers is
 do $$
 declare
   v_grants constant jsonb := '{
-    "producer": ["enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel", "version",
+    "producer": ["parents", "children", "group_status", "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel", "version",
       "submit_script", "script_report", "scripts", "cancel_script",
       "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
       "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
       "slow_query_submit", "slow_query_status", "slow_query_abort", "output_file",
       "keyed_add", "keyed_get", "keyed_cancel", "keyed_extend", "keyed_result", "keyed_result_by_id", "keyed_state", "keyed_wait", "keyed_list", "keyed_keys", "keyed_pending", "keyed_active", "keyed_stage", "next_number"],
-    "worker": ["register_worker", "worker_heartbeat", "deregister_worker", "claim", "settle", "settle_and_claim", "job_heartbeat",
+    "worker": ["parents", "children", "group_status", "register_worker", "worker_heartbeat", "deregister_worker", "claim", "settle", "settle_and_claim", "job_heartbeat",
       "worker_sleep", "worker_wake", "try_lead", "stop_leading", "maintain", "next_due", "version", "sync_schedules",
       "script_begin", "script_end", "query_begin", "query_describe", "query_put", "query_end",
       "batch_context", "batch_submit", "batch_submit_each", "batch_append", "batch_append_each", "batch_release", "batch_status", "batch_rows", "batch_abort", "batch_list",
@@ -11634,7 +13105,7 @@ declare
       "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "cancel",
       "keyed_add", "keyed_get", "keyed_cancel", "keyed_extend", "keyed_result", "keyed_result_by_id", "keyed_state", "keyed_wait", "keyed_list", "keyed_keys", "keyed_pending", "keyed_active", "keyed_stage", "next_number",
       "keyed_add_and_claim", "keyed_claim", "keyed_claim_next", "keyed_heartbeat", "keyed_merge_extra", "keyed_ack", "keyed_stalled", "keyed_orphaned", "keyed_to_cancel", "keyed_reap"],
-    "operator": ["schedule", "unschedule", "pause_schedule", "resume_schedule", "run_schedule", "schedules", "next_runs", "sync_schedules",
+    "operator": ["parents", "children", "group_status", "schedule", "unschedule", "pause_schedule", "resume_schedule", "run_schedule", "schedules", "next_runs", "sync_schedules",
       "cancel_jobs", "retry_jobs", "set_priority_of_jobs", "move_jobs", "delete_jobs", "count_jobs", "edit_job", "failures",
       "cancel", "retry", "reschedule", "set_priority", "pause_queue", "resume_queue", "configure_queue", "configure", "maintain",
       "enqueue", "enqueue_each", "enqueue_many", "result", "watch", "unwatch", "wait", "next_due",
@@ -11645,7 +13116,7 @@ declare
       "submit_script", "script_report", "scripts", "cancel_script", "scripts_running", "configure_owner",
       "submit_query", "query_status", "query_columns", "query_batch", "cancel_query",
       "job", "jobs", "attempts", "queues", "workers", "why", "health", "version"],
-    "reader": ["count_jobs", "failures", "schedules", "next_runs", "batch_status", "batch_rows", "batch_list", "slow_query_status", "output_file", "script_report", "scripts", "scripts_running", "query_status", "query_columns", "query_batch",
+    "reader": ["count_jobs", "failures", "parents", "children", "group_status", "schedules", "next_runs", "batch_status", "batch_rows", "batch_list", "slow_query_status", "output_file", "script_report", "scripts", "scripts_running", "query_status", "query_columns", "query_batch",
       "job", "jobs", "attempts", "queues", "workers", "why", "health", "result", "version", "next_due",
       "keyed_keys", "keyed_pending", "keyed_active", "keyed_stalled", "keyed_orphaned", "keyed_to_cancel", "keyed_stage", "keyed_state"]}';
   v_routine regprocedure;

@@ -39,6 +39,7 @@ BEGIN, END = "<!-- generated: writes -->", "<!-- end of generated -->"
 GROUPS: Mapping[str, Sequence[str]] = {
     "Enqueue": ("enqueue", "enqueue_each", "enqueue_many"),
     "Results": ("result", "wait", "watch", "unwatch"),
+    "Composition": ("parents", "children", "group_status"),
     "Change jobs": ("cancel", "retry", "reschedule", "set_priority"),
     "Change many jobs": ("cancel_jobs", "retry_jobs", "set_priority_of_jobs", "move_jobs", "delete_jobs", "count_jobs"),
     "Failures": ("failures", "edit_job"),

@@ -51,12 +51,12 @@ async def drain(
     async with client_for(app, where) as client:
         worker = await client.register_worker("pgqueue.testing", chosen, 1)
         hooks = _running.AsyncHooks(client)
-        rows = _rows(app, client)
+        rows = _rows(app, client, hooks)
         runs = 0
         try:
             while True:
                 if due:
-                    await client.maintain(["promote", "admit"])
+                    await client.maintain(["promote", "dependents", "admit"])
                 jobs = await client.claim(worker, chosen, 1 if until_empty else at_most)
                 for job in jobs:
                     runs += 1
@@ -73,15 +73,15 @@ async def drain(
             if rows is not None:
                 await rows.aclose()
             await client.deregister_worker(worker)
-        return await find(client, seen)
+        return [app.hooks.opened(job) for job in await find(client, seen)]
 
 
-def _rows(app: App, client: AsyncClient) -> AsyncRowDrain | None:
+def _rows(app: App, client: AsyncClient, hooks: _running.AsyncHooks) -> AsyncRowDrain | None:
     if not app.processors:
         return None
     from pgqueue._async.rowdrain import AsyncRowDrain  # half of the worker comes with it
 
-    return AsyncRowDrain(app, client)
+    return AsyncRowDrain(app, client, hooks)
 
 
 async def _run(
@@ -96,17 +96,19 @@ async def _run(
     try:
         if job.kind == KIND:
             found = await client.keyed_get(id=job.id)
-            executor, call = _running.prepare_item(app, job, found, _running.AsyncMerging(client))
+            executor, call = _running.prepare_item(app, job, found, _running.AsyncMerging(client), hooks)
             settlement = Settlement("succeeded", executor.result(await arun_handler(executor, call)))
         elif rows is not None and rows.knows(job.kind):
             settlement, failure = await rows.run(job)
         else:
             task, call = _running.prepare(app, job, hooks)
-            settlement = _running.settlement_of_value(task, await arun_handler(task, call))
+            settlement = _running.settlement_of_value(app, task, await arun_handler(task, call))
     except Exception as error:
         failure = error
         settlement = _running.settlement_of_exception(error)
     await hooks.sent()
+    if job.kind in app.tasks:
+        settlement = app.hooks.sealed(settlement, failure)
     await client.settle(
         [job.lease],
         [job.id],
@@ -131,7 +133,11 @@ async def find(client: AsyncClient, ids: Sequence[int] | dict[int, None]) -> lis
 
 
 async def waiting(
-    client: AsyncClient, matches: Callable[[Job], bool], queue: str | None, kind: str | None
+    client: AsyncClient,
+    matches: Callable[[Job], bool],
+    queue: str | None,
+    kind: str | None,
+    opened: Callable[[Job], Job] | None = None,
 ) -> list[Job]:
     """The jobs that are not final and match, oldest first."""
     found: list[Job] = []
@@ -140,5 +146,6 @@ async def waiting(
         before = page[-1].id
         for line in page:
             if line.state not in ("succeeded", "failed", "cancelled"):
-                found += [job for job in await find(client, [line.id]) if matches(job)]
+                jobs = await find(client, [line.id])
+                found += [job for job in (map(opened, jobs) if opened else jobs) if matches(job)]
     return found[::-1]

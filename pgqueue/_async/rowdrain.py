@@ -6,16 +6,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pgqueue._runningrows import AsyncHere, Unstopped
+from pgqueue.context import Context
 from pgqueue.errors import UnknownTask
+from pgqueue.middleware import JobRun
 from pgqueue.models import JSON, ClaimedJob
 from pgqueue.outcomes import Settlement, settlement_of_error
 from pgqueue.rows import BatchDone, Kind, Processor
 from pgqueue.worker.rows.blocks import InitFailed, init_failed
 from pgqueue.worker.rows.done import ending_of_batch, ending_of_slow_query
+from pgqueue.worker.rows.hooked import HookedSlice
 from pgqueue.worker.rows.slices import Slice
 
 if TYPE_CHECKING:
     from pgqueue._async.client import AsyncClient
+    from pgqueue._running import AsyncHooks
     from pgqueue.registry import App
 
 __all__ = ["AsyncRowDrain"]
@@ -27,8 +31,10 @@ _DONE = "rows.done"
 class AsyncRowDrain:
     """Does for one drain what `pgqueue.worker.rows` does for a worker."""
 
-    def __init__(self, app: App, client: AsyncClient) -> None:
+    def __init__(self, app: App, client: AsyncClient, hooks: AsyncHooks) -> None:
         self._processors = app.processors
+        self._around = app.hooks
+        self._hooks = hooks
         self._client = client
         self._here = AsyncHere(app.processors.initializers)
         self._contexts: dict[int, JSON] = {}
@@ -47,7 +53,7 @@ class AsyncRowDrain:
             return settlement_of_error(error), error
         try:
             if job.kind in _SLICES:
-                return await self._process(processor, args)
+                return await self._process(processor, job, args)
             await self._tell(processor, args)
         except InitFailed as error:
             return init_failed(error), error
@@ -55,10 +61,15 @@ class AsyncRowDrain:
             return settlement_of_error(error), error
         return Settlement("succeeded"), None
 
-    async def _process(self, processor: Processor, args: dict[str, Any]) -> tuple[Settlement, BaseException | None]:
+    async def _process(
+        self, processor: Processor, job: ClaimedJob, args: dict[str, Any]
+    ) -> tuple[Settlement, BaseException | None]:
         init = await self._here.init(processor.app)
         work = Slice(Unstopped(), processor, await self._context(args["batch"]), args)
-        heard = await self._here.rows(work, init, is_async=processor.is_async)
+        whole: Slice | HookedSlice = work
+        if self._around.at_run:
+            whole = HookedSlice(work, self._around, JobRun(args, Context(job, self._hooks)))
+        heard = await self._here.rows(whole, init, is_async=processor.is_async)
         return heard if isinstance(heard, Settlement) else Settlement("succeeded", heard), work.raised
 
     async def _tell(self, processor: Processor, args: dict[str, Any]) -> None:

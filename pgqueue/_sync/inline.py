@@ -52,12 +52,12 @@ def drain(
     with client_for(app, where) as client:
         worker = client.register_worker("pgqueue.testing", chosen, 1)
         hooks = _running.Hooks(client)
-        rows = _rows(app, client)
+        rows = _rows(app, client, hooks)
         runs = 0
         try:
             while True:
                 if due:
-                    client.maintain(["promote", "admit"])
+                    client.maintain(["promote", "dependents", "admit"])
                 jobs = client.claim(worker, chosen, 1 if until_empty else at_most)
                 for job in jobs:
                     runs += 1
@@ -74,15 +74,15 @@ def drain(
             if rows is not None:
                 rows.close()
             client.deregister_worker(worker)
-        return find(client, seen)
+        return [app.hooks.opened(job) for job in find(client, seen)]
 
 
-def _rows(app: App, client: Client) -> RowDrain | None:
+def _rows(app: App, client: Client, hooks: _running.Hooks) -> RowDrain | None:
     if not app.processors:
         return None
     from pgqueue._sync.rowdrain import RowDrain  # half of the worker comes with it
 
-    return RowDrain(app, client)
+    return RowDrain(app, client, hooks)
 
 
 def _run(
@@ -98,7 +98,7 @@ def _run(
         if job.kind == KIND:
             found = client.keyed_get(id=job.id)
             executor, call = _running.prepare_item(
-                app, job, found, _running.Merging(client)
+                app, job, found, _running.Merging(client), hooks
             )
             settlement = Settlement(
                 "succeeded", executor.result(run_handler(executor, call))
@@ -107,11 +107,15 @@ def _run(
             settlement, failure = rows.run(job)
         else:
             task, call = _running.prepare(app, job, hooks)
-            settlement = _running.settlement_of_value(task, run_handler(task, call))
+            settlement = _running.settlement_of_value(
+                app, task, run_handler(task, call)
+            )
     except Exception as error:
         failure = error
         settlement = _running.settlement_of_exception(error)
     hooks.sent()
+    if job.kind in app.tasks:
+        settlement = app.hooks.sealed(settlement, failure)
     client.settle(
         [job.lease],
         [job.id],
@@ -136,7 +140,11 @@ def find(client: Client, ids: Sequence[int] | dict[int, None]) -> list[Job]:
 
 
 def waiting(
-    client: Client, matches: Callable[[Job], bool], queue: str | None, kind: str | None
+    client: Client,
+    matches: Callable[[Job], bool],
+    queue: str | None,
+    kind: str | None,
+    opened: Callable[[Job], Job] | None = None,
 ) -> list[Job]:
     """The jobs that are not final and match, oldest first."""
     found: list[Job] = []
@@ -145,5 +153,10 @@ def waiting(
         before = page[-1].id
         for line in page:
             if line.state not in ("succeeded", "failed", "cancelled"):
-                found += [job for job in find(client, [line.id]) if matches(job)]
+                jobs = find(client, [line.id])
+                found += [
+                    job
+                    for job in (map(opened, jobs) if opened else jobs)
+                    if matches(job)
+                ]
     return found[::-1]

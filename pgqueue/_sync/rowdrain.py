@@ -7,15 +7,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pgqueue._runningrows import Here, Unstopped
+from pgqueue.context import Context
 from pgqueue.errors import UnknownTask
+from pgqueue.middleware import JobRun
 from pgqueue.models import JSON, ClaimedJob
 from pgqueue.outcomes import Settlement, settlement_of_error
 from pgqueue.rows import BatchDone, Kind, Processor
 from pgqueue.worker.rows.blocks import InitFailed, init_failed
 from pgqueue.worker.rows.done import ending_of_batch, ending_of_slow_query
+from pgqueue.worker.rows.hooked import HookedSlice
 from pgqueue.worker.rows.slices import Slice
 
 if TYPE_CHECKING:
+    from pgqueue._running import Hooks
     from pgqueue._sync.client import Client
     from pgqueue.registry import App
 
@@ -28,8 +32,10 @@ _DONE = "rows.done"
 class RowDrain:
     """Does for one drain what `pgqueue.worker.rows` does for a worker."""
 
-    def __init__(self, app: App, client: Client) -> None:
+    def __init__(self, app: App, client: Client, hooks: Hooks) -> None:
         self._processors = app.processors
+        self._around = app.hooks
+        self._hooks = hooks
         self._client = client
         self._here = Here(app.processors.initializers)
         self._contexts: dict[int, JSON] = {}
@@ -50,7 +56,7 @@ class RowDrain:
             return settlement_of_error(error), error
         try:
             if job.kind in _SLICES:
-                return self._process(processor, args)
+                return self._process(processor, job, args)
             self._tell(processor, args)
         except InitFailed as error:
             return init_failed(error), error
@@ -59,11 +65,16 @@ class RowDrain:
         return Settlement("succeeded"), None
 
     def _process(
-        self, processor: Processor, args: dict[str, Any]
+        self, processor: Processor, job: ClaimedJob, args: dict[str, Any]
     ) -> tuple[Settlement, BaseException | None]:
         init = self._here.init(processor.app)
         work = Slice(Unstopped(), processor, self._context(args["batch"]), args)
-        heard = self._here.rows(work, init, is_async=processor.is_async)
+        whole: Slice | HookedSlice = work
+        if self._around.at_run:
+            whole = HookedSlice(
+                work, self._around, JobRun(args, Context(job, self._hooks))
+            )
+        heard = self._here.rows(whole, init, is_async=processor.is_async)
         return heard if isinstance(heard, Settlement) else Settlement(
             "succeeded", heard
         ), work.raised

@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeVar
 import click
 
 from pgqueue.cli._options import Settings
+from pgqueue.codec import sealed_with
 
 T = TypeVar("T")
 
@@ -66,6 +67,12 @@ def plain(value: object) -> Any:
 def to_json(value: object) -> str:
     """One line of JSON."""
     return json.dumps(plain(value), ensure_ascii=False, default=str)
+
+
+def content(value: object) -> str:
+    """Args or a result as people read them: one line of JSON, or that it is sealed."""
+    name = sealed_with(value)
+    return to_json(value) if name is None else f"sealed with the codec {name!r}"
 
 
 def printable(value: object) -> str:

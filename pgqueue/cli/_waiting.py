@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from pgqueue.cli._output import printable, to_json
+from pgqueue.cli._output import content, printable
 
 if TYPE_CHECKING:
     from pgqueue import Client
@@ -38,7 +38,7 @@ def outcome_line(ended: Ended) -> str:
     """The end of a job in one line for people."""
     said = f"job {ended.id} {ended.state}" + (f" ({ended.reason})" if ended.reason else "")
     if ended.state == "succeeded":
-        return f"{said}: {to_json(ended.result)}"
+        return f"{said}: {content(ended.result)}"
     if ended.error:
         return f"{said}: {printable(ended.error.get('type'))}: {printable(ended.error.get('message'))}"
     if ended.state in ("failed", "cancelled"):

@@ -10,7 +10,7 @@ import click
 
 from pgqueue.cli._errors import NO, CliError
 from pgqueue.cli._options import Settings, common, examples, pass_settings
-from pgqueue.cli._output import STATE_COLOURS, ago, emit, plain, printable, record, span, to_json
+from pgqueue.cli._output import STATE_COLOURS, ago, content, emit, plain, printable, record, span, to_json
 from pgqueue.cli._params import DURATION, JOB_ID, Text, json_object
 from pgqueue.cli._session import session
 from pgqueue.cli._waiting import outcome_line, wait_for
@@ -49,7 +49,7 @@ def _print(found: Job, attempts: list[Attempt]) -> None:
             ("kind", found.kind),
             ("queue", found.queue),
             ("priority", found.priority or None),
-            ("args", to_json(found.args)),
+            ("args", content(found.args)),
             (
                 "attempt",
                 f"{found.attempt} of {found.max_attempts}" + (f", {found.crashes} crashes" if found.crashes else ""),
@@ -65,7 +65,7 @@ def _print(found: Job, attempts: list[Attempt]) -> None:
             ("headers", to_json(found.headers) if found.headers else None),
             ("progress", None if found.progress is None else to_json(found.progress)),
             ("cancel", "requested" if found.cancel_requested else None),
-            ("result", to_json(found.result) if found.state == "succeeded" else None),
+            ("result", content(found.result) if found.state == "succeeded" else None),
         ]
     )
     for attempt in attempts:

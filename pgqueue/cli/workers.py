@@ -14,7 +14,7 @@ from pgqueue.cli._session import session
 if TYPE_CHECKING:
     from pgqueue.models import Duty, WorkerInfo
 
-DUTIES = ("rescue", "promote", "schedules", "expire", "admit", "tidy", "results", "retention", "blocks")
+DUTIES = ("rescue", "promote", "schedules", "expire", "dependents", "admit", "tidy", "results", "retention", "blocks")
 
 
 def _columns() -> list[Column[WorkerInfo]]:

@@ -18,7 +18,7 @@ logger = logging.getLogger("pgqueue.worker")
 
 
 # Those that may bring work; the others can take long, and are for whoever leads.
-_DUTIES = ("rescue", "promote", "schedules", "expire", "admit")
+_DUTIES = ("rescue", "promote", "schedules", "expire", "dependents", "admit")
 _PATIENCE = 5.0
 _PAUSE = 0.05
 

@@ -32,6 +32,7 @@ INTERVALS = {
     "promote": 1.0,
     "schedules": 1.0,
     "expire": 1.0,
+    "dependents": 1.0,
     "admit": 2.0,
     "rescue": 3.0,
     "tidy": 10.0,
@@ -39,7 +40,9 @@ INTERVALS = {
     "blocks": 30.0,
     "retention": 60.0,
 }
-"""Seconds between two runs of a duty; promotion and schedules come earlier when something is due earlier."""
+"""Seconds between two runs of a duty; those of `_HURRIED` come earlier when something is due earlier."""
+
+_HURRIED = ("promote", "schedules", "dependents")
 
 _CANDIDATE_EVERY = 3.0
 _ALONE_SLOWER = 3.0
@@ -169,6 +172,6 @@ class Upkeep:
         if due is not None:
             until = (due - datetime.now(due.tzinfo)).total_seconds()
             if until < pause:
-                self._due["promote"] = self._due["schedules"] = 0.0
+                self._due.update(dict.fromkeys(_HURRIED, 0.0))
                 pause = until
         return max(pause, _SHORTEST)

@@ -172,11 +172,12 @@ class Worker:
         self._hands = Hands(settings.concurrency, settings.horizon, settings.most_in_hand)
         hooks = Progress(calls)
         self._engine = self._make_engine()
-        self._rows = Rows(self.app.processors, self._engine)
+        self._rows = Rows(self.app.processors, self._engine, self.app.hooks)
         self._keyed = Keyed(
             self.app.keyed_executors,
             self._engine,
             queue_limits(settings.queues),
+            self.app.hooks,
             arm=lambda job: self._executors.arm(job),
             on_crash=self._give_up,
         )
@@ -357,7 +358,7 @@ class Worker:
             self.stop("gave_up")
 
     def _upkeep_done(self, duty: str) -> None:
-        if duty in ("promote", "schedules", "rescue", "admit"):
+        if duty in ("promote", "schedules", "rescue", "dependents", "admit"):
             self._loop.look_again()
 
     # -- stopping -------------------------------------------------------------------------------------------------

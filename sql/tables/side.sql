@@ -1,11 +1,14 @@
 -- Rows that exist only where such a thing happens.
 
--- (queue, unique_key) of live jobs that have a key.
+-- (queue, unique_key) → the job that holds the key: a live one, or, when the key is held for a period, the one that took it, whatever has become of it.
+-- `until`: the end of that period; null: the key is given up at the job's finish or start.
 create table pgqueue.job_key (
   queue text collate "C" not null,
   unique_key text collate "C" not null,
   job_id bigint not null unique,
+  until timestamptz,
   primary key (queue, unique_key));
+create index job_key_until on pgqueue.job_key (until) where until is not null;
 
 -- Queue timeouts: when a job that has not started by then fails.
 create table pgqueue.deadline (
@@ -42,7 +45,7 @@ create table pgqueue.worker (
   started_at timestamptz not null,
   heartbeat_at timestamptz not null) with (fillfactor = 50);
 
-comment on table pgqueue.job_key is 'Unique keys of live jobs.';
+comment on table pgqueue.job_key is 'Unique keys, and the jobs that hold them.';
 comment on table pgqueue.deadline is 'Queue timeouts to come.';
 comment on table pgqueue.cancel_request is 'Cancels that running jobs have been asked for.';
 comment on table pgqueue.progress is 'Last heartbeat and progress of jobs that report them.';

@@ -33,6 +33,18 @@ def succeed(client: Client, result: object, queue: str = "default") -> None:
     assert client.settle(leases=[job.lease], jobs=[job.id], outcomes=["succeeded"], results=[json.dumps(result)]) == []
 
 
+def test_what_is_sealed_is_shown_to_be(on: Run, client: Client) -> None:
+    sealed = {"$sealed": "c2VjcmV0", "codec": "k1"}
+    id = client.enqueue("k", sealed).id
+    succeed(client, sealed)
+    shown = on("job", "show", id)
+    assert shown.out.count("sealed with the codec 'k1'") == 2
+    assert "c2VjcmV0" not in shown.out
+    assert on("job", "wait", id).out == f"job {id} succeeded: sealed with the codec 'k1'\n"
+    told = on("job", "show", id, "--json").json
+    assert told["args"] == told["result"] == sealed
+
+
 def test_what_is_enqueued_is_shown_as_it_was_given(on: Run) -> None:
     made = on(
         "enqueue",

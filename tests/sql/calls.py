@@ -21,6 +21,7 @@ LIVE = (
     "suspect",
     "line",
     "held",
+    "dependent",
     "turn",
     "backend",
     "lease",

@@ -34,6 +34,10 @@ TYPES = {
     "heartbeat": "interval",
     "backoff": "jsonb",
     "headers": "jsonb",
+    "unique_by": "text[]",
+    "unique_until": "text",
+    "unique_for": "interval",
+    "on_duplicate": "text",
 }
 
 
@@ -44,13 +48,16 @@ def shared_database(server: Server) -> Iterator[Caller]:
         yield Caller(database.connect())
 
 
-def _value(value: Any) -> Any:
-    return Jsonb(value) if isinstance(value, dict | list) else value
+def _values(options: dict[str, Any]) -> list[Any]:
+    return [
+        Jsonb(value) if TYPES[name] == "jsonb" and isinstance(value, dict | list) else value
+        for name, value in options.items()
+    ]
 
 
 def by_enqueue(q: Caller, **options: Any) -> Rows:
     named = ", ".join(f"{name} => %s::{TYPES[name]}" for name in options)
-    return q.sql(f"select id, created from pgqueue.enqueue({named})", *map(_value, options.values()))
+    return q.sql(f"select id, created from pgqueue.enqueue({named})", *_values(options))
 
 
 def by_each(q: Caller, **options: Any) -> Rows:
@@ -60,14 +67,14 @@ def by_each(q: Caller, **options: Any) -> Rows:
         f"{arrays[name]} => array[%s::{TYPES[name]}]" if name in arrays else f"{name} => %s::{TYPES[name]}"
         for name in options
     )
-    return q.sql(f"select id, created from pgqueue.enqueue_each({named})", *map(_value, options.values()))
+    return q.sql(f"select id, created from pgqueue.enqueue_each({named})", *_values(options))
 
 
 def by_many(q: Caller, **options: Any) -> Rows:
     pairs = ", ".join(f"'{name}', %s::{TYPES[name]}" for name in options)
     return q.sql(
         f"select id, created from pgqueue.enqueue_many(jsonb_build_array(jsonb_build_object({pairs})))",
-        *map(_value, options.values()),
+        *_values(options),
     )
 
 
@@ -192,7 +199,7 @@ def life(q: Caller) -> None:
     q("set_priority", id=job, priority=4)
     q("reschedule", id=job, run_at="2030-01-01")
     q("worker_heartbeat", worker=worker, leases=[1])
-    assert [row["error"] for row in q("maintain")] == [None] * 9
+    assert [row["error"] for row in q("maintain")] == [None] * 10
     assert len(q("jobs")) == 4
     assert q("queues")[0]["scheduled"] == 2
     q("health"), q("why", id=job), q("attempts", id=job)
@@ -262,6 +269,20 @@ BAD_OPTIONS: list[tuple[str, Any, str]] = [
 ]
 
 
+BAD_COMBINATIONS: list[tuple[dict[str, Any], str]] = [
+    ({"run_at": NOON, "delay": "0"}, "both run_at and delay"),
+    ({"unique_key": "u", "unique_by": ["a"]}, "both unique_key and unique_by"),
+    ({"unique_by": ["a", None]}, "unique_by"),
+    ({"unique_until": "start"}, "unique_until is given without"),
+    ({"unique_for": "1 minute"}, "unique_for is given without"),
+    ({"on_duplicate": "raise"}, "on_duplicate is given without"),
+    ({"unique_key": "u", "unique_until": "start", "unique_for": "1 s"}, "both unique_until and unique_for"),
+    *(({"unique_key": "u", "unique_until": given}, f"unique_until '{given}'") for given in ("", "end", "Start")),
+    *(({"unique_key": "u", "unique_for": given}, "unique_for") for given in ("0", "-1 s", "101 years", TRICK)),
+    *(({"unique_key": "u", "on_duplicate": given}, f"on_duplicate '{given}'") for given in ("", "ignore", "Raise")),
+]
+
+
 def bad_enqueues() -> list[Any]:
     """Door, options, and words of the message."""
     found = [
@@ -272,7 +293,7 @@ def bad_enqueues() -> list[Any]:
         if not (given is None and option in ("unique_key", "group_key"))
         and not (given in (None, "null") and door == "enqueue_many" and option != "kind")
     ]
-    found += [(door, {"run_at": NOON, "delay": "0"}, "both run_at and delay") for door in DOORS]
+    found += [(door, options, words) for options, words in BAD_COMBINATIONS for door in DOORS]
     return [pytest.param(*bad, id=f"{bad[0]}-{ascii(bad[1])[:50]}") for bad in found]
 
 

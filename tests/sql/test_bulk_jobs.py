@@ -602,3 +602,31 @@ def test_batches_and_workers_side_by_side_come_to_an_end(q: Caller, session: Ses
     q.clock("2100-01-01")
     q("maintain", duties=["tidy"])  # what was asked of jobs that ended first
     assert q.places() == {}
+
+
+# Jobs that wait for others
+
+
+def test_jobs_that_wait_for_others(q: Caller) -> None:
+    parent = q.enqueue()
+    children = [q.enqueue("child", depends_on=[parent], args={"n": n}) for n in range(3)]
+    assert found(q, kind="child") == found(q, state="held") == 3
+    assert q.one("edit_job", id=children[0], args={"n": 7}) == {"state": "held", "changed": True}
+    assert bulk(q, "move_jobs", {"kind": "child"}, queue="b") == (0, 3)  # a move would let them go
+    assert bulk(q, "set_priority_of_jobs", {"kind": "child"}, priority=2) == (3, 0)
+    assert bulk(q, "cancel_jobs", {"ids": children[2:]}) == (1, 0)
+    worker = q.worker()
+    assert q.settle(q.claim(worker)) == []
+    q("maintain")
+    claimed = q.claim(worker)
+    assert [(job["id"], job["priority"], job["args"]) for job in claimed] == [
+        (children[0], 2, {"n": 7}),
+        (children[1], 2, {"n": 1}),
+    ]
+
+
+def test_keys_until_the_start_move_along(q: Caller) -> None:
+    job = q.enqueue(queue="a", unique_key="k", unique_until="start")
+    assert bulk(q, "move_jobs", {"queue": "a"}, queue="b") == (1, 0)
+    assert q.enqueue(queue="b", unique_key="k", unique_until="start") == job
+    assert q.enqueue(queue="a", unique_key="k", unique_until="start") != job

@@ -27,6 +27,7 @@ STANDING = """
     union all select job_id from pgqueue.suspect
     union all select job_id from pgqueue.line
     union all select job_id from pgqueue.held
+    union all select job_id from pgqueue.dependent
     union all select j from pgqueue.lease, unnest(job_ids) j)
   select j.id, count(p.job_id) from pgqueue.job j left join place p on p.job_id = j.id
   group by j.id having count(p.job_id) <> 1"""

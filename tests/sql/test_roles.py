@@ -174,7 +174,7 @@ def test_each_role_does_its_work_with_nothing_but_its_grant(pg: Database, q: Cal
         assert worker.one("job_heartbeat", lease=taken[0]["lease"], job=job, progress={"done": 1})["alive"]
         assert reader.one("job", id=job)["progress"] == {"done": 1}
         assert worker.settle(taken, result=7) == []
-        assert [row["error"] for row in worker("maintain")] == [None] * 9
+        assert [row["error"] for row in worker("maintain")] == [None] * 10
         assert producer.one("result", id=job)["result"] == 7
         assert producer.sql("call pgqueue.wait(%s)", job) == [("succeeded", None, 7)]
         assert operator("cancel", id=later) == [{"state": "cancelled", "changed": True}]

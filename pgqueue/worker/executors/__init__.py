@@ -62,6 +62,8 @@ class Executors:
         """Counts turns of the event loop, as far as handlers run in them."""
         self.is_turning = False
         self.handlers = Handlers(app, ours)
+        self._app = app
+        self._sealed = app.hooks.sealed if app.hooks.seals_errors else None
         self.reporter = Reporter(tell, frozenset(ours or ()))
         self.on_ended = on_ended
         self.runners = Runners(self, hooks)
@@ -133,6 +135,8 @@ class Executors:
 
     def end(self, job: Job, settlement: Settlement, error: BaseException | None = None) -> None:
         """The job has its outcome."""
+        if self._sealed is not None and settlement.error is not None and job.kind in self._app.tasks:
+            settlement = self._sealed(settlement, error)
         self.hands.end(job, settlement)
         self.reporter.ended(job, error)
 

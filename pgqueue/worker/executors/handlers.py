@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from pgqueue._json import JsonText
 from pgqueue.context import Context
-from pgqueue.errors import UnknownTask
+from pgqueue.errors import CannotUnseal, UnknownTask
 from pgqueue.outcomes import Cancel, Discard, Retry, Settlement, Snooze, settlement_of_error, settlement_of_outcome
 from pgqueue.registry import App
 from pgqueue.task import Task
@@ -37,6 +37,7 @@ __all__ = [
     "Handler",
     "Handlers",
     "Reporter",
+    "context_of",
     "current_context",
     "running_job",
     "settlement_of_exception",
@@ -94,10 +95,12 @@ class Handler:
     """Seconds that a cancelled one may take to end; None: the worker's."""
 
     def __init__(self, task: Task[Any, Any]) -> None:
-        """Raises InvalidArgument when the function's signature cannot be that of a task."""
+        """Raises InvalidArgument when the function's signature cannot be that of a task, or a middleware cannot go
+        around it.
+        """
         self.is_async = task.is_async
-        self.encode = _encoder(task)
-        self.run = _caller(task)
+        self.encode = task.hooks.sealing(_encoder(task))
+        self.run = _hooked_caller(task) if task.hooks.at_run else _caller(task)
         """Decodes the job's args and calls the function: its value, or the coroutine of an async one."""
 
 
@@ -144,6 +147,11 @@ def _caller(task: Task[Any, Any]) -> Callable[[Job], Any]:
         return prepare(scan(job.args, start)[0], context_of(job) if wants_context else None)()
 
     return run
+
+
+def _hooked_caller(task: Task[Any, Any]) -> Callable[[Job], Any]:
+    scan, start, run = _scan, JSON_START, task.hooks.runner(task)
+    return lambda job: run(scan(job.args, start)[0], context_of(job))
 
 
 class Handlers(dict[str, "AnyHandler | None"]):
@@ -203,7 +211,8 @@ def settlement_of_exception(job: Job, error: BaseException) -> Settlement:
         case "shutdown":
             return Settlement("release")
         case _:
-            return settlement_of_error(error)
+            # whoever comes next has no other keys: see docs/design/decisions.md
+            return settlement_of_error(error, "discard" if isinstance(error, CannotUnseal) else "failed")
 
 
 def settlement_of_stuck(job: Job, stack: str) -> Settlement:

@@ -12,11 +12,13 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from pgqueue._hooks import AppHooks
 from pgqueue._json import JsonText, dumps_lossy
+from pgqueue._running import run_item
 from pgqueue.errors import PgQueueError
 from pgqueue.keyed import Executor, KeyedExecutors, KeyedItem, Merge, is_async
 from pgqueue.outcomes import OutcomeName, Settlement, error_document
-from pgqueue.worker.executors.handlers import settlement_of_exception
+from pgqueue.worker.executors.handlers import context_of, settlement_of_exception
 from pgqueue.worker.job import Job
 from pgqueue.worker.link import describe
 from pgqueue.worker.rows.blocks import Blocks, awaited_by
@@ -45,7 +47,8 @@ class _Merge(Merge):
 
 
 class KeyedHandler:
-    """To the executors, the task of the kind keyed.item. `engine` has the connections to the queue.
+    """To the executors, the task of the kind keyed.item. `engine` has the connections to the queue. Raises
+    InvalidArgument when a middleware cannot go around all of the executors.
 
     Args:
         arm: watches a job's timeout.
@@ -60,11 +63,14 @@ class KeyedHandler:
         self,
         executors: KeyedExecutors,
         engine: Engine,
+        hooks: AppHooks,
         *,
         arm: Callable[[Job], None],
         on_executed: Callable[[], None],
     ) -> None:
+        hooks.check_run(executors)
         loop = asyncio.get_running_loop()
+        self._hooks = hooks
         self._executors = executors
         self._engine = engine
         self._arm = arm
@@ -103,7 +109,11 @@ class KeyedHandler:
             self._on_executed()
 
     async def _execute(self, job: Job, executor: Executor, item: KeyedItem) -> JsonText | Settlement:
-        task = asyncio.create_task(self._call(executor.fn, item, executor.is_async), name=f"pgqueue item {item.id}")
+        function = executor.fn
+        if self._hooks.at_run:
+            context = context_of(job)
+            function = lambda item: run_item(self._hooks, executor, item, context)  # noqa: E731
+        task = asyncio.create_task(self._call(function, item, executor.is_async), name=f"pgqueue item {item.id}")
         telling: asyncio.Task[None] | None = None
         while not (task.done() and (telling is None or telling.done())):
             try:

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterable
 from time import monotonic
 
+from pgqueue._hooks import AppHooks
 from pgqueue.errors import InvalidArgument, PgQueueError
 from pgqueue.keyed import KIND, Executor, KeyedExecutors
 from pgqueue.models import KeyedReaped
@@ -34,6 +35,7 @@ class Keyed:
 
     Args:
         queues: the queues of jobs this worker serves.
+        hooks: what goes around executors.
         arm: watches a job's timeout.
         on_crash: called with a sentence should the reaping itself fail.
     """
@@ -43,6 +45,7 @@ class Keyed:
         executors: KeyedExecutors,
         engine: Engine,
         queues: Iterable[str],
+        hooks: AppHooks,
         *,
         arm: Callable[[Job], None],
         on_crash: Crash,
@@ -54,7 +57,7 @@ class Keyed:
         self._pause = min([_SELDOM, *(each.orphan / 4 for each in self._served if each.orphan is not None)])
         self._next = 0.0
         self._task: asyncio.Task[None] | None = None
-        self._handler = KeyedHandler(executors, engine, arm=arm, on_executed=self.look)
+        self._handler = KeyedHandler(executors, engine, hooks, arm=arm, on_executed=self.look)
         self.handlers = {KIND: self._handler}
 
     async def prepare(self) -> None:

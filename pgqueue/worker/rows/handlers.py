@@ -14,15 +14,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from pgqueue._hooks import AppHooks
 from pgqueue._json import JsonText
 from pgqueue.errors import UnknownJob
+from pgqueue.middleware import JobRun
 from pgqueue.outcomes import Settlement, settlement_of_error
 from pgqueue.rows import BatchDone, Kind, Processor, Processors, is_async
+from pgqueue.worker.executors.handlers import context_of
 from pgqueue.worker.job import Job
 from pgqueue.worker.link import describe
 from pgqueue.worker.rows.blocks import Blocks, InitFailed, LoopBlocks, awaited_by, init_failed
 from pgqueue.worker.rows.contexts import Contexts
 from pgqueue.worker.rows.done import ending_of_batch, ending_of_slow_query, stored
+from pgqueue.worker.rows.hooked import HookedSlice
 from pgqueue.worker.rows.pool import Pool, uncancel
 from pgqueue.worker.rows.slices import Slice
 from pgqueue.worker.sql import Engine
@@ -84,7 +88,9 @@ class SliceHandler(RowHandler):
         processor = rows.processors.find(self._kind, args["app"], args["op"])
         if processor is None:
             return await _not_ours(job, args)
-        work = Slice(job, processor, await rows.contexts.of(args["batch"]), args)
+        plain = Slice(job, processor, await rows.contexts.of(args["batch"]), args)
+        hooks = rows.hooks
+        work = HookedSlice(plain, hooks, JobRun(args, context_of(job))) if hooks.at_run else plain
         if processor.is_async:
             try:
                 return await work.arun(await rows.blocks.get(processor.app))
@@ -158,11 +164,14 @@ class DoneHandler(RowHandler):
 
 
 class Rows:
-    """One per worker. `engine` has the connections to the queue."""
+    """One per worker. `engine` has the connections to the queue, `hooks` what goes around slices."""
 
-    def __init__(self, processors: Processors, engine: Engine) -> None:
+    def __init__(self, processors: Processors, engine: Engine, hooks: AppHooks) -> None:
+        """Raises InvalidArgument when a middleware cannot go around all of the processors."""
+        hooks.check_run(processors)
         loop = asyncio.get_running_loop()
         self.processors = processors
+        self.hooks = hooks
         self.engine = engine
         self.contexts = Contexts(lambda batch: engine.call(engine.calls.batch_context(batch)))
         self.pool = Pool(lambda: Blocks(processors.initializers, awaited_by(loop)))

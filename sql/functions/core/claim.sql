@@ -183,12 +183,15 @@ begin
     select t.leases, t.jobs, t.of_lease, t.any_, t.low, t.high, t.spent, t.special into v_leases, v_jobs, v_of_lease, v_any, v_low, v_high, v_spent, v_special
     from pgqueue._take(worker, v_picked, queues) t;
   end if;
-  if v_spent > 0 or v_special or v_any & 1136 <> 0 then
+  if v_spent > 0 or v_special or v_any & 19568 <> 0 then
     if v_any & 1024 <> 0 then
       v_leases := pgqueue._keyed_claimed(v_leases);
     end if;
     if v_any & 16 <> 0 then
       v_leases := pgqueue._drop_expired(v_leases);
+    end if;
+    if v_any & 2048 <> 0 then
+      v_leases := pgqueue._give_up_keys(v_leases);
     end if;
     return query select * from pgqueue._leased(v_leases);
     return;

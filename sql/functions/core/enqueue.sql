@@ -34,6 +34,7 @@ declare
   v_due timestamptz;
   v_expires_at timestamptz;
   v_traits integer;
+  v_holder record;
 begin
   -- In every transaction plpgsql prepares each expression anew that it comes across, which is most of what an enqueue costs: so a plain job, in
   -- order and without options, passes in one of them and takes the short way.
@@ -82,16 +83,18 @@ begin
       insert into pgqueue.job_key (queue, unique_key, job_id) values (enqueue.queue, enqueue.unique_key, id)
       on conflict do nothing;
       exit when found;
-      select k.job_id, false into id, created
-      from (select k.job_id from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key offset 0) k
-      order by k.job_id desc limit 1;  -- an old snapshot may show an ended holder beside this transaction's own. The offset: as in _take_keys
-      if found then
+      select k.job_id, pgqueue._key_gone(k.job_id, k.until, v_now) as gone into v_holder
+      from (select k.job_id, k.until from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key offset 0) k
+      order by k.job_id desc limit 1;  -- an old snapshot may show an ended holder beside this transaction's own. The offset: as in _try_keys
+      if found and not v_holder.gone then
+        id := v_holder.job_id;
+        created := false;
         return next;
         return;
       end if;
-      -- Its holder ended between the two statements: the key is free again.
+      -- Its holder ended between the two statements, and the key is free again; or it holds the key no more.
       id := nextval('pgqueue.job_id');
-      created := true;
+      exit when found and pgqueue._seize_key(queue, unique_key, v_holder.job_id, id, null, v_now);
     end loop;
   end if;
 

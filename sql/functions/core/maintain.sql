@@ -14,7 +14,7 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-  v_all constant text[] := array['rescue', 'promote', 'schedules', 'expire', 'admit', 'tidy', 'results', 'retention', 'blocks'];
+  v_all constant text[] := array['rescue', 'promote', 'schedules', 'expire', 'dependents', 'admit', 'tidy', 'results', 'retention', 'blocks'];
 begin
   if not duties <@ v_all then
     perform pgqueue._refuse('PQ001', format('unknown duty in %s', duties), format('Duties are %s; null means all.', array_to_string(v_all, ', ')));
@@ -30,6 +30,7 @@ begin
         when 'promote' then pgqueue._duty_promote()
         when 'schedules' then pgqueue._duty_schedules()
         when 'expire' then pgqueue._duty_expire()
+        when 'dependents' then pgqueue._duty_dependents()
         when 'admit' then pgqueue._duty_admit()
         when 'blocks' then pgqueue._duty_blocks()
         when 'retention' then pgqueue._duty_retention()
@@ -47,6 +48,6 @@ end $$;
 
 comment on function pgqueue.maintain is
 'One pass of upkeep, what the leading worker runs every second or so; without such a worker call it from cron. duties: some of rescue (lost workers, overdue
-jobs), promote (due jobs), schedules (due schedules), expire (queue timeouts), admit (groups), tidy (rows nobody needs), results (results of queries,
+jobs), promote (due jobs), schedules (due schedules), expire (queue timeouts), dependents (jobs that wait for others), admit (groups), tidy (rows nobody needs), results (results of queries,
 scripts and audit rows that have expired), retention (history that is past), blocks (partitions ahead);
 null means all. Returns what each did, or its error. No row: another pass is under way. Errors: PQ001.';

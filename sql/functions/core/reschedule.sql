@@ -17,7 +17,16 @@ begin
   end if;
   perform pgqueue._check_time('run_at', run_at);
   select s.run_at into v_due from pgqueue.scheduled s where s.job_id = reschedule.id;
+  update pgqueue.dependent d set run_at = case when reschedule.run_at > v_now then reschedule.run_at end where d.job_id = reschedule.id;
+  if found then
+    perform pgqueue._note_event(id, 'rescheduled', jsonb_build_object('from', null, 'to', reschedule.run_at));
+    return query select 'held', true;
+    return;
+  end if;
   select * into v_was from pgqueue._withdraw_or_refuse(id);
+  if v_was.traits & 2049 <> 0 and pgqueue._retake_key(id) is not null then
+    perform pgqueue._refuse('PQ005', format('another job is about to take the unique key of job %s', id), 'Try again: within a second or two it is decided which of them stays.');
+  end if;
   if run_at > v_now then
     perform pgqueue._schedule(array[id], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], array[run_at]);
   else
@@ -29,4 +38,4 @@ begin
 end $$;
 
 comment on function pgqueue.reschedule is
-'Moves a waiting job to another time, or to now when that time has passed. Errors: PQ001, PQ002, PQ005 when it is running or final.';
+'Moves a waiting job to another time, or to now when that time has passed. One that waits for other jobs goes on waiting, and runs not before that time. Errors: PQ001, PQ002, PQ005 when it is running or final.';

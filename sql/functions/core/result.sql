@@ -28,7 +28,7 @@ begin
     end if;
   end if;
   if state in ('failed', 'cancelled') then
-    error := (select e.error from pgqueue.attempt_error e where e.job_id = result.id order by e.failed_at desc limit 1);
+    error := (select e.error from pgqueue.attempt_error e where e.job_id = result.id and e.reason <> 'follow_up' order by e.failed_at desc limit 1);
   end if;
   return next;
 end $$;

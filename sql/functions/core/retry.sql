@@ -22,10 +22,9 @@ begin
     perform pgqueue._refuse('PQ005', format('job %s is %s', id, coalesce(v_state, 'waiting to run')),
       case when v_state = 'succeeded' then 'Only failed and cancelled jobs can be retried; enqueue a new one.' else 'It will run anyway.' end);
   end if;
-  if v_job.unique_key is not null then
-    insert into pgqueue.job_key (queue, unique_key, job_id) values (v_job.queue, v_job.unique_key, v_job.id) on conflict do nothing;
-    if not found then
-      select k.job_id into v_holder from pgqueue.job_key k where k.queue = v_job.queue and k.unique_key = v_job.unique_key;
+  if v_job.unique_key is not null and v_job.unique_until is distinct from 'period' then
+    v_holder := pgqueue._take_key(v_job.queue, v_job.unique_key, v_job.id);
+    if v_holder <> id then
       perform pgqueue._refuse('PQ005', format('job %s holds the unique key of job %s', v_holder, id), 'Cancel that job first, or leave it to do the work.');
     end if;
   end if;
@@ -43,13 +42,18 @@ begin
     update pgqueue.query_run r set outcome = null, reason = null, error = null, ended_at = null, expires_at = null, forget_at = null, updated_at = pgqueue._now()
     where r.job_id = retry.id;
   end if;
-  perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[0]::smallint[],
-    array[pgqueue._traits(v_job.unique_key, v_job.group_key, v_job.timeout, v_job.heartbeat, null)
-      + case when v_job.kind = 'sql.query' then 128 else 0 end], false);
   perform pgqueue._note_event(retry.id, 'retried', v_was);
+  if v_job.depends_on is not null and pgqueue._hold_again(v_job) then
+    return query select 'held', true;
+    return;
+  end if;
+  perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[0]::smallint[],
+    array[pgqueue._traits(case when v_job.unique_until is null then v_job.unique_key end, v_job.group_key, v_job.timeout, v_job.heartbeat, null)
+      + case when v_job.unique_until = 'start' then 2048 else 0 end + case when v_job.kind = 'sql.query' then 128 else 0 end + pgqueue._flow_traits(v_job.id)], false);
   return query select 'queued', true;
 end $$;
 
 comment on function pgqueue.retry is
-'Runs a failed or cancelled job again, with all its attempts; the errors of the earlier ones stay. Its queue timeout no longer counts. Errors: PQ002 unknown
+'Runs a failed or cancelled job again, with all its attempts; the errors of the earlier ones stay. Its queue timeout no longer counts. It waits for
+those of its parents that live again, and its follow-ups are enqueued again when it ends. Errors: PQ002 unknown
 job, PQ005 when it is live or has succeeded, or when another live job has its unique key.';

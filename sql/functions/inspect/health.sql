@@ -48,6 +48,11 @@ begin
       coalesce((array_agg(s.last_error order by s.name))[1], 'not looked at')) end,
     'See last_error in pgqueue.schedules(), and correct it with schedule(). Without one, nobody runs upkeep: start a worker, or call pgqueue.maintain() from cron.'
   from pgqueue.schedule s where s.last_error is not null or s.due_at < v_now - interval '1 minute';
+  return query select 'follow-ups', count(*) = 0,
+    case when count(*) = 0 then 'all enqueued' else format('%s could not be enqueued, the last after job %s: %s', count(*), max(l.job_id),
+      (array_agg(l.error order by l.made_at desc))[1]) end,
+    'See pgqueue.attempts() of that job, and enqueue what it wanted. Such rows go when the history of their job does.'
+  from (select * from pgqueue.late_follow_up l where l.error is not null order by l.seq desc limit 1000) l;
   select s.last_value into v_last from pgqueue.job_id s;
   select count(*) into v_count from pgqueue.block b where b.high > v_last;
   return query select 'blocks ahead', v_count > 0, format('%s partitions for ids from %s on', v_count, v_last),

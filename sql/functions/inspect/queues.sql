@@ -32,7 +32,7 @@ begin
   later as (select s.queue, count(*) as scheduled from pgqueue.scheduled s group by s.queue),
   held as (
     select b.queue, count(*) as held
-    from (select b.queue from pgqueue.blocked b union all select h.queue from pgqueue.held h) b group by b.queue),
+    from (select b.queue from pgqueue.blocked b union all select h.queue from pgqueue.held h union all select d.queue from pgqueue.dependent d) b group by b.queue),
   leased as (select l.queue, sum(cardinality(l.job_ids)) as running from pgqueue.lease l group by l.queue),
   done as (
     select j.queue, count(*) filter (where o.state = 'succeeded') as done, count(*) filter (where o.state = 'failed') as failed
@@ -43,6 +43,7 @@ begin
     select q.name from pgqueue.queue q
     union select l.queue from pgqueue.lane l
     union select l.queue from later l
+    union select h.queue from held h
     union select d.queue from done d)
   select n.name, q.paused_at is not null, coalesce(w.queued, 0), coalesce(l.scheduled, 0), coalesce(h.held, 0), coalesce(r.running, 0)::bigint,
     v_now - (select j.created_at from pgqueue.job j where j.id = w.oldest),

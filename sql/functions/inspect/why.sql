@@ -51,6 +51,8 @@ begin
   elsif v_job.state = 'scheduled' then
     return format('%s has been due since %s, but no upkeep has promoted it: start a worker, or call pgqueue.maintain() from cron.', v_name,
       to_char(v_job.run_at, 'YYYY-MM-DD HH24:MI:SS OF'));
+  elsif exists (select from pgqueue.dependent d where d.job_id = why.id) then
+    return pgqueue._why_dependent(why.id, v_name);
   elsif v_queue.paused_at is not null then
     return format('Queue %s is paused since %s: call pgqueue.resume_queue(%L).', v_job.queue,
       to_char(v_queue.paused_at, 'YYYY-MM-DD HH24:MI:SS OF'), v_job.queue);

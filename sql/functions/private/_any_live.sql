@@ -13,5 +13,6 @@ as $$
     or exists (select from pgqueue.suspect w where w.job_id >= low and w.job_id < high)
     or exists (select from pgqueue.line w where w.job_id >= low and w.job_id < high)
     or exists (select from pgqueue.held w where w.job_id >= low and w.job_id < high)
+    or exists (select from pgqueue.dependent w where w.job_id >= low and w.job_id < high)
     or exists (select from pgqueue.lease l cross join unnest(l.job_ids) j(id) where j.id >= low and j.id < high);
 $$;

@@ -47,4 +47,7 @@ begin
         case when jsonb_typeof(on_success) not in ('object', 'array') then jsonb_typeof(on_success) else jsonb_typeof(on_error) end),
       'Give a job as enqueue_many takes it, such as {"kind": "notify"}, or an array of them.');
   end if;
+  if num_nonnulls(on_success, on_error) > 0 then
+    perform pgqueue._check_follow_ups('on_success', on_success, 1), pgqueue._check_follow_ups('on_error', on_error, 1);
+  end if;
 end $$;

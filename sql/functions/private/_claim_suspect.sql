@@ -44,6 +44,9 @@ begin
     if v_job.traits & 1024 <> 0 then
       perform pgqueue._keyed_claimed(array[v_lease]);
     end if;
+    if v_job.traits & 2048 <> 0 then
+      perform pgqueue._give_up_keys(array[v_lease]);
+    end if;
     return v_lease;
   end loop;
   return null;

@@ -5,6 +5,8 @@ as $$
 declare
   v_gone bigint[];
   v_more bigint[];
+  v_traits integer[];
+  v_more_traits integer[];
 begin
   if cardinality(slices) = 0 then
     return;
@@ -13,13 +15,14 @@ begin
     select r.ctid from pgqueue.ready r
     where r.queue = (batch).queue and r.priority = (batch).priority and r.seq between slices[1] and slices[cardinality(slices)] and r.job_id = any(slices) and r.seq = r.job_id
     for update skip locked),
-  gone as (delete from pgqueue.ready r where r.ctid = any(array(select p.ctid from picked p)) returning r.job_id)
-  select array_agg(g.job_id) into v_gone from gone g;
-  with gone as (delete from pgqueue.held h where h.batch_id = (batch).id returning h.job_id)
-  select array_agg(g.job_id) into v_more from gone g;
+  gone as (delete from pgqueue.ready r where r.ctid = any(array(select p.ctid from picked p)) returning r.job_id, r.traits)
+  select array_agg(g.job_id), array_agg(g.traits) into v_gone, v_traits from gone g;
+  with gone as (delete from pgqueue.held h where h.batch_id = (batch).id returning h.job_id, h.traits)
+  select array_agg(g.job_id), array_agg(g.traits) into v_more, v_more_traits from gone g;
   v_gone := v_gone || v_more;
+  v_traits := v_traits || v_more_traits;
   if v_gone is not null then
     perform pgqueue._finish(v_gone, array_fill('cancelled'::text, array[cardinality(v_gone)]), array_fill('cancelled_by_user'::text, array[cardinality(v_gone)]),
-      array_fill(0::smallint, array[cardinality(v_gone)]), null, null, null, null, pgqueue._forget((select q.history from pgqueue.queue q where q.name = (batch).queue)));
+      array_fill(0::smallint, array[cardinality(v_gone)]), array(select t & ~512 from unnest(v_traits) t), null, null, null, pgqueue._forget((select q.history from pgqueue.queue q where q.name = (batch).queue)));
   end if;
 end $$;

@@ -28,9 +28,14 @@ begin
       union all select from pgqueue.arrival w where w.job_id = v_job and w.traits & 16 <> 0
       union all select from pgqueue.blocked w where w.job_id = v_job and w.traits & 16 <> 0
       union all select from pgqueue.suspect w where w.job_id = v_job and w.traits & 16 <> 0
-      union all select from pgqueue.line w where w.job_id = v_job and w.traits & 16 <> 0);
+      union all select from pgqueue.line w where w.job_id = v_job and w.traits & 16 <> 0
+      union all select from pgqueue.dependent w where w.job_id = v_job and w.traits & 16 <> 0);
+    if not pgqueue._try_place(v_job) then
+      -- Somebody is at it just now, perhaps for long: the next pass asks again.
+      insert into pgqueue.deadline (expires_at, job_id) values (v_now, v_job);
+      continue;
+    end if;
     select * into v_was from pgqueue._withdraw(v_job);
-    continue when v_was.place is null;
     perform pgqueue._finish(array[v_job], array['failed'], array['queue_timeout'], array[v_was.attempt], array[v_was.traits], null, null, null,
       pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_was.queue)));
     v_done := v_done + 1;

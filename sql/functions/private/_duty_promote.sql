@@ -12,6 +12,10 @@ declare
   v_priorities smallint[];
   v_attempts smallint[];
   v_traits integer[];
+  v_due bigint;
+  v_stays integer[] := array[]::integer[];
+  v_at integer;
+  v_key text;
 begin
   select * into v_cursor from pgqueue._due_cursor('due');
   v_picked := array(
@@ -25,6 +29,28 @@ begin
   select array_agg(d.job_id), array_agg(d.queue), array_agg(d.priority), array_agg(d.attempt), array_agg(d.traits)
   into v_jobs, v_queues, v_priorities, v_attempts, v_traits
   from (select * from due order by run_at, job_id) d;
+
+  v_due := coalesce(cardinality(v_jobs), 0);
+  -- Those with a unique key may be here because it was uncertain who holds it.
+  for v_at in select e.ord from unnest(v_traits) with ordinality e(traits, ord) where e.traits & 2049 <> 0 order by e.ord loop
+    v_key := pgqueue._retake_key(v_jobs[v_at]);
+    continue when v_key is null;
+    if v_key = 'uncertain' then
+      perform pgqueue._schedule(v_jobs[v_at:v_at], v_queues[v_at:v_at], v_priorities[v_at:v_at], v_attempts[v_at:v_at], v_traits[v_at:v_at],
+        array[v_now + interval '1 second']);
+    else
+      perform pgqueue._finish(v_jobs[v_at:v_at], array['cancelled'], array[v_key], v_attempts[v_at:v_at], v_traits[v_at:v_at], null, null, null,
+        pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_queues[v_at])));
+    end if;
+    v_stays := v_stays || v_at;
+  end loop;
+  if cardinality(v_stays) > 0 then
+    select array_agg(e.id order by e.ord), array_agg(e.queue order by e.ord), array_agg(e.priority order by e.ord), array_agg(e.attempt order by e.ord),
+      array_agg(e.traits order by e.ord)
+    into v_jobs, v_queues, v_priorities, v_attempts, v_traits
+    from unnest(v_jobs, v_queues, v_priorities, v_attempts, v_traits) with ordinality e(id, queue, priority, attempt, traits, ord)
+    where e.ord not in (select s from unnest(v_stays) s);
+  end if;
   perform pgqueue._enter(v_jobs, v_queues, v_priorities, v_attempts, v_traits, false);
-  return coalesce(cardinality(v_jobs), 0);
+  return v_due;
 end $$;

@@ -1,4 +1,4 @@
--- Upkeep: what nobody needs any more. Doubled lanes, waiters that gave up, progress and cancel requests of jobs that are not running. Each by a bounded number
+-- Upkeep: what nobody needs any more. Doubled lanes, waiters that gave up, unique keys whose time is over, progress and cancel requests of jobs that are not running. Each by a bounded number
 -- of rows a pass: waiters by their time, the others a slice after the one of the last pass (see _next_slice).
 create function pgqueue._duty_tidy() returns bigint
 language plpgsql
@@ -30,6 +30,28 @@ begin
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
 
+  select * into v_cursor from pgqueue._due_cursor('unique_key');
+  v_picked := array(
+    select k.ctid from pgqueue.job_key k
+    where k.until <= v_now and k.until >= v_cursor.floor order by k.until limit 5000 for update skip locked);
+  select k.until into v_first from pgqueue.job_key k where k.ctid = v_picked[1];
+  perform pgqueue._set_due_cursor('unique_key', v_first, v_now, v_cursor.sweep_started, v_cursor.expires);
+  delete from pgqueue.job_key k where k.ctid = any(v_picked);
+  get diagnostics v_rows = row_count;
+  v_done := v_done + v_rows;
+
+  -- Keys whose holders have ended, see _finish: looked for in few rows a pass, as there are next to none. Locked first and looked at afterwards, as in _seize_key.
+  v_jobs := array(
+    select k.job_id from pgqueue.job_key k where k.job_id > pgqueue._slice('unique_key') order by k.job_id limit 500);
+  perform pgqueue._next_slice('unique_key', v_jobs, 500);
+  v_picked := array(select k.ctid from pgqueue.job_key k where k.job_id = any(v_jobs) and k.until is null for update skip locked);
+  delete from pgqueue.job_key k
+  where k.ctid = any(v_picked)
+    and ((select o.job_id from pgqueue.outcome o where o.job_id = k.job_id) is not null
+      or (select j.id from pgqueue.job j where j.id = k.job_id) is null);
+  get diagnostics v_rows = row_count;
+  v_done := v_done + v_rows;
+
   v_jobs := array(
     select c.job_id from pgqueue.cancel_request c where c.job_id > pgqueue._slice('cancel_request') order by c.job_id limit 5000);
   perform pgqueue._next_slice('cancel_request', v_jobs, 5000);
@@ -48,5 +70,5 @@ begin
     and ((select o.job_id from pgqueue.outcome o where o.job_id = p.job_id) is not null
       or (select j.id from pgqueue.job j where j.id = p.job_id) is null);
   get diagnostics v_rows = row_count;
-  return v_done + v_rows;
+  return v_done + v_rows + pgqueue._tidy_flow();
 end $$;

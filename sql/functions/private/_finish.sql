@@ -31,6 +31,9 @@ begin
       results := array(select case when e.traits & 1024 = 0 then e.result end from unnest(_finish.traits, _finish.results) e(traits, result));
     end if;
   end if;
+  if traits is not null and 0 <> any(select t & 8192 from unnest(traits) t) then
+    perform pgqueue._follow_up(jobs, states, reasons, traits, results);
+  end if;
   if states is null then
     if forget = 0 then
       insert into pgqueue.outcome (job_id, finished_at, claimed_at, worker_id, state, attempt, result)
@@ -56,8 +59,9 @@ begin
 
   if traits is not null then
     select bit_or(t) into v_traits from unnest(traits) t;
-    if v_traits & 1 <> 0 then
-      delete from pgqueue.job_key k where k.job_id = any(jobs);
+    if v_traits & 2049 <> 0 then
+      -- A row that an enqueue has locked is left to it: it takes the key over, or, rolled back, leaves a key whose holder has ended, which counts as free.
+      delete from pgqueue.job_key k where k.ctid = any(array(select k.ctid from pgqueue.job_key k where k.job_id = any(jobs) for update skip locked));
     end if;
     if v_traits & 32 <> 0 then
       delete from pgqueue.crash c where c.job_id = any(jobs);
@@ -70,6 +74,9 @@ begin
     end if;
     if v_traits & 128 <> 0 then
       perform pgqueue._sql_jobs_ended(jobs, states, reasons, traits);
+    end if;
+    if v_traits & 4096 <> 0 then
+      perform pgqueue._parents_ended(jobs, states, traits);
     end if;
   end if;
   perform pgqueue._announce(jobs);

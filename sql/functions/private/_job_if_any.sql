@@ -15,7 +15,7 @@ as $$
     coalesce(o.worker_id, l.worker_id),
     j.unique_key, j.group_key, coalesce(j.timeout, q.timeout), j.expires_at, j.heartbeat, j.headers,
     g.progress, r.job_id is not null, o.result,
-    (select e.error from pgqueue.attempt_error e where e.job_id = j.id order by e.failed_at desc limit 1)
+    (select e.error from pgqueue.attempt_error e where e.job_id = j.id and e.reason <> 'follow_up' order by e.failed_at desc limit 1)
   from pgqueue.job j
   left join pgqueue.outcome o on o.job_id = j.id
   left join lateral pgqueue._waiting(j.id, j.queue, j.priority) w on true

@@ -12,5 +12,7 @@ begin
   perform from pgqueue.blocked w where w.job_id = job for update;
   if found then return true; end if;
   perform from pgqueue.suspect w where w.job_id = job for update;
+  if found then return true; end if;
+  perform from pgqueue.dependent w where w.job_id = job for update;
   return found;
 end $$;

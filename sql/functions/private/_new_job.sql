@@ -40,7 +40,7 @@ begin
     v_unique_by := pgqueue._names('unique_by', job -> 'unique_by');
     v_new.unique_for := pgqueue._interval(job -> 'unique_for');
     v_new.on_duplicate := job ->> 'on_duplicate';
-    select array_agg(d.value::bigint) filter (where jsonb_typeof(d.value) = 'number'), array_agg(d.value #>> '{}') filter (where jsonb_typeof(d.value) <> 'number')
+    select array_agg((d.value #>> '{}')::bigint) filter (where jsonb_typeof(d.value) = 'number'), array_agg(d.value #>> '{}') filter (where jsonb_typeof(d.value) <> 'number')
     into v_new.depends_on, v_new.refs
     from pgqueue._elements('depends_on', job -> 'depends_on') d(value);
     v_new.on_parent_failure := job ->> 'on_parent_failure';

@@ -18,7 +18,9 @@ begin
       from (
         (select w.job_id, w.queue from pgqueue.blocked w where w.job_id < before order by w.job_id desc limit far)
         union all
-        (select w.job_id, w.queue from pgqueue.held w where w.job_id < before order by w.job_id desc limit far)) w
+        (select w.job_id, w.queue from pgqueue.held w where w.job_id < before order by w.job_id desc limit far)
+        union all
+        (select w.job_id, w.queue from pgqueue.dependent w where w.job_id < before order by w.job_id desc limit far)) w
       where (_page_of_live.queue is null or w.queue = _page_of_live.queue)
         and (_page_of_live.kind is null or (select j.kind from pgqueue.job j where j.id = w.job_id) = _page_of_live.kind)
       order by w.job_id desc limit most);

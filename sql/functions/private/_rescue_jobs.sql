@@ -13,6 +13,8 @@ declare
   v_now timestamptz := pgqueue._now();
   v_limit smallint;
   v_crashes smallint;
+  v_traits integer;
+  v_key text;
 begin
   select c.max_crashes into v_limit from pgqueue.config c;
   for v_job in
@@ -49,8 +51,17 @@ begin
         insert into pgqueue.crash (job_id, crashes) values (v_job.id, v_crashes)
         on conflict (job_id) do update set crashes = excluded.crashes;
       end if;
-      perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[],
-        array[case when v_crashes > v_job.crashes then v_job.traits & ~16 else v_job.traits end | case when v_crashes > 0 then 32 else 0 end], true);
+      v_traits := case when v_crashes > v_job.crashes then v_job.traits & ~16 else v_job.traits end | case when v_crashes > 0 then 32 else 0 end;
+      v_key := case when v_job.traits & 2049 <> 0 then pgqueue._retake_key(v_job.id) end;
+      if v_key is null then
+        perform pgqueue._enter(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[], array[v_traits], true);
+      elsif v_key = 'uncertain' then
+        perform pgqueue._schedule(array[v_job.id], array[v_job.queue], array[v_job.priority], array[v_job.attempt - 1]::smallint[], array[v_traits],
+          array[v_now + interval '1 second']);
+      else
+        perform pgqueue._finish(array[v_job.id], array['cancelled'], array[v_key], array[v_job.attempt], array[v_traits], null,
+          (lease).worker_id, (lease).claimed_at, (lease).forget);
+      end if;
     end if;
   end loop;
 end $$;

@@ -21,7 +21,7 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-  -- Rows that one walk looks at; places where live jobs stand are eight, all lanes together being one.
+  -- Rows that one walk looks at; places where live jobs stand are nine, all lanes together being one.
   v_far integer := 20000;
   v_lanes integer := 20000;
   v_after bigint := greatest(coalesce(start, 0), coalesce(wanted.after_id, 0));
@@ -116,6 +116,11 @@ begin
       select -7, v_far, w.job_id, case when (v_queue is null or w.queue = v_queue) and (v_priority is null or w.priority = v_priority) then w.job_id end
       from (
         select w.job_id, w.queue, w.priority from pgqueue.held w
+        where w.job_id > v_after and w.job_id < v_before and 'held' = any(v_states) order by w.job_id limit v_far) w
+      union all
+      select -9, v_far, w.job_id, case when (v_queue is null or w.queue = v_queue) and (v_priority is null or w.priority = v_priority) then w.job_id end
+      from (
+        select w.job_id, w.queue, w.priority from pgqueue.dependent w
         where w.job_id > v_after and w.job_id < v_before and 'held' = any(v_states) order by w.job_id limit v_far) w
       union all
       -- Leases are few.

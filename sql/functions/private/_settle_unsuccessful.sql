@@ -71,20 +71,28 @@ begin
           when g.outcome in ('failed', 'timeout', 'retry') and g.attempt >= coalesce(
             g.max_attempts, (select q.max_attempts from pgqueue.queue q where q.name = g.queue), 5) then 'failed'
           end as state
-      from given g)
-    select g.id, g.queue, g.priority, g.attempt, case when g.outcome = 'release' then g.traits else g.traits & ~16 end as traits, g.state,
+      from given g),
+    placed as (
+      -- What waits again wants its unique key again.
+      select g.*, case when g.state is null and g.traits & 2049 <> 0 then pgqueue._retake_key(g.id) end as key
+      from judged g
+      offset 0)
+    select g.id, g.queue, g.priority, g.attempt, case when g.outcome = 'release' then g.traits else g.traits & ~16 end as traits,
+      case when g.key = 'superseded' then 'cancelled' else g.state end as state,
       (case when g.outcome in ('snooze', 'release') then g.attempt - 1 else g.attempt end)::smallint as spent,
       case
+        when g.key = 'superseded' then g.key
         when g.state = 'cancelled' and g.asked then 'cancelled_by_user'
         when g.state = 'cancelled' then 'cancelled_by_worker'
         when g.outcome = 'timeout' then 'timeout'
         else 'error' end as reason,
-      case
-        when g.state is not null then null
-        when g.outcome = 'release' then interval '0'
-        when g.outcome in ('snooze', 'retry') then g.delay
-        else pgqueue._backoff(coalesce(g.backoff, (select q.backoff from pgqueue.queue q where q.name = g.queue)), g.attempt) end as delay
-    from judged g
+      case when g.state is null and g.key is distinct from 'superseded' then greatest(
+        case
+          when g.outcome = 'release' then interval '0'
+          when g.outcome in ('snooze', 'retry') then g.delay
+          else pgqueue._backoff(coalesce(g.backoff, (select q.backoff from pgqueue.queue q where q.name = g.queue)), g.attempt) end,
+        case when g.key = 'uncertain' then interval '1 second' end) end as delay
+    from placed g
     order by g.id) v;
 
   if v_final is not null then

@@ -15,6 +15,7 @@ begin
     (select 'queued' from pgqueue.suspect w where w.job_id = job),
     (select 'queued' from pgqueue.line w where w.job_id = job),
     (select 'held' from pgqueue.held w where w.job_id = job),
+    (select 'held' from pgqueue.dependent w where w.job_id = job),
     (select 'running' from pgqueue.job j where j.id = job)) into v_state;
   if v_state is null and batches then
     v_state := pgqueue._batch_state(job);

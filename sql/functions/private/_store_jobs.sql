@@ -11,11 +11,12 @@ declare
 begin
   jobs := array(
     select (j.id, j.kind, j.args, j.queue, j.priority, j.due, j.unique_key, j.group_key, j.max_attempts, j.timeout, j.expires_at, j.heartbeat, j.backoff,
-      j.headers, pgqueue._traits(j.unique_key, j.group_key, j.timeout, j.heartbeat, j.expires_at), j.unique_until, j.unique_for, j.on_duplicate,
+      j.headers, pgqueue._traits(case when j.unique_until is null then j.unique_key end, j.group_key, j.timeout, j.heartbeat, j.expires_at)
+        + case when j.unique_until = 'start' then 2048 else 0 end, j.unique_until, j.unique_for, j.on_duplicate,
       j.depends_on, j.refs, j.on_parent_failure, j.on_success, j.on_error, j.ref)::pgqueue.new_job
     from unnest(jobs) with ordinality j order by j.ordinality);
-  v_ids := pgqueue._take_keys(jobs);
-  v_new := array(select j::pgqueue.new_job from unnest(jobs) j where j.id in (select i from unnest(v_ids) i));
+  select t.jobs, t.ids into jobs, v_ids from pgqueue._take_keys(jobs, now_) t;
+  v_new := pgqueue._with_parents(jobs, v_ids, array(select j::pgqueue.new_job from unnest(jobs) j where j.id in (select i from unnest(v_ids) i)));
   insert into pgqueue.job (id, created_at, expires_at, timeout, heartbeat, priority, max_attempts, queue, kind, unique_key, group_key,
     args, backoff, headers, unique_until, depends_on)
   select j.id, now_, j.expires_at, j.timeout, j.heartbeat, j.priority, j.max_attempts, j.queue, j.kind, j.unique_key, j.group_key,
@@ -23,6 +24,11 @@ begin
   from unnest(v_new) j;
   insert into pgqueue.deadline (expires_at, job_id)
   select j.expires_at, j.id from unnest(v_new) j where j.expires_at is not null;
+  insert into pgqueue.follow_up (job_id, outcome, jobs)
+  select j.id, f.outcome, case jsonb_typeof(f.jobs) when 'array' then f.jobs else jsonb_build_array(f.jobs) end
+  from unnest(v_new) j cross join lateral (values ('success', j.on_success), ('error', j.on_error)) f(outcome, jobs)
+  where j.traits & 8192 <> 0 and f.jobs is not null;
+  v_new := pgqueue._hold_new(v_new, now_);
   insert into pgqueue.scheduled (run_at, job_id, traits, priority, attempt, queue)
   select j.due, j.id, j.traits, j.priority, 0, j.queue from unnest(v_new) j where j.due > now_;
   insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)

@@ -11,5 +11,6 @@ as $$
   union all select 'held', w.priority, w.attempt, null from pgqueue.blocked w where w.job_id = $1
   union all select 'queued', w.priority, w.attempt, null from pgqueue.suspect w where w.job_id = $1
   union all select 'queued', w.priority, w.attempt, null from pgqueue.line w where w.job_id = $1
-  union all select 'held', w.priority, w.attempt, null from pgqueue.held w where w.job_id = $1;
+  union all select 'held', w.priority, w.attempt, null from pgqueue.held w where w.job_id = $1
+  union all select 'held', w.priority, w.attempt, w.run_at from pgqueue.dependent w where w.job_id = $1;
 $$;

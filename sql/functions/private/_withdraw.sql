@@ -31,4 +31,7 @@ begin
   if found then return; end if;
   delete from pgqueue.held w where w.job_id = job
     returning 'held', w.queue, w.priority, w.attempt, w.traits into place, queue, priority, attempt, traits;
+  if found then return; end if;
+  delete from pgqueue.dependent w where w.job_id = job
+    returning 'dependent', w.queue, w.priority, w.attempt, w.traits into place, queue, priority, attempt, traits;
 end $$;

@@ -1,0 +1,13 @@
+-- The ids in depends_on of a job, sorted; null when it waits for none.
+create function pgqueue._parents_of(job bigint) returns bigint[]
+language plpgsql
+as $$
+declare
+  v_parents bigint[];
+begin
+  select j.depends_on into v_parents from pgqueue.job j where j.id = job;
+  if not found then
+    perform pgqueue._unknown_job(job, 'It was never enqueued, its transaction was rolled back, it is past its retention, or its queue keeps no history.');
+  end if;
+  return v_parents;
+end $$;

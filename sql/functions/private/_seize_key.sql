@@ -1,0 +1,23 @@
+-- Gives a key that nobody holds any more (_key_gone) to another job; false when it is not so, or another was faster: the caller looks again. The row is locked first and
+-- the holder looked at afterwards, in a new snapshot: it may have been retried meanwhile. Waits for other enqueues of this key, and for nothing else.
+create function pgqueue._seize_key(
+  queue text,
+  unique_key text,
+  holder bigint,
+  job bigint,
+  until timestamptz,
+  now_ timestamptz) returns boolean
+language plpgsql
+as $$
+declare
+  v_until timestamptz;
+begin
+  select k.until into v_until from pgqueue.job_key k
+  where k.queue = _seize_key.queue and k.unique_key = _seize_key.unique_key and k.job_id = holder for update;
+  if not found or not pgqueue._key_gone(holder, v_until, now_) then
+    return false;
+  end if;
+  update pgqueue.job_key k set job_id = job, until = _seize_key.until
+  where k.queue = _seize_key.queue and k.unique_key = _seize_key.unique_key and k.job_id = holder;
+  return true;
+end $$;
