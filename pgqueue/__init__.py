@@ -67,11 +67,11 @@ if TYPE_CHECKING:
     from pgqueue.handle import JobHandle as JobHandle
     from pgqueue.handle import JobHandles as JobHandles
     from pgqueue.keyed import KeyedItem as KeyedItem
-    from pgqueue.models import BulkResult as BulkResult
-    from pgqueue.models import JobFilter as JobFilter
     from pgqueue.middleware import JobRun as JobRun
     from pgqueue.middleware import Middleware as Middleware
     from pgqueue.middleware import NewJob as NewJob
+    from pgqueue.models import BulkResult as BulkResult
+    from pgqueue.models import JobFilter as JobFilter
     from pgqueue.options import Backoff as Backoff
     from pgqueue.outcomes import Cancel as Cancel
     from pgqueue.outcomes import Discard as Discard
