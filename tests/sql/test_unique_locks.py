@@ -261,8 +261,6 @@ def test_batches_that_share_keys_do_not_deadlock(session: Session, q: Caller, se
 
 
 def test_the_same_in_one_call_of_json(q: Caller) -> None:
-    jobs = Jsonb(
-        [{"kind": "k", "unique_by": ["a"], "args": {"a": 1}, "unique_for": 60, "on_duplicate": "debounce"}] * 2
-    )
+    jobs = Jsonb([{"kind": "k", "unique_by": ["a"], "args": {"a": 1}, "unique_for": 60, "on_duplicate": "debounce"}] * 2)
     (one, two) = q.sql("select id, created from pgqueue.enqueue_many(%s)", jobs)
     assert one[1] and two == (one[0], False)
