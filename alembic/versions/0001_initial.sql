@@ -5582,6 +5582,9 @@ begin
   if v_was.traits & 1536 <> 0 or v_was.queue = _move.queue or v_was.place not in ('ready', 'scheduled', 'arrival', 'blocked', 'suspect', 'line') then
     perform pgqueue._refuse('PQ005', format('job %s cannot be moved to %s', job, queue), 'Tasks, scripts and queries can be moved, and only to another queue.');
   end if;
+  if v_was.traits & 2049 <> 0 and pgqueue._retake_key(job) is not null then
+    perform pgqueue._refuse('PQ005', format('another job is about to take the unique key of job %s', job), 'Try again: within a second or two it is decided which of them stays.');
+  end if;
   perform pgqueue._to_queue(array[job], _move.queue, array[v_was.queue], array[v_was.traits]);
   if v_was.place = 'scheduled' then
     perform pgqueue._schedule(array[job], array[_move.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], array[v_due]);
@@ -8621,7 +8624,7 @@ declare
   v_traits integer := (select bit_or(t) from unnest(traits) t);
 begin
   -- The identity of a query is a key in no queue, and stays there.
-  if v_traits & 1 <> 0 then
+  if v_traits & 2049 <> 0 then
     update pgqueue.job_key k set queue = _to_queue.queue where k.job_id = any(jobs) and k.queue <> '';
   end if;
   update pgqueue.job j set queue = _to_queue.queue
@@ -10576,6 +10579,7 @@ begin
   perform pgqueue._check_time('run_at', run_at);
   update pgqueue.dependent d set run_at = case when reschedule.run_at > v_now then reschedule.run_at end where d.job_id = reschedule.id;
   if found then
+    perform pgqueue._note_event(id, 'rescheduled', jsonb_build_object('from', null, 'to', reschedule.run_at));
     return query select 'held', true;
     return;
   end if;
@@ -10704,8 +10708,8 @@ begin
     update pgqueue.query_run r set outcome = null, reason = null, error = null, ended_at = null, expires_at = null, forget_at = null, updated_at = pgqueue._now()
     where r.job_id = retry.id;
   end if;
+  perform pgqueue._note_event(retry.id, 'retried', v_was);
   if v_job.depends_on is not null and pgqueue._hold_again(v_job) then
-    perform pgqueue._note_event(retry.id, 'retried', v_was);
     return query select 'held', true;
     return;
   end if;
@@ -10713,7 +10717,6 @@ begin
     array[pgqueue._traits(case when v_job.unique_until is null then v_job.unique_key end, v_job.group_key, v_job.timeout, v_job.heartbeat, null)
       + case when v_job.unique_until = 'start' then 2048 else 0 end + case when v_job.kind = 'sql.query' then 128 else 0 end + pgqueue._flow_traits(v_job.id)
       + case when exists (select from pgqueue.slot s where s.job_id = retry.id) then 32768 else 0 end], false);
-  perform pgqueue._note_event(retry.id, 'retried', v_was);
   return query select 'queued', true;
 end $$;
 
@@ -10745,6 +10748,9 @@ begin
   if found then
     insert into pgqueue.changed_priority (job_id, priority) values (set_priority.id, set_priority.priority)
     on conflict (job_id) do update set priority = excluded.priority;
+    if v_was.changed then
+      perform pgqueue._note_event(id, 'priority', jsonb_build_object('to', set_priority.priority));
+    end if;
     return query select 'held', v_was.changed;
     return;
   end if;
@@ -13576,7 +13582,7 @@ begin
     select case w.place when 'locked' then 'locked' when 'scheduled' then 'scheduled' else 'at hand' end as place, array_agg(w.job_id order by w.job_id) as jobs, array_agg(w.queue order by w.job_id) as queues, array_agg(w.priority order by w.job_id) as priorities,
       array_agg(w.attempt order by w.job_id) as attempts, array_agg(w.traits order by w.job_id) as traits, array_agg(w.run_at order by w.job_id) as due,
       array_fill(move_jobs.queue, array[count(*)::integer]) as news
-    from pgqueue._withdraw_many(array(select i from unnest(v_batch.ids) i where i <> all(v_there)), 1921) w
+    from pgqueue._withdraw_many(array(select i from unnest(v_batch.ids) i where i <> all(v_there)), 3969) w
     group by 1
   loop
     if v_was.place = 'locked' then

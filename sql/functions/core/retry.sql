@@ -42,8 +42,8 @@ begin
     update pgqueue.query_run r set outcome = null, reason = null, error = null, ended_at = null, expires_at = null, forget_at = null, updated_at = pgqueue._now()
     where r.job_id = retry.id;
   end if;
+  perform pgqueue._note_event(retry.id, 'retried', v_was);
   if v_job.depends_on is not null and pgqueue._hold_again(v_job) then
-    perform pgqueue._note_event(retry.id, 'retried', v_was);
     return query select 'held', true;
     return;
   end if;
@@ -51,7 +51,6 @@ begin
     array[pgqueue._traits(case when v_job.unique_until is null then v_job.unique_key end, v_job.group_key, v_job.timeout, v_job.heartbeat, null)
       + case when v_job.unique_until = 'start' then 2048 else 0 end + case when v_job.kind = 'sql.query' then 128 else 0 end + pgqueue._flow_traits(v_job.id)
       + case when exists (select from pgqueue.slot s where s.job_id = retry.id) then 32768 else 0 end], false);
-  perform pgqueue._note_event(retry.id, 'retried', v_was);
   return query select 'queued', true;
 end $$;
 

@@ -20,6 +20,9 @@ begin
   if found then
     insert into pgqueue.changed_priority (job_id, priority) values (set_priority.id, set_priority.priority)
     on conflict (job_id) do update set priority = excluded.priority;
+    if v_was.changed then
+      perform pgqueue._note_event(id, 'priority', jsonb_build_object('to', set_priority.priority));
+    end if;
     return query select 'held', v_was.changed;
     return;
   end if;

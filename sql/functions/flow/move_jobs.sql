@@ -26,7 +26,7 @@ begin
     select case w.place when 'locked' then 'locked' when 'scheduled' then 'scheduled' else 'at hand' end as place, array_agg(w.job_id order by w.job_id) as jobs, array_agg(w.queue order by w.job_id) as queues, array_agg(w.priority order by w.job_id) as priorities,
       array_agg(w.attempt order by w.job_id) as attempts, array_agg(w.traits order by w.job_id) as traits, array_agg(w.run_at order by w.job_id) as due,
       array_fill(move_jobs.queue, array[count(*)::integer]) as news
-    from pgqueue._withdraw_many(array(select i from unnest(v_batch.ids) i where i <> all(v_there)), 1921) w
+    from pgqueue._withdraw_many(array(select i from unnest(v_batch.ids) i where i <> all(v_there)), 3969) w
     group by 1
   loop
     if v_was.place = 'locked' then

@@ -22,6 +22,9 @@ begin
   if v_was.traits & 1536 <> 0 or v_was.queue = _move.queue or v_was.place not in ('ready', 'scheduled', 'arrival', 'blocked', 'suspect', 'line') then
     perform pgqueue._refuse('PQ005', format('job %s cannot be moved to %s', job, queue), 'Tasks, scripts and queries can be moved, and only to another queue.');
   end if;
+  if v_was.traits & 2049 <> 0 and pgqueue._retake_key(job) is not null then
+    perform pgqueue._refuse('PQ005', format('another job is about to take the unique key of job %s', job), 'Try again: within a second or two it is decided which of them stays.');
+  end if;
   perform pgqueue._to_queue(array[job], _move.queue, array[v_was.queue], array[v_was.traits]);
   if v_was.place = 'scheduled' then
     perform pgqueue._schedule(array[job], array[_move.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], array[v_due]);

@@ -7,7 +7,7 @@ declare
   v_traits integer := (select bit_or(t) from unnest(traits) t);
 begin
   -- The identity of a query is a key in no queue, and stays there.
-  if v_traits & 1 <> 0 then
+  if v_traits & 2049 <> 0 then
     update pgqueue.job_key k set queue = _to_queue.queue where k.job_id = any(jobs) and k.queue <> '';
   end if;
   update pgqueue.job j set queue = _to_queue.queue
