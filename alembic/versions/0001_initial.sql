@@ -3396,6 +3396,9 @@ end $$;
 -- be deleted because an enqueue that was rolled back had it locked. Stable: answers from the snapshot that showed the row, in which a job and its key go together.
 create function pgqueue._key_gone(holder bigint, until timestamptz, now_ timestamptz) returns boolean
 language plpgsql stable
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 declare
   v_job record;
@@ -5268,6 +5271,9 @@ end $$;
 create function pgqueue._retake_key(job bigint) returns text
 language plpgsql
 set lock_timeout = '10ms'
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 declare
   v_put_off integer := coalesce(nullif(current_setting('pgqueue.put_off', true), '')::integer, 0);
@@ -5580,6 +5586,9 @@ create function pgqueue._seize_key(
   until timestamptz,
   now_ timestamptz) returns boolean
 language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 declare
   v_until timestamptz;
@@ -6345,6 +6354,9 @@ end $$;
 -- with others on their way through the keys; a single job has locked nothing then.
 create function pgqueue._take_keys(inout jobs pgqueue.new_job[], in now_ timestamptz, out ids bigint[])
 language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 declare
   v_try record;

@@ -2,6 +2,9 @@
 -- be deleted because an enqueue that was rolled back had it locked. Stable: answers from the snapshot that showed the row, in which a job and its key go together.
 create function pgqueue._key_gone(holder bigint, until timestamptz, now_ timestamptz) returns boolean
 language plpgsql stable
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 declare
   v_job record;

@@ -7,6 +7,9 @@
 create function pgqueue._retake_key(job bigint) returns text
 language plpgsql
 set lock_timeout = '10ms'
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 declare
   v_put_off integer := coalesce(nullif(current_setting('pgqueue.put_off', true), '')::integer, 0);

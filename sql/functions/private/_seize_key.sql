@@ -8,6 +8,9 @@ create function pgqueue._seize_key(
   until timestamptz,
   now_ timestamptz) returns boolean
 language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 declare
   v_until timestamptz;
