@@ -289,8 +289,8 @@ WRONG = """
 
 
 class Actor:
-    """One session of several. Every accepted call carries a number of its own, and draws its place in the order of those
-    that changed the job while it still has the job locked.
+    """One session of several. Every accepted call carries a number of its own, and draws its place in the order of
+    those that changed the job while it still has the job locked.
     """
 
     def __init__(self, caller: Caller, seed: int) -> None:
