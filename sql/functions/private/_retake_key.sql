@@ -17,12 +17,16 @@ declare
 begin
   perform from pgqueue.job_key k where k.job_id = job for update skip locked;
   if found then
+    delete from pgqueue.left_key l where l.job_id = job;
     return null;
   end if;
   if v_put_off >= 10 then
     return 'uncertain';
   end if;
-  select j.queue, j.unique_key, j.unique_until into v_job from pgqueue.job j where j.id = job;
+  select j.queue, j.unique_key into v_job from pgqueue.job j where j.id = job;
+  if v_job.unique_key is null then
+    return null;  -- a query, whose identity others may not join any more
+  end if;
   begin
     return case when pgqueue._take_key(v_job.queue, v_job.unique_key, job) <> job then 'superseded' end;
   exception
