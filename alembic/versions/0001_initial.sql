@@ -1101,6 +1101,10 @@ create table pgqueue.job_key (
   primary key (queue, unique_key));
 create index job_key_until on pgqueue.job_key (until) where until is not null;
 
+-- Jobs that gave up their key while an enqueue had its row locked, who does not wait for that. The enqueue takes the key over; or it is rolled back, and the row of job_key
+-- is left behind: whoever is here holds no key.
+create table pgqueue.left_key (job_id bigint primary key);
+
 -- Queue timeouts: when a job that has not started by then fails.
 create table pgqueue.deadline (
   expires_at timestamptz not null,
@@ -1137,6 +1141,7 @@ create table pgqueue.worker (
   heartbeat_at timestamptz not null) with (fillfactor = 50);
 
 comment on table pgqueue.job_key is 'Unique keys, and the jobs that hold them.';
+comment on table pgqueue.left_key is 'Jobs that gave up a unique key while its row was locked.';
 comment on table pgqueue.deadline is 'Queue timeouts to come.';
 comment on table pgqueue.cancel_request is 'Cancels that running jobs have been asked for.';
 comment on table pgqueue.progress is 'Last heartbeat and progress of jobs that report them.';
@@ -3615,17 +3620,16 @@ begin
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
 
-  -- Keys whose holders have ended, see _finish: looked for in few rows a pass, as there are next to none. Locked first and looked at afterwards, as in _seize_key.
-  v_jobs := array(
-    select k.job_id from pgqueue.job_key k where k.job_id > pgqueue._slice('unique_key') order by k.job_id limit 500);
-  perform pgqueue._next_slice('unique_key', v_jobs, 500);
-  v_picked := array(select k.ctid from pgqueue.job_key k where k.job_id = any(v_jobs) and k.until is null for update skip locked);
+  -- Keys that were left behind. Locked first and looked at afterwards, as in _seize_key.
+  v_jobs := array(select l.job_id from pgqueue.left_key l where l.job_id > pgqueue._slice('left_key') order by l.job_id limit 500);
+  perform pgqueue._next_slice('left_key', v_jobs, 500);
+  v_picked := array(select k.ctid from pgqueue.job_key k where k.job_id = any(v_jobs) for update skip locked);
   delete from pgqueue.job_key k
-  where k.ctid = any(v_picked)
-    and ((select o.job_id from pgqueue.outcome o where o.job_id = k.job_id) is not null
-      or (select j.id from pgqueue.job j where j.id = k.job_id) is null);
+  where k.ctid = any(v_picked) and (select l.job_id from pgqueue.left_key l where l.job_id = k.job_id) is not null;
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
+  delete from pgqueue.left_key l
+  where l.job_id = any(v_jobs) and (select k.job_id from pgqueue.job_key k where k.job_id = l.job_id) is null;
 
   v_jobs := array(
     select c.job_id from pgqueue.cancel_request c where c.job_id > pgqueue._slice('cancel_request') order by c.job_id limit 5000);
@@ -3936,8 +3940,7 @@ begin
   if traits is not null then
     select bit_or(t) into v_traits from unnest(traits) t;
     if v_traits & 2049 <> 0 then
-      -- A row that an enqueue has locked is left to it: it takes the key over, or, rolled back, leaves a key whose holder has ended, which counts as free.
-      delete from pgqueue.job_key k where k.ctid = any(array(select k.ctid from pgqueue.job_key k where k.job_id = any(jobs) for update skip locked));
+      perform pgqueue._free_keys(jobs);
     end if;
     if v_traits & 32 <> 0 then
       delete from pgqueue.crash c where c.job_id = any(jobs);
@@ -4116,6 +4119,21 @@ begin
   end if;
 end $$;
 
+-- source: sql/functions/private/_free_keys.sql
+-- Jobs give up their unique keys. Nothing waits here for an enqueue that has the row of a key locked, as long as a user's transaction may be: it is left to it, and noted.
+create function pgqueue._free_keys(jobs bigint[]) returns void
+language plpgsql
+as $$
+declare
+  v_left bigint[];
+begin
+  delete from pgqueue.job_key k where k.ctid = any(array(select k.ctid from pgqueue.job_key k where k.job_id = any(jobs) for update skip locked));
+  v_left := array(select k.job_id from pgqueue.job_key k where k.job_id = any(jobs));
+  if v_left <> '{}' then
+    insert into pgqueue.left_key (job_id) select l from unnest(v_left) l on conflict do nothing;
+  end if;
+end $$;
+
 -- source: sql/functions/private/_free_slots.sql
 -- Takes the slots of these jobs away and hands them on at once; turns are given by claims, so for those a worker is woken if somebody stands in line. The lock of a group is only tried: see _admit_or_ask. A group without a limit has nobody waiting.
 create function pgqueue._free_slots(jobs bigint[]) returns void
@@ -4201,16 +4219,13 @@ begin
 end $$;
 
 -- source: sql/functions/private/_give_up_keys.sql
--- Jobs of new leases that hold their unique key only while they wait give it up. A row that an enqueue has locked is left to it: it is about to see that the job runs, and
--- takes the key over. Returns the leases.
+-- Jobs of new leases that hold their unique key only while they wait give it up. Returns the leases.
 create function pgqueue._give_up_keys(leases bigint[]) returns bigint[]
 language plpgsql
 as $$
-declare
-  v_jobs bigint[] := array(
-    select e.id from pgqueue.lease l cross join unnest(l.job_ids, l.traits) e(id, traits) where l.id = any(leases) and e.traits & 2048 <> 0);
 begin
-  delete from pgqueue.job_key k where k.ctid = any(array(select k.ctid from pgqueue.job_key k where k.job_id = any(v_jobs) for update skip locked));
+  perform pgqueue._free_keys(array(
+    select e.id from pgqueue.lease l cross join unnest(l.job_ids, l.traits) e(id, traits) where l.id = any(leases) and e.traits & 2048 <> 0));
   return leases;
 end $$;
 
@@ -4610,26 +4625,6 @@ begin
     perform pgqueue._refuse('PQ001', format('%s is %s', what, coalesce(v_kind, 'null')), format('Give %s as the text of a JSON object, or of null to clear it.', what));
   end if;
   return case v_kind when 'object' then value end;
-end $$;
-
--- source: sql/functions/private/_key_gone.sql
--- Whether the holder that a row of job_key names holds the key no more: its period is over; it has ended, or started where the key is for its wait, and the row could not
--- be deleted because an enqueue that was rolled back had it locked. Stable: answers from the snapshot that showed the row, in which a job and its key go together.
-create function pgqueue._key_gone(holder bigint, until timestamptz, now_ timestamptz) returns boolean
-language plpgsql stable
-as $$
-declare
-  v_job record;
-begin
-  if until is not null then
-    return until <= now_;
-  end if;
-  select j.unique_until, (select o.job_id from pgqueue.outcome o where o.job_id = holder) is not null as ended into v_job
-  from pgqueue.job j where j.id = holder;
-  if not found or v_job.ended then
-    return true;
-  end if;
-  return v_job.unique_until is not null and not pgqueue._waits_somewhere(holder) and (pgqueue._lease_of(holder)).id is not null;
 end $$;
 
 -- source: sql/functions/private/_keyed_at_hand.sql
@@ -7101,6 +7096,9 @@ end $$;
 create function pgqueue._retake_key(job bigint) returns text
 language plpgsql
 set lock_timeout = '10ms'
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 declare
   v_put_off integer := coalesce(nullif(current_setting('pgqueue.put_off', true), '')::integer, 0);
@@ -7108,15 +7106,15 @@ declare
 begin
   perform from pgqueue.job_key k where k.job_id = job for update skip locked;
   if found then
+    delete from pgqueue.left_key l where l.job_id = job;
     return null;
   end if;
   if v_put_off >= 10 then
     return 'uncertain';
   end if;
-  select j.queue, j.unique_key, j.unique_until into v_job from pgqueue.job j where j.id = job;
+  select j.queue, j.unique_key into v_job from pgqueue.job j where j.id = job;
   if v_job.unique_key is null then
-    -- A query, whose key is its own affair: one that was cancelled while it ran has none any more.
-    return null;
+    return null;  -- a query, whose identity others may not join any more
   end if;
   begin
     return case when pgqueue._take_key(v_job.queue, v_job.unique_key, job) <> job then 'superseded' end;
@@ -7420,8 +7418,8 @@ as $$
 $$;
 
 -- source: sql/functions/private/_seize_key.sql
--- Gives a key that nobody holds any more (_key_gone) to another job; false when it is not so, or another was faster: the caller looks again. The row is locked first and
--- the holder looked at afterwards, in a new snapshot: it may have been retried meanwhile. Waits for other enqueues of this key, and for nothing else.
+-- Gives a key that its holder holds no more to another job: its period is over, or the holder has left it. False when it is not so, or another was faster: the caller looks
+-- again. The row is locked first and the holder looked at afterwards, in a new snapshot: it may have been retried meanwhile. Waits for other enqueues of this key, and for nothing else.
 create function pgqueue._seize_key(
   queue text,
   unique_key text,
@@ -7430,17 +7428,21 @@ create function pgqueue._seize_key(
   until timestamptz,
   now_ timestamptz) returns boolean
 language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 declare
   v_until timestamptz;
 begin
   select k.until into v_until from pgqueue.job_key k
   where k.queue = _seize_key.queue and k.unique_key = _seize_key.unique_key and k.job_id = holder for update;
-  if not found or not pgqueue._key_gone(holder, v_until, now_) then
+  if not found or v_until > now_ or v_until is null and not exists (select from pgqueue.left_key l where l.job_id = holder) then
     return false;
   end if;
   update pgqueue.job_key k set job_id = job, until = _seize_key.until
   where k.queue = _seize_key.queue and k.unique_key = _seize_key.unique_key and k.job_id = holder;
+  delete from pgqueue.left_key l where l.job_id in (holder, job);
   return true;
 end $$;
 
@@ -8391,9 +8393,10 @@ begin
   loop
     insert into pgqueue.job_key (queue, unique_key, job_id) values (_take_key.queue, _take_key.unique_key, job) on conflict do nothing;
     if found then
+      delete from pgqueue.left_key l where l.job_id = job;
       return job;
     end if;
-    select k.job_id, pgqueue._key_gone(k.job_id, k.until, v_now) as gone into v_holder
+    select k.job_id, coalesce(k.until <= v_now or (select l.job_id from pgqueue.left_key l where l.job_id = k.job_id) is not null, false) as gone into v_holder
     from (
       select k.job_id, k.until from pgqueue.job_key k
       where k.queue = _take_key.queue and k.unique_key = _take_key.unique_key offset 0) k  -- the offset: as in _try_keys
@@ -8403,6 +8406,7 @@ begin
       perform from pgqueue.job_key k
       where k.queue = _take_key.queue and k.unique_key = _take_key.unique_key and k.job_id = job for update;
       continue when not found;
+      delete from pgqueue.left_key l where l.job_id = job;
       return job;
     end if;
     if not v_holder.gone then
@@ -8419,6 +8423,9 @@ end $$;
 -- with others on their way through the keys; a single job has locked nothing then.
 create function pgqueue._take_keys(inout jobs pgqueue.new_job[], in now_ timestamptz, out ids bigint[])
 language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 declare
   v_try record;
@@ -8749,7 +8756,7 @@ begin
   into ids, v_gone
   from unnest(jobs) with ordinality v
   left join lateral (
-    select k.job_id, k.job_id <> v.id and k.job_id not in (select o from unnest(v_own) o) and pgqueue._key_gone(k.job_id, k.until, now_) as gone
+    select k.job_id, coalesce(k.until <= now_ or (select l.job_id from pgqueue.left_key l where l.job_id = k.job_id) is not null, false) as gone
     from (select k.job_id, k.until from pgqueue.job_key k where k.queue = v.queue and k.unique_key = v.unique_key offset 0) k
     order by k.job_id desc limit 1) h on true;
   if array_position(ids, null) is not null then
@@ -8786,7 +8793,7 @@ begin
     elsif v_job.on_duplicate = 'raise' then
       perform pgqueue._refuse('PQ005',
         case when cardinality(jobs) > 1 then format('element %s: ', v_at) else '' end || format('job %s holds the unique key %L', v_holder, v_key),
-        'on_duplicate says to raise: return gives the id of that job instead.');
+        'Without on_duplicate you get the id of that job instead.');
     elsif v_job.on_duplicate in ('replace', 'debounce') and v_mine is not null then
       if v_job.kind <> jobs[v_mine].kind then
         perform pgqueue._refuse('PQ005', format('element %s: element %s holds the unique key %L and is of kind %s, not %s', v_at, v_mine, v_key,
@@ -8990,21 +8997,6 @@ begin
     end if;
   end loop;
   return false;
-end $$;
-
--- source: sql/functions/private/_waits_somewhere.sql
--- Whether a job stands where jobs with unique keys wait. Asked before the leases are looked through: nearly all who hold a key stand in one of these places.
-create function pgqueue._waits_somewhere(job bigint) returns boolean
-language plpgsql stable
-as $$
-begin
-  return coalesce(
-    (select true from pgqueue._in_ready(job)),
-    (select true from pgqueue.scheduled w where w.job_id = job),
-    (select true from pgqueue.arrival w where w.job_id = job),
-    (select true from pgqueue.blocked w where w.job_id = job),
-    (select true from pgqueue.suspect w where w.job_id = job),
-    false);
 end $$;
 
 -- source: sql/functions/private/_wake.sql
@@ -10150,7 +10142,7 @@ begin
       insert into pgqueue.job_key (queue, unique_key, job_id) values (enqueue.queue, enqueue.unique_key, id)
       on conflict do nothing;
       exit when found;
-      select k.job_id, pgqueue._key_gone(k.job_id, k.until, v_now) as gone into v_holder
+      select k.job_id, coalesce(k.until <= v_now or (select l.job_id from pgqueue.left_key l where l.job_id = k.job_id) is not null, false) as gone into v_holder
       from (select k.job_id, k.until from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key offset 0) k
       order by k.job_id desc limit 1;  -- an old snapshot may show an ended holder beside this transaction's own. The offset: as in _try_keys
       if found and not v_holder.gone then

@@ -10,9 +10,10 @@ begin
   loop
     insert into pgqueue.job_key (queue, unique_key, job_id) values (_take_key.queue, _take_key.unique_key, job) on conflict do nothing;
     if found then
+      delete from pgqueue.left_key l where l.job_id = job;
       return job;
     end if;
-    select k.job_id, pgqueue._key_gone(k.job_id, k.until, v_now) as gone into v_holder
+    select k.job_id, coalesce(k.until <= v_now or (select l.job_id from pgqueue.left_key l where l.job_id = k.job_id) is not null, false) as gone into v_holder
     from (
       select k.job_id, k.until from pgqueue.job_key k
       where k.queue = _take_key.queue and k.unique_key = _take_key.unique_key offset 0) k  -- the offset: as in _try_keys
@@ -22,6 +23,7 @@ begin
       perform from pgqueue.job_key k
       where k.queue = _take_key.queue and k.unique_key = _take_key.unique_key and k.job_id = job for update;
       continue when not found;
+      delete from pgqueue.left_key l where l.job_id = job;
       return job;
     end if;
     if not v_holder.gone then

@@ -3,6 +3,9 @@
 -- with others on their way through the keys; a single job has locked nothing then.
 create function pgqueue._take_keys(inout jobs pgqueue.new_job[], in now_ timestamptz, out ids bigint[])
 language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 declare
   v_try record;
