@@ -12,7 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.plans import calls_keyed as calls_keyed  # registers its calls
+from tests.plans import calls_flow as calls_flow  # registers its calls
+from tests.plans import calls_keyed as calls_keyed
 from tests.plans import calls_rows as calls_rows
 from tests.plans import statistics
 from tests.plans.calls import CALLS, KNOWN, Call

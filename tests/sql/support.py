@@ -375,6 +375,22 @@ BAD_CALLS: list[tuple[str, str]] = [
     *((f"maintain(array[{duty}])", "duty") for duty in ("'rescue', 'nothing'", "null", "''")),
     *((f"jobs(max => {given})", f"max {given}") for given in ("0", "-1", "10001", "null")),
     ("jobs(state => 'done')", "state 'done'"),
+    *(
+        (f"{function}({WAITING}, {argument} => {given})", f"{argument} {given}")
+        for function in ("parents", "children")
+        for argument, given in (("max", "0"), ("max", "10001"), ("max", "null"), ("after", "null"))
+    ),
+    *(
+        (f"{door}, {option} => {given})", word)
+        for door in ("enqueue('k'", "enqueue_each('k', array['{}']::jsonb[]")
+        for option, given, word in (
+            ("depends_on", "array[null]::bigint[]", "depends_on"),
+            ("depends_on", "array[array[1]]::bigint[]", "depends_on"),
+            ("on_parent_failure", "'hope'", "on_parent_failure 'hope'"),
+            ("on_success", "'7'", "on_success number"),
+            ("on_error", "'\"x\"'", "on_error string"),
+        )
+    ),
     ("watch(null)", "null"),
     (f"watch(array[{WAITING}], null)", "null"),
     *((f"watch(array[{WAITING}], {given})", "lasting") for given in ("'0'", *BAD_INTERVALS)),
@@ -388,6 +404,7 @@ UNKNOWN_CALLS = [
             "PQ002",
             "job",
         ),
+        (("parents({})", "children({})", "group_status({})"), "PQ002", "job"),
         (("attempts({})", "why({})", f"watch(array[{WAITING}, {{}}])", "wait({})"), "PQ002", "job"),
         (("claim({}, array['default'])", "worker_heartbeat({})", "deregister_worker({})"), "PQ003", "worker"),
         (
