@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from psycopg.types.json import Jsonb
 
-from tests.plans.calls import Ids, call
+from tests.plans.calls import LEASES, Ids, call
 from tests.plans.flow import EACH, FOLLOW_UPS
 from tests.plans.population import Population
 from tests.sql.calls import Caller
@@ -24,7 +26,7 @@ def enqueue_many_children(q: Caller, found: Population) -> Ids:
 
 @call(asked=103)
 def enqueue_a_graph(q: Caller, found: Population) -> Ids:
-    jobs = [{"kind": "noop", "ref": "0", "depends_on": found.some("queued", 3)}]
+    jobs: list[dict[str, Any]] = [{"kind": "noop", "ref": "0", "depends_on": found.some("queued", 3)}]
     jobs += [{"kind": "noop", "ref": str(n), "depends_on": [str(n - 1)], **FOLLOW_UPS} for n in range(1, 100)]
     q.sql("select count(*) from pgqueue.enqueue_many(%s)", Jsonb(jobs))
     return None
@@ -77,7 +79,7 @@ def retry_a_parent_and_its_child(q: Caller, found: Population) -> Ids:
     return None
 
 
-@call(asked=3)
+@call(asked=3, whole={"why": LEASES})
 def change_a_child(q: Caller, found: Population) -> Ids:
     job = found.one("waiting")
     q("set_priority", id=job, priority=4)

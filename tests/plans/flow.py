@@ -1,8 +1,8 @@
-"""Jobs that wait for others for the population: fifty for each parent, some of them for two; and jobs with follow-ups."""
+"""Jobs that wait for others for the population, fifty for each parent; and jobs with follow-ups."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.sql.calls import Caller
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tests.plans.population import Population
 
 EACH = 50  # children of one parent
-FOLLOW_UPS = {"on_success": {"kind": "next", "pass_as": "got"}, "on_error": {"kind": "alarm"}}
+FOLLOW_UPS: dict[str, Any] = {"on_success": {"kind": "next", "pass_as": "got"}, "on_error": {"kind": "alarm"}}
 
 
 def plant_flow(q: Caller) -> dict[str, int]:
