@@ -245,9 +245,12 @@ def bring_to_the_end(q: Caller) -> None:
                join pgqueue.outcome o on o.job_id = e.parent_id where not e.counted and o.state <> 'succeeded'"""
         )
         for (parent,) in stuck:
-            with suppress_sqlstate("PQ005"):  # its unique key is held
-                q.sql("insert into retried values (%s)", parent)
+            q.sql("insert into retried values (%s)", parent)
+            with suppress_sqlstate("PQ005"):
                 q("retry", id=parent)
+                continue
+            # Its unique key is held, perhaps by a job that waits for it: nobody but a user can undo such a knot.
+            q.sql("select pgqueue.cancel(child_id) from pgqueue.dependency where parent_id = %s", parent)
         q("maintain", duties=["dependents", "promote", "admit"])
         q.settle(q.claim(worker, queues=QUEUES), result=1)
         q.sql("update pgqueue.cancel_request set requested_at = '2020-01-01'")
