@@ -308,7 +308,7 @@ def _one_job(name: str, kinds: Iterable[str], **arguments: Any) -> None:
         each(kind)
 
 
-_WAITING = ("queued", "later", "keyed", "arrived", "held", "crashed", "admitted", "sliced", "reserved")
+_WAITING = ("queued", "later", "keyed", "arrived", "held", "crashed", "admitted", "sliced", "reserved", "waiting")
 _one_job("cancel", (*_WAITING, "running", "succeeded"))
 _one_job("result", (*_WAITING, "running", "succeeded", "failed"))
 _one_job("job", (*_WAITING, "running", "succeeded", "failed"))
@@ -491,6 +491,7 @@ def _duty(duty: str, asked: int, **options: Any) -> None:
 
 _duty("promote", 5000, repeats=2)
 _duty("expire", 1000, repeats=1)
+_duty("dependents", 5000, repeats=2)
 _duty("admit", 1000, repeats=2)
 _duty("rescue", 1000, repeats=2)
 _duty("results", 4000, repeats=2)

@@ -416,6 +416,22 @@ BAD_CALLS: list[tuple[str, str]] = [
     *((f"throughput(step => {step})", "step") for step in ("null", "'0'", "'59 s'", "'90 s'", *BAD_INTERVALS)),
     *((f"throughput({time} => 'infinity')", time) for time in ("since", "until")),
     ("throughput(by_kind => null)", "by_kind null"),
+    *(
+        (f"{function}({WAITING}, {argument} => {given})", f"{argument} {given}")
+        for function in ("parents", "children")
+        for argument, given in (("max", "0"), ("max", "10001"), ("max", "null"), ("after", "null"))
+    ),
+    *(
+        (f"{door}, {option} => {given})", word)
+        for door in ("enqueue('k'", "enqueue_each('k', array['{}']::jsonb[]")
+        for option, given, word in (
+            ("depends_on", "array[null]::bigint[]", "depends_on"),
+            ("depends_on", "array[array[1]]::bigint[]", "depends_on"),
+            ("on_parent_failure", "'hope'", "on_parent_failure 'hope'"),
+            ("on_success", "'7'", "on_success number"),
+            ("on_error", "'\"x\"'", "on_error string"),
+        )
+    ),
     ("watch(null)", "null"),
     (f"watch(array[{WAITING}], null)", "null"),
     *((f"watch(array[{WAITING}], {given})", "lasting") for given in ("'0'", *BAD_INTERVALS)),
@@ -429,6 +445,7 @@ UNKNOWN_CALLS = [
             "PQ002",
             "job",
         ),
+        (("parents({})", "children({})", "group_status({})"), "PQ002", "job"),
         (("attempts({})", "why({})", f"watch(array[{WAITING}, {{}}])", "wait({})"), "PQ002", "job"),
         (("job_log({})", "job_timeline({})"), "PQ002", "job"),
         ((f"log_lines({LEASE}, {{}}, '[]')", f"log_lines({{}}, {RUNNING}, '[]')"), "PQ004", "lease"),

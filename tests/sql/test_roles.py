@@ -590,7 +590,7 @@ def followed(door: str, option: str) -> Kept:
 
 
 FOLLOW_UPS = ("on_success", "on_error")
-FIRST = {"enqueue": "'k'", "enqueue_each": "'k', array['{}']::jsonb[]"}
+FIRST = {"enqueue": "'k'", "enqueue_each": """'k', '{"{}"}'"""}
 TEXTS = ["kind", "args", "queue", "unique_key", "group_key", "headers"]
 SETTLE = "leases => array[1]::bigint[], jobs => array[1]::bigint[], outcomes => array[%s]"
 NOTHING = "results => null, errors => null, delays => null"
