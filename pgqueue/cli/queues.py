@@ -124,7 +124,7 @@ def _group_columns() -> list[Column[GroupInfo]]:
         Column("WAITING", lambda g: g.waiting, right=True),
         Column("RUNNING", lambda g: g.running, right=True),
         Column("WEIGHT", lambda g: g.weight, right=True),
-        Column("BLOCKED BY", lambda g: g.blocked_by or "", right=True, colour=lambda g: "red" if g.blocked_by else None),
+        Column("BLOCKED BY", lambda g: g.blocked_by or "", right=True, colour=lambda g: "red"),
         Column("SETTINGS", lambda g: _set_only(g.settings)),
     ]
 

@@ -1,4 +1,6 @@
-"""Random histories over all limits together: two sessions that hold claims open, workers lost, clocks moved, settings changed meanwhile."""
+"""Random histories over all limits together: sessions that hold claims open, workers lost, clocks moved, settings
+changed meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +18,24 @@ from tests.sql.test_histories import STANDING
 Session = Callable[[], Caller]
 START = datetime.fromisoformat("2030-01-01 12:00:00+00")
 
-# One queue for each way in which limits meet. A rate and its period stay what they are: of one that was raised, more may be admitted.
+# One queue for each way in which limits meet. A rate and its period stay what they are: while one is high, more is
+# admitted than a lower one would let start.
 QUEUES: dict[str, dict[str, object]] = {
     "rate": {"rate_limit": 5, "rate_period": 10, "max_running": 8},
     "groups": {"group_limit": 2, "group_rate_limit": 3, "group_rate_period": 20},
     "fair": {"fair": True, "group_limit": 3, "rate_limit": 20, "rate_period": 10, "max_queued": 60},
     "strict": {"group_limit": 1, "group_order": "strict", "group_failure": "block", "max_running": 3},
     "all": {
-        "fair": True, "group_limit": 1, "group_order": "strict", "group_failure": "block", "max_running": 4,
-        "rate_limit": 6, "rate_period": 10, "group_rate_limit": 2, "group_rate_period": 15, "ageing": 30,
+        "fair": True,
+        "group_limit": 1,
+        "group_order": "strict",
+        "group_failure": "block",
+        "max_running": 4,
+        "rate_limit": 6,
+        "rate_period": 10,
+        "group_rate_limit": 2,
+        "group_rate_period": 15,
+        "ageing": 30,
     },
 }
 CHANGES: list[tuple[str, dict[str, object]]] = [
@@ -51,7 +62,9 @@ CHANGES: list[tuple[str, dict[str, object]]] = [
 LOOSE = """
   select 'slot of a job that is nowhere', s.job_id from pgqueue.slot s
   where s.state in (0, 1) and s.job_id not in (
-    select job_id from pgqueue.ready union select job_id from pgqueue.suspect union select j from pgqueue.lease, unnest(job_ids) j)
+    select job_id from pgqueue.ready
+    union select job_id from pgqueue.suspect
+    union select j from pgqueue.lease, unnest(job_ids) j)
   union all
   select 'kept for a job that does not wait', s.job_id from pgqueue.slot s
   where s.state = 2 and s.job_id not in (select job_id from pgqueue.scheduled)
@@ -59,9 +72,11 @@ LOOSE = """
   select 'blocked by a job that has not failed', s.job_id from pgqueue.slot s
   where s.state = 3 and s.job_id not in (select job_id from pgqueue.outcome where state = 'failed')
   union all
-  select 'returning and not blocked', s.job_id from pgqueue.slot s where s.state = 4 and s.job_id not in (select job_id from pgqueue.blocked)
+  select 'returning and not blocked', s.job_id from pgqueue.slot s
+  where s.state = 4 and s.job_id not in (select job_id from pgqueue.blocked)
   union all
-  select 'admitted without a slot', r.job_id from (select job_id, traits from pgqueue.ready union all select job_id, traits from pgqueue.suspect) r
+  select 'admitted without a slot', r.job_id
+  from (select job_id, traits from pgqueue.ready union all select job_id, traits from pgqueue.suspect) r
   where r.traits & 2 <> 0 and r.job_id not in (select job_id from pgqueue.slot)
   union all
   select 'runs without a slot', j from pgqueue.lease, unnest(job_ids, traits) e(j, t)
@@ -112,7 +127,8 @@ class History:
                     priority=pick.choice([0, 0, 3]) if queue in ("rate", "groups", "fair") else 0,
                 )
             except psycopg.Error as error:
-                assert (error.sqlstate, queue) == ("PQ008", "fair")
+                if (error.sqlstate, queue) != ("PQ008", "fair"):
+                    raise
 
     def claim(self) -> None:
         """One session claims and stays open; the other claims meanwhile, where it need not wait."""
@@ -153,7 +169,8 @@ class History:
                 since = self.now - timedelta(seconds=period)  # type: ignore[arg-type]
                 assert sum(start > since for start in self.starts[queue, group]) <= rate, (queue, group)  # type: ignore[operator]
         strict = self.q.sql(
-            "select queue, group_key from pgqueue.slot where queue in ('strict', 'all') group by 1, 2 having count(*) > 1"
+            "select queue, group_key from pgqueue.slot where queue in ('strict', 'all') group by 1, 2"
+            " having count(*) > 1"
         )
         assert strict == []
 
@@ -198,7 +215,8 @@ class History:
                 if row["blocked_by"] and pick.random() < 0.3:
                     assert self.q.value("unblock_group", queue=queue, group_key=row["group_key"])
         if pick.random() < 0.3:
-            self.q("configure_group", queue="fair", group_key=pick.choice("abcd"), settings={"weight": pick.choice([3, None])})
+            weight = {"weight": pick.choice([3, None])}
+            self.q("configure_group", queue="fair", group_key=pick.choice("abcd"), settings=weight)
 
     def maintain(self) -> None:
         assert [row for row in self.q("maintain") if row["error"]] == []
@@ -221,7 +239,7 @@ class History:
                 self.held[who] = []
             self.tick(5)
             self.maintain()
-            if not self.q.sql("select j.id from pgqueue.job j where not exists (select from pgqueue.outcome o where o.job_id = j.id)"):
+            if not self.q.sql("select id from pgqueue.job except select job_id from pgqueue.outcome"):
                 return
         raise AssertionError(f"still there: {self.q.places()}")
 
