@@ -158,6 +158,19 @@ def claim_under_max_running(q: Caller, found: Population) -> Ids:
     return _ids(q.claim(found.workers[0], 100, ["limited"]))
 
 
+@call(asked=100)
+def claim_under_a_rate(q: Caller, found: Population) -> Ids:
+    q("configure_queue", queue="limited", settings={"rate_limit": 100000})
+    return _ids(q.claim(found.workers[0], 100, ["limited"]))
+
+
+@call(asked=1000, repeats=3)  # as claim_with_groups
+def claim_with_groups_that_take_turns(q: Caller, found: Population) -> Ids:
+    q("configure_queue", queue="grouped", settings={"fair": True, "group_rate_limit": 100})
+    q.claim(found.workers[0], 100, ["grouped"])
+    return None
+
+
 @call(asked=10)  # ten suspects are looked at
 def claim_a_suspect(q: Caller, found: Population) -> Ids:
     return _ids(q.claim(found.workers[0], 100, ["default", "crashed"]))

@@ -328,6 +328,30 @@ QUEUE_SETTINGS = [
     *('{"retention": {}}', '{"retention": "-1 s"}', '{"retention": "280000 years"}', f'{{"retention": "{TRICK}"}}'),
     *('{"backoff": 1}', '{"backoff": {"base": -1}}', '{"backoff": {"base": 1e-400}}'),
     *('{"history": "some"}', '{"history": 3}', '{"history": {}}'),
+    *(
+        f'{{"{key}": {given}}}'
+        for key in ("rate_limit", "group_rate_limit")
+        for given in ("0", "-1", "1.5", '"x"', "1e30", "[]")
+    ),
+    *(
+        f'{{"{key}": {given}}}'
+        for key in ("rate_period", "group_rate_period", "ageing")
+        for given in ("0", "-1", '"soon"', "{}", '"280000 years"', f'"{TRICK}"')
+    ),
+    *('{"group_rate_limit": 10001}', '{"fair": 3}', '{"fair": "perhaps"}', '{"fair": []}'),
+    *('{"group_failure": "retry"}', '{"max_queued": true}'),
+    *('{"group_order": "none"}', '{"group_order": 1}', '{"max_queued": -1}', '{"max_queued": 1e9}'),
+]
+GROUP_SETTINGS = [
+    *('{"weight": 0}', '{"weight": 1001}', '{"weight": 1.5}', '{"weight": []}', '{"group_limit": 0}'),
+    *(
+        '{"rate_limit": 0}',
+        '{"rate_limit": 10001}',
+        '{"rate_limit": "x"}',
+        '{"rate_period": 0}',
+        '{"rate_period": "soon"}',
+    ),
+    '{"fair": true}',
 ]
 SETTINGS = [
     *(
@@ -404,6 +428,13 @@ BAD_CALLS: list[tuple[str, str]] = [
     *((f"configure_queue({name}, '{{}}')", f"queue {word}") for name, word in QUEUE_NAMES),
     *((f"configure_queue('set', '{settings}')", "") for settings in BAD_DOCUMENTS + QUEUE_SETTINGS),
     *((f"configure_queue('fresh', '{settings}')", "") for settings in QUEUE_SETTINGS[:3]),
+    *((f"configure_group({name}, 'g', '{{}}')", f"queue {word}") for name, word in QUEUE_NAMES),
+    *((f"configure_group('set', {name}, '{{}}')", f"group_key {word}") for name, word in QUEUE_NAMES),
+    *((f"configure_group('set', 'g', '{settings}')", "") for settings in BAD_DOCUMENTS + GROUP_SETTINGS),
+    *((f"unblock_group({name}, 'g')", f"queue {word}") for name, word in QUEUE_NAMES),
+    *((f"unblock_group('set', {name})", f"group_key {word}") for name, word in QUEUE_NAMES),
+    *((f"groups({name})", f"queue {word}") for name, word in QUEUE_NAMES),
+    *((f"groups('set', max => {given})", f"max {given}") for given in ("0", "-1", "10001", "null")),
     ("configure_queue('set', null)", "settings null"),
     *((f"configure('{settings}')", "") for settings in BAD_DOCUMENTS + SETTINGS),
     ("configure(null)", "settings null"),

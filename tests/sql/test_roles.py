@@ -332,6 +332,10 @@ def queue_named(q: Caller, text: str) -> bool:
     job, worker = q.enqueue(kind=text, queue=text), q.worker(text)
     told = [q.value(name, queue=text) for name in ("pause_queue", "resume_queue", "resume_queue")]
     q("configure_queue", queue=text, settings={"max_attempts": 3})
+    assert q.value("configure_group", queue=text, group_key=text, settings={"weight": 3}) == {"weight": 3}
+    assert [row["group_key"] for row in q("groups", queue=text)] == [text]
+    assert q("groups", queue=text, after=text) == []
+    assert q.value("unblock_group", queue=text, group_key=text) is False
     q("worker_sleep", queues=[text])
     listed = [q("jobs", queue=text, kind=text)[0]["id"], *(row["queue"] for row in q("queues") if row["queue"] == text)]
     (taken,) = q.claim(worker, queues=[text])
@@ -605,6 +609,9 @@ ARGUMENTS: dict[str, Kept] = {
     "enqueue_each.backoff": no("enqueue_each('k', '{}', backoff => %s::jsonb)"),
     **{f"register_worker.{name}": registered for name in ("name", "queues", "info")},
     **{f"{name}.queue": queue_named for name in ("pause_queue", "resume_queue", "configure_queue", "jobs")},
+    **{f"{name}.queue": queue_named for name in ("configure_group", "unblock_group", "groups")},
+    **dict.fromkeys(("configure_group.group_key", "unblock_group.group_key", "groups.after"), queue_named),
+    "configure_group.settings": no("configure_group('q', 'g', %s::jsonb)"),
     **{f"{name}.queues": queue_named for name in ("claim", "settle_and_claim", "worker_sleep")},
     **{f"{name}.kind": queue_named for name in ("jobs", "throughput")},
     "throughput.queue": queue_named,
