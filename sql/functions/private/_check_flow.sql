@@ -39,7 +39,7 @@ begin
   if on_parent_failure not in ('cancel', 'run', 'wait') then
     perform pgqueue._refuse('PQ001', format('on_parent_failure is %L', on_parent_failure), 'It is cancel, run or wait.');
   end if;
-  if array_position(depends_on, null) is not null or array_ndims(depends_on) > 1 then
+  if (case when array_ndims(depends_on) > 1 then true else array_position(depends_on, null) is not null end) then
     perform pgqueue._refuse('PQ001', 'depends_on has an element that is null or an array', 'Give ids of jobs.');
   end if;
   if jsonb_typeof(on_success) not in ('object', 'array') or jsonb_typeof(on_error) not in ('object', 'array') then
