@@ -92,7 +92,7 @@ drop routine if exists
   pgqueue._give_up_keys(leases bigint[]),
   pgqueue._has_window(setting text, queues text[]),
   pgqueue._hold_lease(lease bigint, job bigint),
-  pgqueue._hold_place(job bigint, OUT place text, OUT queue text, OUT traits integer),
+  pgqueue._hold_place(job bigint, OUT place text),
   pgqueue._in_ready(job bigint),
   pgqueue._interrupt_scripts(jobs bigint[]),
   pgqueue._interval(given jsonb),

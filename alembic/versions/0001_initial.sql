@@ -3265,26 +3265,21 @@ end $$;
 
 -- source: sql/functions/private/_hold_place.sql
 -- Locks the row of a job where it waits, and says where that is; place is null when it waits nowhere, or in a room of its own kind. A claim that has the row locked is waited for, as in
--- _withdraw. Written, not only locked: a claim under an old snapshot would hand the job out as it was before what the caller changes; so it fails instead.
-create function pgqueue._hold_place(
-  in job bigint,
-  out place text,
-  out queue text,
-  out traits integer)
+-- _withdraw. Only locked, never written: claims and upkeep pick rows by address and delete them by address, which holds as long as no row here is ever updated.
+create function pgqueue._hold_place(in job bigint, out place text)
 language plpgsql
 as $$
-#variable_conflict use_column
 begin
-  update pgqueue.ready w set attempt = w.attempt where w.ctid = (select r.place from pgqueue._in_ready(job) r)
-    returning 'ready', w.queue, w.traits into place, queue, traits;
-  if found then return; end if;
-  update pgqueue.scheduled w set attempt = w.attempt where w.job_id = job returning 'scheduled', w.queue, w.traits into place, queue, traits;
-  if found then return; end if;
-  update pgqueue.arrival w set attempt = w.attempt where w.job_id = job returning 'arrival', w.queue, w.traits into place, queue, traits;
-  if found then return; end if;
-  update pgqueue.blocked w set attempt = w.attempt where w.job_id = job returning 'blocked', w.queue, w.traits into place, queue, traits;
-  if found then return; end if;
-  update pgqueue.suspect w set attempt = w.attempt where w.job_id = job returning 'suspect', w.queue, w.traits into place, queue, traits;
+  perform from pgqueue.ready w where w.ctid = (select r.place from pgqueue._in_ready(job) r) for update;
+  if found then place := 'ready'; return; end if;
+  perform from pgqueue.scheduled w where w.job_id = job for update;
+  if found then place := 'scheduled'; return; end if;
+  perform from pgqueue.arrival w where w.job_id = job for update;
+  if found then place := 'arrival'; return; end if;
+  perform from pgqueue.blocked w where w.job_id = job for update;
+  if found then place := 'blocked'; return; end if;
+  perform from pgqueue.suspect w where w.job_id = job for update;
+  if found then place := 'suspect'; return; end if;
 end $$;
 
 -- source: sql/functions/private/_in_ready.sql
@@ -5141,7 +5136,7 @@ begin
   end if;
 
   for v_look in 1..100 loop
-    select * into v_place from pgqueue._hold_place(holder);
+    select h.place into v_place from pgqueue._hold_place(holder) h;
     exit when v_place.place is not null;
     select case when o.job_id is not null then o.state::text when (pgqueue._lease_of(holder)).id is not null then 'running' when j.id is null then 'gone' end
     into v_state
@@ -5166,7 +5161,9 @@ begin
     update pgqueue.job_key k set until = _replace_job.until where k.queue = (new_).queue and k.unique_key = (new_).unique_key;
   end if;
   if v_place.place = 'scheduled' and (new_).due > now_ then
-    update pgqueue.scheduled w set run_at = (new_).due where w.job_id = holder;
+    -- Another row, not this one with another time: see _hold_place.
+    select * into v_was from pgqueue._withdraw(holder);
+    perform pgqueue._schedule(array[holder], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], array[(new_).due]);
   elsif v_place.place = 'scheduled' or (new_).due > now_ then
     select * into v_was from pgqueue._withdraw(holder);
     if v_place.place = 'scheduled' then
@@ -6355,6 +6352,7 @@ set jit = off
 as $$
 declare
   v_try record;
+  v_deadlocks integer := 0;
 begin
   if not exists (select from unnest(jobs) j where j.unique_key is not null) then
     ids := array(select j.id from unnest(jobs) with ordinality j order by j.ordinality);
@@ -6378,6 +6376,12 @@ begin
     exception
       when sqlstate 'PQ999' then
         null;
+      when deadlock_detected then
+        -- The other goes on with what this try gave back. Again and again only when the caller's transaction itself holds what the other wants.
+        v_deadlocks := v_deadlocks + 1;
+        if v_deadlocks > 3 then
+          raise;
+        end if;
     end;
   end loop;
 end $$;
