@@ -121,7 +121,7 @@ drop routine if exists
   pgqueue._hold_again(job pgqueue.job),
   pgqueue._hold_lease(lease bigint, job bigint),
   pgqueue._hold_new(jobs pgqueue.new_job[], now_ timestamp with time zone),
-  pgqueue._hold_place(job bigint, OUT place text, OUT queue text, OUT traits integer),
+  pgqueue._hold_place(job bigint, OUT place text),
   pgqueue._in_ready(job bigint),
   pgqueue._interrupt_scripts(jobs bigint[]),
   pgqueue._interval(given jsonb),

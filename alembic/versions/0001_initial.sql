@@ -1713,7 +1713,7 @@ begin
     if unique_key is not null then
       perform pgqueue._refuse('PQ001', 'both unique_key and unique_by are given', 'Give one of them.');
     end if;
-    if array_position(unique_by, null) is not null or array_ndims(unique_by) > 1 then
+    if array_ndims(unique_by) > 1 or array_position(unique_by, null) is not null then
       perform pgqueue._refuse('PQ001', 'unique_by has an element that is null or an array', 'Give the names of arguments, or {} for all.');
     end if;
   elsif unique_key is null and num_nonnulls(unique_until, unique_for, on_duplicate) > 0 then
@@ -4484,28 +4484,23 @@ end $$;
 
 -- source: sql/functions/private/_hold_place.sql
 -- Locks the row of a job where it waits, and says where that is; place is null when it waits nowhere, or in a room of its own kind. A claim that has the row locked is waited for, as in
--- _withdraw. Written, not only locked: a claim under an old snapshot would hand the job out as it was before what the caller changes; so it fails instead.
-create function pgqueue._hold_place(
-  in job bigint,
-  out place text,
-  out queue text,
-  out traits integer)
+-- _withdraw. Only locked, not written: whoever has read a row's address finds it there, or finds it gone, and looks again.
+create function pgqueue._hold_place(in job bigint, out place text)
 language plpgsql
 as $$
-#variable_conflict use_column
 begin
-  update pgqueue.ready w set attempt = w.attempt where w.ctid = (select r.place from pgqueue._in_ready(job) r)
-    returning 'ready', w.queue, w.traits into place, queue, traits;
-  if found then return; end if;
-  update pgqueue.scheduled w set attempt = w.attempt where w.job_id = job returning 'scheduled', w.queue, w.traits into place, queue, traits;
-  if found then return; end if;
-  update pgqueue.arrival w set attempt = w.attempt where w.job_id = job returning 'arrival', w.queue, w.traits into place, queue, traits;
-  if found then return; end if;
-  update pgqueue.blocked w set attempt = w.attempt where w.job_id = job returning 'blocked', w.queue, w.traits into place, queue, traits;
-  if found then return; end if;
-  update pgqueue.suspect w set attempt = w.attempt where w.job_id = job returning 'suspect', w.queue, w.traits into place, queue, traits;
-  if found then return; end if;
-  update pgqueue.dependent w set attempt = w.attempt where w.job_id = job returning 'dependent', w.queue, w.traits into place, queue, traits;
+  perform from pgqueue.ready w where w.ctid = (select r.place from pgqueue._in_ready(job) r) for update;
+  if found then place := 'ready'; return; end if;
+  perform from pgqueue.scheduled w where w.job_id = job for update;
+  if found then place := 'scheduled'; return; end if;
+  perform from pgqueue.arrival w where w.job_id = job for update;
+  if found then place := 'arrival'; return; end if;
+  perform from pgqueue.blocked w where w.job_id = job for update;
+  if found then place := 'blocked'; return; end if;
+  perform from pgqueue.suspect w where w.job_id = job for update;
+  if found then place := 'suspect'; return; end if;
+  perform from pgqueue.dependent w where w.job_id = job for update;
+  if found then place := 'dependent'; return; end if;
 end $$;
 
 -- source: sql/functions/private/_in_ready.sql
@@ -6972,7 +6967,7 @@ begin
   end if;
 
   for v_look in 1..100 loop
-    select * into v_place from pgqueue._hold_place(holder);
+    select h.place into v_place from pgqueue._hold_place(holder) h;
     exit when v_place.place is not null;
     select case when o.job_id is not null then o.state::text when (pgqueue._lease_of(holder)).id is not null then 'running' when j.id is null then 'gone' end
     into v_state
@@ -6999,7 +6994,9 @@ begin
   if v_place.place = 'dependent' then
     update pgqueue.dependent w set run_at = case when (new_).due > now_ then (new_).due end where w.job_id = holder;
   elsif v_place.place = 'scheduled' and (new_).due > now_ then
-    update pgqueue.scheduled w set run_at = (new_).due where w.job_id = holder;
+    -- Another row, not this one with another time: see _hold_place.
+    select * into v_was from pgqueue._withdraw(holder);
+    perform pgqueue._schedule(array[holder], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], array[(new_).due]);
   elsif v_place.place = 'scheduled' or (new_).due > now_ then
     select * into v_was from pgqueue._withdraw(holder);
     if v_place.place = 'scheduled' then
@@ -8395,10 +8392,7 @@ declare
 begin
   loop
     insert into pgqueue.job_key (queue, unique_key, job_id) values (_take_key.queue, _take_key.unique_key, job) on conflict do nothing;
-    if found then
-      delete from pgqueue.left_key l where l.job_id = job;
-      return job;
-    end if;
+    exit when found;
     select k.job_id, coalesce(k.until <= v_now or (select l.job_id from pgqueue.left_key l where l.job_id = k.job_id) is not null, false) as gone into v_holder
     from (
       select k.job_id, k.until from pgqueue.job_key k
@@ -8409,14 +8403,14 @@ begin
       perform from pgqueue.job_key k
       where k.queue = _take_key.queue and k.unique_key = _take_key.unique_key and k.job_id = job for update;
       continue when not found;
-      delete from pgqueue.left_key l where l.job_id = job;
-      return job;
+      exit;
     end if;
     if not v_holder.gone then
       return v_holder.job_id;
     end if;
     exit when pgqueue._seize_key(queue, unique_key, v_holder.job_id, job, null, v_now);
   end loop;
+  delete from pgqueue.left_key l where l.job_id = job;  -- what it left before is its own again
   return job;
 end $$;
 
@@ -8432,6 +8426,7 @@ set jit = off
 as $$
 declare
   v_try record;
+  v_deadlocks integer := 0;
 begin
   if not exists (select from unnest(jobs) j where j.unique_key is not null) then
     ids := array(select j.id from unnest(jobs) with ordinality j order by j.ordinality);
@@ -8455,6 +8450,12 @@ begin
     exception
       when sqlstate 'PQ999' then
         null;
+      when deadlock_detected then
+        -- The other goes on with what this try gave back. Again and again only when the caller's transaction itself holds what the other wants.
+        v_deadlocks := v_deadlocks + 1;
+        if v_deadlocks > 3 then
+          raise;
+        end if;
     end;
   end loop;
 end $$;

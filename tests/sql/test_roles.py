@@ -569,12 +569,22 @@ def keyed(q: Caller, text: str) -> bool:
     ]
 
 
+def unique_by(door: str) -> Kept:
+    """The name of an argument; the key that it makes holds every character of it."""
+
+    def kept(q: Caller, text: str) -> bool:
+        (first, again) = (DOORS[door](q, kind="k", args={text: 1, "n": n}, unique_by=[text]) for n in (1, 2))
+        return first[0][1] and again == [(first[0][0], False)]
+
+    return kept
+
+
 def no(call: str) -> Kept:
     """Refused: the argument has a closed set of values."""
 
     def kept(q: Caller, text: str) -> bool:
         with refused(q, "PQ001"):
-            q.sql(f"select * from pgqueue.{call}", Jsonb({text: text}) if "jsonb" in call else text)
+            q.sql(f"select * from pgqueue.{call}", Jsonb({text: text}) if "%s::jsonb" in call else text)
         return True
 
     return kept
@@ -602,6 +612,15 @@ ARGUMENTS: dict[str, Kept] = {
     **{f"enqueue.{option}": enqueued("enqueue", option) for option in TEXTS},
     **{f"enqueue_each.{option}{'s' * ('_key' in option)}": enqueued("enqueue_each", option) for option in TEXTS},
     **{f"enqueue_many.jobs: {option}": enqueued("enqueue_many", option) for option in TEXTS},
+    **{
+        f"{door}.{name}": no(f"{door}('k', {args}, {key}, {name} => %s::text)")
+        for door, args, key in (
+            ("enqueue", "'{}'", "unique_key => 'u'"),
+            ("enqueue_each", "array['{}'::jsonb]", "unique_keys => array['u']"),
+        )
+        for name in ("unique_until", "on_duplicate")
+    },
+    **{f"{door}.unique_by": unique_by(door) for door in ("enqueue", "enqueue_each")},
     "enqueue_many.jobs": no("enqueue_many(jsonb_build_array(%s::jsonb))"),
     **{f"{door}.{option}": followed(door, option) for door in ("enqueue", "enqueue_each") for option in FOLLOW_UPS},
     **{f"{door}.on_parent_failure": no(f"{door}({first}, on_parent_failure => %s)") for door, first in FIRST.items()},

@@ -16,7 +16,7 @@ begin
     if unique_key is not null then
       perform pgqueue._refuse('PQ001', 'both unique_key and unique_by are given', 'Give one of them.');
     end if;
-    if array_position(unique_by, null) is not null or array_ndims(unique_by) > 1 then
+    if array_ndims(unique_by) > 1 or array_position(unique_by, null) is not null then
       perform pgqueue._refuse('PQ001', 'unique_by has an element that is null or an array', 'Give the names of arguments, or {} for all.');
     end if;
   elsif unique_key is null and num_nonnulls(unique_until, unique_for, on_duplicate) > 0 then
