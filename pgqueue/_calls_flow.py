@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from pgqueue import models
-from pgqueue._calls_base import BaseCalls, Call, Row, Seconds, many, one, value
+from pgqueue._calls_base import BaseCalls, Call, Row, Seconds, many, one, plain_settings, value
 from pgqueue.models import JSON
 
 __all__ = ["FlowCalls"]
 
 
 class FlowCalls(BaseCalls):
-    """Jobs that are enqueued at given times."""
+    """Jobs that are enqueued at given times, and groups."""
 
     def schedule(
         self,
@@ -75,6 +75,21 @@ class FlowCalls(BaseCalls):
         changes, and removes what it declared before. What a worker does when it starts.
         """
         return self._call("sync_schedules", many(models.SyncedSchedule), {"app": app, "declared": list(declared)})
+
+    def configure_group(self, queue: str, group_key: str, settings: Mapping[str, JSON]) -> Call[dict[str, JSON]]:
+        """Patches what one group of a queue has of its own: weight, group_limit, rate_limit, rate_period (seconds or a
+        timedelta); None clears one. Returns all of them.
+        """
+        patch = {"queue": queue, "group_key": group_key, "settings": plain_settings(settings)}
+        return self._call("configure_group", value, patch)
+
+    def groups(self, queue: str, after: str = "", max: int = 100) -> Call[list[models.GroupInfo]]:
+        """The groups of a queue that have jobs or settings, by name; the next page is `after` the last one's."""
+        return self._call("groups", many(models.GroupInfo), locals())
+
+    def unblock_group(self, queue: str, group_key: str) -> Call[bool]:
+        """Lets a group go on that a failed job blocks. Returns whether anything was blocked."""
+        return self._call("unblock_group", value, locals())
 
 
 def _column(rows: list[Row]) -> list[datetime]:

@@ -337,6 +337,20 @@ class QueueInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupInfo:
+    """One group of a queue: how many of its jobs wait (not for a time) and run, its weight, the failed job that blocks
+    it, and settings of its own.
+    """
+
+    group_key: str
+    waiting: int
+    running: int
+    weight: int
+    blocked_by: int | None
+    settings: dict[str, JSON]
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerInfo:
     """One registered worker process."""
 

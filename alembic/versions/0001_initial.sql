@@ -1101,6 +1101,10 @@ create table pgqueue.job_key (
   primary key (queue, unique_key));
 create index job_key_until on pgqueue.job_key (until) where until is not null;
 
+-- Jobs that gave up their key while an enqueue had its row locked, who does not wait for that. The enqueue takes the key over; or it is rolled back, and the row of job_key
+-- is left behind: whoever is here holds no key.
+create table pgqueue.left_key (job_id bigint primary key);
+
 -- Queue timeouts: when a job that has not started by then fails.
 create table pgqueue.deadline (
   expires_at timestamptz not null,
@@ -1137,6 +1141,7 @@ create table pgqueue.worker (
   heartbeat_at timestamptz not null) with (fillfactor = 50);
 
 comment on table pgqueue.job_key is 'Unique keys, and the jobs that hold them.';
+comment on table pgqueue.left_key is 'Jobs that gave up a unique key while its row was locked.';
 comment on table pgqueue.deadline is 'Queue timeouts to come.';
 comment on table pgqueue.cancel_request is 'Cancels that running jobs have been asked for.';
 comment on table pgqueue.progress is 'Last heartbeat and progress of jobs that report them.';
@@ -1708,7 +1713,7 @@ begin
     if unique_key is not null then
       perform pgqueue._refuse('PQ001', 'both unique_key and unique_by are given', 'Give one of them.');
     end if;
-    if array_position(unique_by, null) is not null or array_ndims(unique_by) > 1 then
+    if array_ndims(unique_by) > 1 or array_position(unique_by, null) is not null then
       perform pgqueue._refuse('PQ001', 'unique_by has an element that is null or an array', 'Give the names of arguments, or {} for all.');
     end if;
   elsif unique_key is null and num_nonnulls(unique_until, unique_for, on_duplicate) > 0 then
@@ -1731,7 +1736,7 @@ begin
   if on_parent_failure not in ('cancel', 'run', 'wait') then
     perform pgqueue._refuse('PQ001', format('on_parent_failure is %L', on_parent_failure), 'It is cancel, run or wait.');
   end if;
-  if array_position(depends_on, null) is not null or array_ndims(depends_on) > 1 then
+  if (case when array_ndims(depends_on) > 1 then true else array_position(depends_on, null) is not null end) then
     perform pgqueue._refuse('PQ001', 'depends_on has an element that is null or an array', 'Give ids of jobs.');
   end if;
   if jsonb_typeof(on_success) not in ('object', 'array') or jsonb_typeof(on_error) not in ('object', 'array') then
@@ -3615,17 +3620,16 @@ begin
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
 
-  -- Keys whose holders have ended, see _finish: looked for in few rows a pass, as there are next to none. Locked first and looked at afterwards, as in _seize_key.
-  v_jobs := array(
-    select k.job_id from pgqueue.job_key k where k.job_id > pgqueue._slice('unique_key') order by k.job_id limit 500);
-  perform pgqueue._next_slice('unique_key', v_jobs, 500);
-  v_picked := array(select k.ctid from pgqueue.job_key k where k.job_id = any(v_jobs) and k.until is null for update skip locked);
+  -- Keys that were left behind. Locked first and looked at afterwards, as in _seize_key.
+  v_jobs := array(select l.job_id from pgqueue.left_key l where l.job_id > pgqueue._slice('left_key') order by l.job_id limit 500);
+  perform pgqueue._next_slice('left_key', v_jobs, 500);
+  v_picked := array(select k.ctid from pgqueue.job_key k where k.job_id = any(v_jobs) for update skip locked);
   delete from pgqueue.job_key k
-  where k.ctid = any(v_picked)
-    and ((select o.job_id from pgqueue.outcome o where o.job_id = k.job_id) is not null
-      or (select j.id from pgqueue.job j where j.id = k.job_id) is null);
+  where k.ctid = any(v_picked) and (select l.job_id from pgqueue.left_key l where l.job_id = k.job_id) is not null;
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
+  delete from pgqueue.left_key l
+  where l.job_id = any(v_jobs) and (select k.job_id from pgqueue.job_key k where k.job_id = l.job_id) is null;
 
   v_jobs := array(
     select c.job_id from pgqueue.cancel_request c where c.job_id > pgqueue._slice('cancel_request') order by c.job_id limit 5000);
@@ -3936,8 +3940,7 @@ begin
   if traits is not null then
     select bit_or(t) into v_traits from unnest(traits) t;
     if v_traits & 2049 <> 0 then
-      -- A row that an enqueue has locked is left to it: it takes the key over, or, rolled back, leaves a key whose holder has ended, which counts as free.
-      delete from pgqueue.job_key k where k.ctid = any(array(select k.ctid from pgqueue.job_key k where k.job_id = any(jobs) for update skip locked));
+      perform pgqueue._free_keys(jobs);
     end if;
     if v_traits & 32 <> 0 then
       delete from pgqueue.crash c where c.job_id = any(jobs);
@@ -4116,6 +4119,21 @@ begin
   end if;
 end $$;
 
+-- source: sql/functions/private/_free_keys.sql
+-- Jobs give up their unique keys. Nothing waits here for an enqueue that has the row of a key locked, as long as a user's transaction may be: it is left to it, and noted.
+create function pgqueue._free_keys(jobs bigint[]) returns void
+language plpgsql
+as $$
+declare
+  v_left bigint[];
+begin
+  delete from pgqueue.job_key k where k.ctid = any(array(select k.ctid from pgqueue.job_key k where k.job_id = any(jobs) for update skip locked));
+  v_left := array(select k.job_id from pgqueue.job_key k where k.job_id = any(jobs));
+  if v_left <> '{}' then
+    insert into pgqueue.left_key (job_id) select l from unnest(v_left) l on conflict do nothing;
+  end if;
+end $$;
+
 -- source: sql/functions/private/_free_slots.sql
 -- Takes the slots of these jobs away and hands them on at once; turns are given by claims, so for those a worker is woken if somebody stands in line. The lock of a group is only tried: see _admit_or_ask. A group without a limit has nobody waiting.
 create function pgqueue._free_slots(jobs bigint[]) returns void
@@ -4201,16 +4219,13 @@ begin
 end $$;
 
 -- source: sql/functions/private/_give_up_keys.sql
--- Jobs of new leases that hold their unique key only while they wait give it up. A row that an enqueue has locked is left to it: it is about to see that the job runs, and
--- takes the key over. Returns the leases.
+-- Jobs of new leases that hold their unique key only while they wait give it up. Returns the leases.
 create function pgqueue._give_up_keys(leases bigint[]) returns bigint[]
 language plpgsql
 as $$
-declare
-  v_jobs bigint[] := array(
-    select e.id from pgqueue.lease l cross join unnest(l.job_ids, l.traits) e(id, traits) where l.id = any(leases) and e.traits & 2048 <> 0);
 begin
-  delete from pgqueue.job_key k where k.ctid = any(array(select k.ctid from pgqueue.job_key k where k.job_id = any(v_jobs) for update skip locked));
+  perform pgqueue._free_keys(array(
+    select e.id from pgqueue.lease l cross join unnest(l.job_ids, l.traits) e(id, traits) where l.id = any(leases) and e.traits & 2048 <> 0));
   return leases;
 end $$;
 
@@ -4469,28 +4484,23 @@ end $$;
 
 -- source: sql/functions/private/_hold_place.sql
 -- Locks the row of a job where it waits, and says where that is; place is null when it waits nowhere, or in a room of its own kind. A claim that has the row locked is waited for, as in
--- _withdraw. Written, not only locked: a claim under an old snapshot would hand the job out as it was before what the caller changes; so it fails instead.
-create function pgqueue._hold_place(
-  in job bigint,
-  out place text,
-  out queue text,
-  out traits integer)
+-- _withdraw. Only locked, not written: whoever has read a row's address finds it there, or finds it gone, and looks again.
+create function pgqueue._hold_place(in job bigint, out place text)
 language plpgsql
 as $$
-#variable_conflict use_column
 begin
-  update pgqueue.ready w set attempt = w.attempt where w.ctid = (select r.place from pgqueue._in_ready(job) r)
-    returning 'ready', w.queue, w.traits into place, queue, traits;
-  if found then return; end if;
-  update pgqueue.scheduled w set attempt = w.attempt where w.job_id = job returning 'scheduled', w.queue, w.traits into place, queue, traits;
-  if found then return; end if;
-  update pgqueue.arrival w set attempt = w.attempt where w.job_id = job returning 'arrival', w.queue, w.traits into place, queue, traits;
-  if found then return; end if;
-  update pgqueue.blocked w set attempt = w.attempt where w.job_id = job returning 'blocked', w.queue, w.traits into place, queue, traits;
-  if found then return; end if;
-  update pgqueue.suspect w set attempt = w.attempt where w.job_id = job returning 'suspect', w.queue, w.traits into place, queue, traits;
-  if found then return; end if;
-  update pgqueue.dependent w set attempt = w.attempt where w.job_id = job returning 'dependent', w.queue, w.traits into place, queue, traits;
+  perform from pgqueue.ready w where w.ctid = (select r.place from pgqueue._in_ready(job) r) for update;
+  if found then place := 'ready'; return; end if;
+  perform from pgqueue.scheduled w where w.job_id = job for update;
+  if found then place := 'scheduled'; return; end if;
+  perform from pgqueue.arrival w where w.job_id = job for update;
+  if found then place := 'arrival'; return; end if;
+  perform from pgqueue.blocked w where w.job_id = job for update;
+  if found then place := 'blocked'; return; end if;
+  perform from pgqueue.suspect w where w.job_id = job for update;
+  if found then place := 'suspect'; return; end if;
+  perform from pgqueue.dependent w where w.job_id = job for update;
+  if found then place := 'dependent'; return; end if;
 end $$;
 
 -- source: sql/functions/private/_in_ready.sql
@@ -4610,26 +4620,6 @@ begin
     perform pgqueue._refuse('PQ001', format('%s is %s', what, coalesce(v_kind, 'null')), format('Give %s as the text of a JSON object, or of null to clear it.', what));
   end if;
   return case v_kind when 'object' then value end;
-end $$;
-
--- source: sql/functions/private/_key_gone.sql
--- Whether the holder that a row of job_key names holds the key no more: its period is over; it has ended, or started where the key is for its wait, and the row could not
--- be deleted because an enqueue that was rolled back had it locked. Stable: answers from the snapshot that showed the row, in which a job and its key go together.
-create function pgqueue._key_gone(holder bigint, until timestamptz, now_ timestamptz) returns boolean
-language plpgsql stable
-as $$
-declare
-  v_job record;
-begin
-  if until is not null then
-    return until <= now_;
-  end if;
-  select j.unique_until, (select o.job_id from pgqueue.outcome o where o.job_id = holder) is not null as ended into v_job
-  from pgqueue.job j where j.id = holder;
-  if not found or v_job.ended then
-    return true;
-  end if;
-  return v_job.unique_until is not null and not pgqueue._waits_somewhere(holder) and (pgqueue._lease_of(holder)).id is not null;
 end $$;
 
 -- source: sql/functions/private/_keyed_at_hand.sql
@@ -6485,9 +6475,9 @@ language sql stable
 as $$
   select jsonb_build_object('max_running', q.max_running, 'group_limit', q.group_limit, 'max_attempts', coalesce(q.max_attempts, 5::smallint),
     'timeout', q.timeout, 'backoff', q.backoff, 'retention', coalesce(q.retention, c.retention), 'history', coalesce(q.history, 'all'),
-    'rate_limit', q.rate_limit, 'rate_period', coalesce(q.rate_period, '1 second'), 'group_rate_limit', q.group_rate_limit,
-    'group_rate_period', coalesce(q.group_rate_period, '1 second'), 'fair', coalesce(q.fair, false), 'group_failure', coalesce(q.group_failure, 'release'),
-    'group_order', coalesce(q.group_order, 'free'), 'max_queued', q.max_queued, 'ageing', q.ageing,
+    'rate_limit', q.rate_limit, 'rate_period', q.rate_period, 'group_rate_limit', q.group_rate_limit,
+    'group_rate_period', q.group_rate_period, 'fair', q.fair, 'group_failure', q.group_failure,
+    'group_order', q.group_order, 'max_queued', q.max_queued, 'ageing', q.ageing,
     'dead_letter_queue', q.dead_letter_queue)
   from pgqueue.config c left join pgqueue.queue q on q.name = _queue_settings.name;
 $$;
@@ -6977,7 +6967,7 @@ begin
   end if;
 
   for v_look in 1..100 loop
-    select * into v_place from pgqueue._hold_place(holder);
+    select h.place into v_place from pgqueue._hold_place(holder) h;
     exit when v_place.place is not null;
     select case when o.job_id is not null then o.state::text when (pgqueue._lease_of(holder)).id is not null then 'running' when j.id is null then 'gone' end
     into v_state
@@ -7004,7 +6994,9 @@ begin
   if v_place.place = 'dependent' then
     update pgqueue.dependent w set run_at = case when (new_).due > now_ then (new_).due end where w.job_id = holder;
   elsif v_place.place = 'scheduled' and (new_).due > now_ then
-    update pgqueue.scheduled w set run_at = (new_).due where w.job_id = holder;
+    -- Another row, not this one with another time: see _hold_place.
+    select * into v_was from pgqueue._withdraw(holder);
+    perform pgqueue._schedule(array[holder], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], array[(new_).due]);
   elsif v_place.place = 'scheduled' or (new_).due > now_ then
     select * into v_was from pgqueue._withdraw(holder);
     if v_place.place = 'scheduled' then
@@ -7101,6 +7093,9 @@ end $$;
 create function pgqueue._retake_key(job bigint) returns text
 language plpgsql
 set lock_timeout = '10ms'
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 declare
   v_put_off integer := coalesce(nullif(current_setting('pgqueue.put_off', true), '')::integer, 0);
@@ -7108,15 +7103,15 @@ declare
 begin
   perform from pgqueue.job_key k where k.job_id = job for update skip locked;
   if found then
+    delete from pgqueue.left_key l where l.job_id = job;
     return null;
   end if;
   if v_put_off >= 10 then
     return 'uncertain';
   end if;
-  select j.queue, j.unique_key, j.unique_until into v_job from pgqueue.job j where j.id = job;
+  select j.queue, j.unique_key into v_job from pgqueue.job j where j.id = job;
   if v_job.unique_key is null then
-    -- A query, whose key is its own affair: one that was cancelled while it ran has none any more.
-    return null;
+    return null;  -- a query, whose identity others may not join any more
   end if;
   begin
     return case when pgqueue._take_key(v_job.queue, v_job.unique_key, job) <> job then 'superseded' end;
@@ -7420,8 +7415,8 @@ as $$
 $$;
 
 -- source: sql/functions/private/_seize_key.sql
--- Gives a key that nobody holds any more (_key_gone) to another job; false when it is not so, or another was faster: the caller looks again. The row is locked first and
--- the holder looked at afterwards, in a new snapshot: it may have been retried meanwhile. Waits for other enqueues of this key, and for nothing else.
+-- Gives a key that its holder holds no more to another job: its period is over, or the holder has left it. False when it is not so, or another was faster: the caller looks
+-- again. The row is locked first and the holder looked at afterwards, in a new snapshot: it may have been retried meanwhile. Waits for other enqueues of this key, and for nothing else.
 create function pgqueue._seize_key(
   queue text,
   unique_key text,
@@ -7430,17 +7425,21 @@ create function pgqueue._seize_key(
   until timestamptz,
   now_ timestamptz) returns boolean
 language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 declare
   v_until timestamptz;
 begin
   select k.until into v_until from pgqueue.job_key k
   where k.queue = _seize_key.queue and k.unique_key = _seize_key.unique_key and k.job_id = holder for update;
-  if not found or not pgqueue._key_gone(holder, v_until, now_) then
+  if not found or v_until > now_ or v_until is null and not exists (select from pgqueue.left_key l where l.job_id = holder) then
     return false;
   end if;
   update pgqueue.job_key k set job_id = job, until = _seize_key.until
   where k.queue = _seize_key.queue and k.unique_key = _seize_key.unique_key and k.job_id = holder;
+  delete from pgqueue.left_key l where l.job_id in (holder, job);
   return true;
 end $$;
 
@@ -8280,6 +8279,9 @@ end $$;
 create function pgqueue._store_jobs(jobs pgqueue.new_job[], now_ timestamptz)
 returns table (id bigint, created boolean)
 language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -8390,10 +8392,8 @@ declare
 begin
   loop
     insert into pgqueue.job_key (queue, unique_key, job_id) values (_take_key.queue, _take_key.unique_key, job) on conflict do nothing;
-    if found then
-      return job;
-    end if;
-    select k.job_id, pgqueue._key_gone(k.job_id, k.until, v_now) as gone into v_holder
+    exit when found;
+    select k.job_id, coalesce(k.until <= v_now or (select l.job_id from pgqueue.left_key l where l.job_id = k.job_id) is not null, false) as gone into v_holder
     from (
       select k.job_id, k.until from pgqueue.job_key k
       where k.queue = _take_key.queue and k.unique_key = _take_key.unique_key offset 0) k  -- the offset: as in _try_keys
@@ -8403,13 +8403,14 @@ begin
       perform from pgqueue.job_key k
       where k.queue = _take_key.queue and k.unique_key = _take_key.unique_key and k.job_id = job for update;
       continue when not found;
-      return job;
+      exit;
     end if;
     if not v_holder.gone then
       return v_holder.job_id;
     end if;
     exit when pgqueue._seize_key(queue, unique_key, v_holder.job_id, job, null, v_now);
   end loop;
+  delete from pgqueue.left_key l where l.job_id = job;  -- what it left before is its own again
   return job;
 end $$;
 
@@ -8419,9 +8420,13 @@ end $$;
 -- with others on their way through the keys; a single job has locked nothing then.
 create function pgqueue._take_keys(inout jobs pgqueue.new_job[], in now_ timestamptz, out ids bigint[])
 language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 declare
   v_try record;
+  v_deadlocks integer := 0;
 begin
   if not exists (select from unnest(jobs) j where j.unique_key is not null) then
     ids := array(select j.id from unnest(jobs) with ordinality j order by j.ordinality);
@@ -8445,6 +8450,12 @@ begin
     exception
       when sqlstate 'PQ999' then
         null;
+      when deadlock_detected then
+        -- The other goes on with what this try gave back. Again and again only when the caller's transaction itself holds what the other wants.
+        v_deadlocks := v_deadlocks + 1;
+        if v_deadlocks > 3 then
+          raise;
+        end if;
     end;
   end loop;
 end $$;
@@ -8749,7 +8760,7 @@ begin
   into ids, v_gone
   from unnest(jobs) with ordinality v
   left join lateral (
-    select k.job_id, k.job_id <> v.id and k.job_id not in (select o from unnest(v_own) o) and pgqueue._key_gone(k.job_id, k.until, now_) as gone
+    select k.job_id, coalesce(k.until <= now_ or (select l.job_id from pgqueue.left_key l where l.job_id = k.job_id) is not null, false) as gone
     from (select k.job_id, k.until from pgqueue.job_key k where k.queue = v.queue and k.unique_key = v.unique_key offset 0) k
     order by k.job_id desc limit 1) h on true;
   if array_position(ids, null) is not null then
@@ -8786,7 +8797,7 @@ begin
     elsif v_job.on_duplicate = 'raise' then
       perform pgqueue._refuse('PQ005',
         case when cardinality(jobs) > 1 then format('element %s: ', v_at) else '' end || format('job %s holds the unique key %L', v_holder, v_key),
-        'on_duplicate says to raise: return gives the id of that job instead.');
+        'Without on_duplicate you get the id of that job instead.');
     elsif v_job.on_duplicate in ('replace', 'debounce') and v_mine is not null then
       if v_job.kind <> jobs[v_mine].kind then
         perform pgqueue._refuse('PQ005', format('element %s: element %s holds the unique key %L and is of kind %s, not %s', v_at, v_mine, v_key,
@@ -8990,21 +9001,6 @@ begin
     end if;
   end loop;
   return false;
-end $$;
-
--- source: sql/functions/private/_waits_somewhere.sql
--- Whether a job stands where jobs with unique keys wait. Asked before the leases are looked through: nearly all who hold a key stand in one of these places.
-create function pgqueue._waits_somewhere(job bigint) returns boolean
-language plpgsql stable
-as $$
-begin
-  return coalesce(
-    (select true from pgqueue._in_ready(job)),
-    (select true from pgqueue.scheduled w where w.job_id = job),
-    (select true from pgqueue.arrival w where w.job_id = job),
-    (select true from pgqueue.blocked w where w.job_id = job),
-    (select true from pgqueue.suspect w where w.job_id = job),
-    false);
 end $$;
 
 -- source: sql/functions/private/_wake.sql
@@ -10150,7 +10146,7 @@ begin
       insert into pgqueue.job_key (queue, unique_key, job_id) values (enqueue.queue, enqueue.unique_key, id)
       on conflict do nothing;
       exit when found;
-      select k.job_id, pgqueue._key_gone(k.job_id, k.until, v_now) as gone into v_holder
+      select k.job_id, coalesce(k.until <= v_now or (select l.job_id from pgqueue.left_key l where l.job_id = k.job_id) is not null, false) as gone into v_holder
       from (select k.job_id, k.until from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key offset 0) k
       order by k.job_id desc limit 1;  -- an old snapshot may show an ended holder beside this transaction's own. The offset: as in _try_keys
       if found and not v_holder.gone then

@@ -98,7 +98,14 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "keyed_reap",
         "keyed_truncate",
     ),
-    "Queues and settings": ("pause_queue", "resume_queue", "configure_queue", "configure_group", "unblock_group", "configure"),
+    "Queues and settings": (
+        "pause_queue",
+        "resume_queue",
+        "configure_queue",
+        "configure_group",
+        "unblock_group",
+        "configure",
+    ),
     "Look": ("job", "jobs", "attempts", "queues", "groups", "workers", "why", "health", "next_due", "version"),
     "Insight": ("job_log", "job_timeline", "throughput"),
     "Workers": (

@@ -14,7 +14,19 @@ from pgqueue.cli._session import session
 if TYPE_CHECKING:
     from pgqueue.models import Duty, WorkerInfo
 
-DUTIES = ("rescue promote schedules expire dependents admit tidy results metrics retention blocks").split()
+DUTIES = [
+    "rescue",
+    "promote",
+    "schedules",
+    "expire",
+    "dependents",
+    "admit",
+    "tidy",
+    "results",
+    "metrics",
+    "retention",
+    "blocks",
+]
 
 
 def _columns() -> list[Column[WorkerInfo]]:

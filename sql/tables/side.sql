@@ -10,6 +10,10 @@ create table pgqueue.job_key (
   primary key (queue, unique_key));
 create index job_key_until on pgqueue.job_key (until) where until is not null;
 
+-- Jobs that gave up their key while an enqueue had its row locked, who does not wait for that. The enqueue takes the key over; or it is rolled back, and the row of job_key
+-- is left behind: whoever is here holds no key.
+create table pgqueue.left_key (job_id bigint primary key);
+
 -- Queue timeouts: when a job that has not started by then fails.
 create table pgqueue.deadline (
   expires_at timestamptz not null,
@@ -46,6 +50,7 @@ create table pgqueue.worker (
   heartbeat_at timestamptz not null) with (fillfactor = 50);
 
 comment on table pgqueue.job_key is 'Unique keys, and the jobs that hold them.';
+comment on table pgqueue.left_key is 'Jobs that gave up a unique key while its row was locked.';
 comment on table pgqueue.deadline is 'Queue timeouts to come.';
 comment on table pgqueue.cancel_request is 'Cancels that running jobs have been asked for.';
 comment on table pgqueue.progress is 'Last heartbeat and progress of jobs that report them.';

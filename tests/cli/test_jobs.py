@@ -189,6 +189,20 @@ def test_queues_are_listed_paused_resumed_and_set(on: Run, client: Client) -> No
     assert on("queue", "set", ODD, "--json").json["settings"]["history"] == "failed"
 
 
+def test_groups_are_listed_set_and_let_go(on: Run, client: Client) -> None:
+    client.configure_queue("q", {"group_limit": 1, "group_failure": "block"})
+    fail(client, client.enqueue("k", queue="q", group_key=ODD).id, "q")
+    client.enqueue("k", queue="q", group_key=ODD)
+    assert on("queue", "set-group", "q", ODD, "weight=3", "--json").json["settings"] == {"weight": 3}
+    (found,) = on("queue", "groups", "q", "--json").lines
+    assert (found["group_key"], found["waiting"], found["blocked_by"]) == (ODD, 1, 1)
+    assert on("queue", "groups", "q", "--after", ODD, "--json").lines == []
+    assert "BLOCKED BY" in on("queue", "groups", "q").out
+    assert on("queue", "unblock", "q", ODD, "--json").json["changed"] is True
+    assert "was not blocked" in on("queue", "unblock", "q", ODD).out
+    assert on("queue", "set-group", "q", ODD, "weight=null", "--json").json["settings"] == {}
+
+
 @pytest.mark.parametrize(
     "pair", ["nonsense=1", "max_running=-1", "history=sometimes", "timeout=soon", f"retention={ODD}"]
 )

@@ -158,6 +158,19 @@ def claim_under_max_running(q: Caller, found: Population) -> Ids:
     return _ids(q.claim(found.workers[0], 100, ["limited"]))
 
 
+@call(asked=100)
+def claim_under_a_rate(q: Caller, found: Population) -> Ids:
+    q("configure_queue", queue="limited", settings={"rate_limit": 100000})
+    return _ids(q.claim(found.workers[0], 100, ["limited"]))
+
+
+@call(asked=1000, repeats=3)  # as claim_with_groups
+def claim_with_groups_that_take_turns(q: Caller, found: Population) -> Ids:
+    q("configure_queue", queue="grouped", settings={"fair": True, "group_rate_limit": 100})
+    q.claim(found.workers[0], 100, ["grouped"])
+    return None
+
+
 @call(asked=10)  # ten suspects are looked at
 def claim_a_suspect(q: Caller, found: Population) -> Ids:
     return _ids(q.claim(found.workers[0], 100, ["default", "crashed"]))
@@ -308,7 +321,7 @@ def _one_job(name: str, kinds: Iterable[str], **arguments: Any) -> None:
         each(kind)
 
 
-_WAITING = ("queued", "later", "keyed", "arrived", "held", "crashed", "admitted", "sliced", "reserved")
+_WAITING = ("queued", "later", "keyed", "arrived", "held", "crashed", "admitted", "sliced", "reserved", "waiting")
 _one_job("cancel", (*_WAITING, "running", "succeeded"))
 _one_job("result", (*_WAITING, "running", "succeeded", "failed"))
 _one_job("job", (*_WAITING, "running", "succeeded", "failed"))
@@ -491,6 +504,7 @@ def _duty(duty: str, asked: int, **options: Any) -> None:
 
 _duty("promote", 5000, repeats=2)
 _duty("expire", 1000, repeats=1)
+_duty("dependents", 5000, repeats=2)
 _duty("admit", 1000, repeats=2)
 _duty("rescue", 1000, repeats=2)
 _duty("results", 4000, repeats=2)

@@ -33,6 +33,10 @@ def start_keys(q: Caller, found: Population) -> Ids:
 
 @call(asked=400)  # a hundred keys whose period is over
 def enqueue_over_old_keys(q: Caller, found: Population) -> Ids:
-    q.sql("update pgqueue.job_key set until = '2000-01-01' where job_id = any(%s)", list(found.some("keyed", 100)))
-    keys = [f"key {job}" for job in found.some("keyed", 100)]
+    jobs = found.some("keyed", 100)
+    keys = [f"key {job}" for job in jobs]
+    with q.connection.transaction():
+        q.sql("set local enable_seqscan = off")
+        q.sql("update pgqueue.job_key set until = '2000-01-01' where job_id = any(%s)", jobs)
+        q.sql("set local enable_seqscan = on")
     return _ids(q("enqueue_each", kind="noop", args=[{}] * len(keys), queue="keyed", unique_keys=keys))

@@ -13,11 +13,12 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from tests.plans.batches import SLICES, grow_batches, plant_batches
+from tests.plans.flow import grow_flow, plant_flow
 from tests.plans.keyed import EACH, grow_keyed, plant_keyed
 from tests.sql.calls import Caller
 
 # Where jobs wait.
-PLACES = ("ready", "scheduled", "arrival", "blocked", "suspect", "line", "held")
+PLACES = ("ready", "scheduled", "arrival", "blocked", "suspect", "line", "held", "dependent")
 
 GROUPED_QUEUE, WIDE_QUEUES = "grouped", 400
 
@@ -73,6 +74,9 @@ KINDS = {
     "asked": Kind(0.02, {**_OWNERS, "unique_key": "'asked ' || g", "identity": "decode(md5(g::text), 'hex')"}),
     "scripted": Kind(0.05, {**_OWNERS, "expires_at": "now() + interval '1 second' * (g % 86400)"}),
     "answered": Kind(0.05, {**_OWNERS, **_ANSWERS}),
+    "parent": Kind(0.01),
+    "waiting": Kind(0.1),
+    "followed": Kind(0.02),
 }
 
 
@@ -114,7 +118,7 @@ def plant(q: Caller, size: int) -> Population:
     )
     made = _first_of_each(q)
     slices, found.batches = plant_batches(q)
-    made |= slices | plant_keyed(q)
+    made |= slices | plant_keyed(q) | plant_flow(q)
     found.ids = {kind: range(job, job + 1) for kind, job in made.items()}
     found.workers = [q.worker("default", "mail", "leased") for _ in range(20)]
     _hold(found, 1)
@@ -152,6 +156,7 @@ def grow(found: Population, size: int) -> None:
     grow_batches(found, size)
     _finish_the_first(q, min(ids.start for ids in found.ids.values()))
     grow_keyed(found)
+    grow_flow(found)
     _hold(found, 10)
     for low in range(0, 1000, 100):
         q("enqueue_each", kind="noop", args=[{"n": low}] * 100, queue="limited")

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from tests.plans import calls_bulk as calls_bulk  # registers its calls
+from tests.plans import calls_flow as calls_flow  # registers its calls
 from tests.plans import calls_keyed as calls_keyed
 from tests.plans import calls_rows as calls_rows
 from tests.plans import calls_unique as calls_unique

@@ -12,7 +12,7 @@ import psycopg.rows
 import psycopg_pool
 import pytest
 
-from pgqueue import AsyncClient, Client, Conflict, InvalidArgument, UnknownJob, UnknownWorker
+from pgqueue import AsyncClient, Client, Conflict, InvalidArgument, QueueFull, UnknownJob, UnknownWorker
 from pgqueue._json import dumps
 from pgqueue.models import Enqueued
 from tests.support.cluster import Database
@@ -100,6 +100,13 @@ def test_looking_around(client: Client) -> None:
     assert client.resume_queue("default")
     settings = client.configure_queue("default", {"max_running": 3, "timeout": timedelta(seconds=90)})
     assert settings["max_running"] == 3
+    assert client.configure_group("default", "g", {"rate_period": timedelta(seconds=90), "weight": 2})["weight"] == 2
+    assert [(group.group_key, group.blocked_by) for group in client.groups("default")] == [("g", None)]
+    assert not client.unblock_group("default", "g")
+    assert client.configure_group("default", "g", {"rate_period": None, "weight": None}) == {}
+    client.configure_queue("full", {"max_queued": 0})
+    with pytest.raises(QueueFull):
+        client.enqueue("a", queue="full")
     assert client.configure({"lost_after": timedelta(seconds=40)})["lost_after"]
     due = client.next_due()
     assert due is not None

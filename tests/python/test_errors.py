@@ -16,7 +16,8 @@ from tests.support.cluster import Database, Server
     ("state", "kind"),
     [
         ("PQ001", errors.InvalidArgument), ("PQ002", errors.UnknownJob), ("PQ003", errors.UnknownWorker),
-        ("PQ004", errors.StaleLease), ("PQ005", errors.Conflict), ("PQ008", errors.QueueFull), ("PQ006", errors.SchemaError),
+        ("PQ004", errors.StaleLease), ("PQ005", errors.Conflict), ("PQ006", errors.SchemaError),
+        ("PQ008", errors.QueueFull),
         ("3F000", errors.SchemaMissing), ("42883", errors.SchemaOutdated), ("42501", errors.PermissionDenied),
         ("08006", errors.ConnectionLost), ("57P03", errors.ConnectionLost), ("25006", errors.ConnectionLost),
         ("40P01", errors.Busy), ("55P03", errors.Busy), ("22003", errors.InvalidArgument),

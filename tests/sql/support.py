@@ -328,6 +328,30 @@ QUEUE_SETTINGS = [
     *('{"retention": {}}', '{"retention": "-1 s"}', '{"retention": "280000 years"}', f'{{"retention": "{TRICK}"}}'),
     *('{"backoff": 1}', '{"backoff": {"base": -1}}', '{"backoff": {"base": 1e-400}}'),
     *('{"history": "some"}', '{"history": 3}', '{"history": {}}'),
+    *(
+        f'{{"{key}": {given}}}'
+        for key in ("rate_limit", "group_rate_limit")
+        for given in ("0", "-1", "1.5", '"x"', "1e30", "[]")
+    ),
+    *(
+        f'{{"{key}": {given}}}'
+        for key in ("rate_period", "group_rate_period", "ageing")
+        for given in ("0", "-1", '"soon"', "{}", '"280000 years"', f'"{TRICK}"')
+    ),
+    *('{"group_rate_limit": 10001}', '{"fair": 3}', '{"fair": "perhaps"}', '{"fair": []}'),
+    *('{"group_failure": "retry"}', '{"max_queued": true}'),
+    *('{"group_order": "none"}', '{"group_order": 1}', '{"max_queued": -1}', '{"max_queued": 1e9}'),
+]
+GROUP_SETTINGS = [
+    *('{"weight": 0}', '{"weight": 1001}', '{"weight": 1.5}', '{"weight": []}', '{"group_limit": 0}'),
+    *(
+        '{"rate_limit": 0}',
+        '{"rate_limit": 10001}',
+        '{"rate_limit": "x"}',
+        '{"rate_period": 0}',
+        '{"rate_period": "soon"}',
+    ),
+    '{"fair": true}',
 ]
 SETTINGS = [
     *(
@@ -404,6 +428,13 @@ BAD_CALLS: list[tuple[str, str]] = [
     *((f"configure_queue({name}, '{{}}')", f"queue {word}") for name, word in QUEUE_NAMES),
     *((f"configure_queue('set', '{settings}')", "") for settings in BAD_DOCUMENTS + QUEUE_SETTINGS),
     *((f"configure_queue('fresh', '{settings}')", "") for settings in QUEUE_SETTINGS[:3]),
+    *((f"configure_group({name}, 'g', '{{}}')", f"queue {word}") for name, word in QUEUE_NAMES),
+    *((f"configure_group('set', {name}, '{{}}')", f"group_key {word}") for name, word in QUEUE_NAMES),
+    *((f"configure_group('set', 'g', '{settings}')", "") for settings in BAD_DOCUMENTS + GROUP_SETTINGS),
+    *((f"unblock_group({name}, 'g')", f"queue {word}") for name, word in QUEUE_NAMES),
+    *((f"unblock_group('set', {name})", f"group_key {word}") for name, word in QUEUE_NAMES),
+    *((f"groups({name})", f"queue {word}") for name, word in QUEUE_NAMES),
+    *((f"groups('set', max => {given})", f"max {given}") for given in ("0", "-1", "10001", "null")),
     ("configure_queue('set', null)", "settings null"),
     *((f"configure('{settings}')", "") for settings in BAD_DOCUMENTS + SETTINGS),
     ("configure(null)", "settings null"),
@@ -416,6 +447,22 @@ BAD_CALLS: list[tuple[str, str]] = [
     *((f"throughput(step => {step})", "step") for step in ("null", "'0'", "'59 s'", "'90 s'", *BAD_INTERVALS)),
     *((f"throughput({time} => 'infinity')", time) for time in ("since", "until")),
     ("throughput(by_kind => null)", "by_kind null"),
+    *(
+        (f"{function}({WAITING}, {argument} => {given})", f"{argument} {given}")
+        for function in ("parents", "children")
+        for argument, given in (("max", "0"), ("max", "10001"), ("max", "null"), ("after", "null"))
+    ),
+    *(
+        (f"{door}, {option} => {given})", word)
+        for door in ("enqueue('k'", "enqueue_each('k', array['{}']::jsonb[]")
+        for option, given, word in (
+            ("depends_on", "array[null]::bigint[]", "depends_on"),
+            ("depends_on", "array[array[1]]::bigint[]", "depends_on"),
+            ("on_parent_failure", "'hope'", "on_parent_failure 'hope'"),
+            ("on_success", "'7'", "on_success number"),
+            ("on_error", "'\"x\"'", "on_error string"),
+        )
+    ),
     ("watch(null)", "null"),
     (f"watch(array[{WAITING}], null)", "null"),
     *((f"watch(array[{WAITING}], {given})", "lasting") for given in ("'0'", *BAD_INTERVALS)),
@@ -429,6 +476,7 @@ UNKNOWN_CALLS = [
             "PQ002",
             "job",
         ),
+        (("parents({})", "children({})", "group_status({})"), "PQ002", "job"),
         (("attempts({})", "why({})", f"watch(array[{WAITING}, {{}}])", "wait({})"), "PQ002", "job"),
         (("job_log({})", "job_timeline({})"), "PQ002", "job"),
         ((f"log_lines({LEASE}, {{}}, '[]')", f"log_lines({{}}, {RUNNING}, '[]')"), "PQ004", "lease"),

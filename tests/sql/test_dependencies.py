@@ -66,7 +66,7 @@ def test_lists_go_page_by_page(q: Caller) -> None:
 
 
 def test_parents_of_any_state(q: Caller) -> None:
-    """Final ones count at once; one in ready, scheduled, a group, line, or held itself is marked; running, looked for."""
+    """Final ones count at once; one that waits, wherever, or is held itself is marked; one that runs is looked for."""
     worker = q.worker()
     done, failed = q.enqueue(), q.enqueue()
     end(q, worker, done)
@@ -77,7 +77,7 @@ def test_parents_of_any_state(q: Caller) -> None:
     grouped = q.enqueue(group_key="g")
     script = q.value("submit_script", document=Jsonb(["select 1"]), owner="ada")
     waiting = q.enqueue(depends_on=[running])
-    job = {"depends_on": [done, running, later, grouped, script, waiting]}
+    job: dict[str, Any] = {"depends_on": [done, running, later, grouped, script, waiting]}
     child = q.enqueue(**job)
     ready = q.enqueue(depends_on=[done])
     run = q.enqueue(depends_on=[failed], on_parent_failure="run")
@@ -183,7 +183,12 @@ def test_refs_of_duplicates_are_the_holders(q: Caller) -> None:
         ([{"ref": "a", "depends_on": ["a"]}], "element 1 waits for itself"),
         ([{"ref": "a", "depends_on": ["b"]}, {"ref": "b", "depends_on": ["a"]}], "waits for itself"),
         (
-            [{}, {"ref": "a", "depends_on": ["c"]}, {"ref": "b", "depends_on": ["a"]}, {"ref": "c", "depends_on": ["b"]}],
+            [
+                {},
+                {"ref": "a", "depends_on": ["c"]},
+                {"ref": "b", "depends_on": ["a"]},
+                {"ref": "c", "depends_on": ["b"]},
+            ],
             "element 2 waits for itself",
         ),
         ([{"ref": "a"}, {"ref": "a"}], "2 elements ref 'a'"),
@@ -221,7 +226,9 @@ def test_no_parents_are_none(q: Caller) -> None:
 def test_enqueue_each_holds_every_element(q: Caller) -> None:
     worker = q.worker()
     parent = q.enqueue()
-    children = [row["id"] for row in q("enqueue_each", kind="x", args=[{}] * 5, depends_on=[parent], group_keys=["g"] * 5)]
+    children = [
+        row["id"] for row in q("enqueue_each", kind="x", args=[{}] * 5, depends_on=[parent], group_keys=["g"] * 5)
+    ]
     looked(q)
     assert q.states(children) == ["held"] * 5
     end(q, worker, parent)
@@ -294,7 +301,9 @@ def test_retries_in_between_do_not_count(q: Caller) -> None:
 def test_what_may_be_done_with_a_held_job(q: Caller) -> None:
     worker = q.worker()
     parent = q.enqueue()
-    changed, late, gone, expiring = (q.enqueue(depends_on=[parent], **o) for o in ({}, {}, {}, {"expires_in": "1 hour"}))
+    changed, late, gone, expiring = (
+        q.enqueue(depends_on=[parent], **o) for o in ({}, {}, {}, {"expires_in": "1 hour"})
+    )
     grandchild = q.enqueue(depends_on=[gone])
     looked(q)
     assert q("set_priority", id=changed, priority=5) == [{"state": "held", "changed": True}]
@@ -430,9 +439,13 @@ def test_ten_thousand_parents(q: Caller) -> None:
     while q.value("next_due") is not None:
         assert q.state(last) == "held"
         looked(q)
-    assert q.one("group_status", id=last) == dict(
-        total=10_000, pending=0, succeeded=10_000, failed=0, cancelled=0
-    )
+    assert q.one("group_status", id=last) == {
+        "total": 10_000,
+        "pending": 0,
+        "succeeded": 10_000,
+        "failed": 0,
+        "cancelled": 0,
+    }
     assert [row["id"] for row in q.claim(worker)] == [last]
 
 

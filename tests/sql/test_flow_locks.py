@@ -32,7 +32,9 @@ def looked(q: Caller) -> None:
 
 
 @pytest.mark.parametrize("outcome", ["succeeded", "discard"])
-def test_a_child_enqueued_in_an_open_transaction_stalls_its_parent_nowhere(q: Caller, user: Caller, outcome: str) -> None:
+def test_a_child_enqueued_in_an_open_transaction_stalls_its_parent_nowhere(
+    q: Caller, user: Caller, outcome: str
+) -> None:
     """Claimed, settled, and gone before the child is committed: upkeep tells it."""
     worker = q.worker()
     parent, marked = q.enqueue(), q.enqueue()
@@ -141,7 +143,7 @@ def test_a_child_rescheduled_or_of_another_priority_in_an_open_transaction(q: Ca
 
 
 def test_savepoints(q: Caller) -> None:
-    """A parent made in a subtransaction is not recognised as one's own; a mark goes with the savepoint it was made in."""
+    """A parent of a subtransaction is not known as one's own; a mark goes with the savepoint it was made in."""
     worker = q.worker()
     with q.connection.transaction():
         with q.connection.transaction():
@@ -178,7 +180,10 @@ def test_nobody_deadlocks(session: Session) -> None:
     worker = q.worker()
     layers: list[list[int]] = []
     for _ in range(6):
-        jobs = [{"kind": "n", **({"depends_on": layers[-1], "on_parent_failure": "run"} if layers else {})} for _ in range(30)]
+        jobs = [
+            {"kind": "n", **({"depends_on": layers[-1], "on_parent_failure": "run"} if layers else {})}
+            for _ in range(30)
+        ]
         layers.append([row["id"] for row in q("enqueue_many", jobs=Jsonb(jobs))])
     failures: list[BaseException] = []
 

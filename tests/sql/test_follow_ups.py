@@ -13,7 +13,7 @@ from tests.sql.support import refused
 
 Session = Callable[[], Caller]
 
-BOTH = {
+BOTH: dict[str, Any] = {
     "on_success": {"kind": "good", "args": {"a": 1}, "pass_as": "got"},
     "on_error": {"kind": "bad", "pass_as": "why"},
 }
@@ -90,7 +90,10 @@ def test_a_retried_job_follows_up_again(q: Caller) -> None:
 def test_arrays_and_follow_ups_of_follow_ups(q: Caller) -> None:
     worker = q.worker()
     last = {"kind": "last", "queue": "other", "pass_as": "x", "headers": {"h": 1}, "delay": 60}
-    q("enqueue_many", jobs=Jsonb([{"kind": "first", "on_success": [{"kind": "a"}, {"kind": "b", "on_success": [last]}]}]))
+    q(
+        "enqueue_many",
+        jobs=Jsonb([{"kind": "first", "on_success": [{"kind": "a"}, {"kind": "b", "on_success": [last]}]}]),
+    )
     one_ends(q, worker, "succeeded")
     assert [row["kind"] for row in followers(q)] == ["b", "a"]
     for job in q.claim(worker):
@@ -134,12 +137,17 @@ def test_one_that_cannot_be_enqueued_jams_nothing(q: Caller) -> None:
     q.enqueue(queue="other", unique_key="u")
     again = {"kind": "x", "queue": "other", "unique_key": "u", "on_duplicate": "raise"}
     q.sql("create function pgqueue.break() returns trigger language plpgsql as $$begin raise 'broken'; end$$")
-    q.sql("create trigger t before insert on pgqueue.job for each row when (new.kind = 'broken') execute function pgqueue.break()")
+    q.sql(
+        "create trigger t before insert on pgqueue.job for each row"
+        " when (new.kind = 'broken') execute function pgqueue.break()"
+    )
     job = q.enqueue(on_success=Jsonb([{"kind": "broken"}, {"kind": "fine"}, {**again, "on_duplicate": "return"}]))
     one_ends(q, worker, "succeeded", result=1)
     assert q.one("result", id=job) == {"state": "succeeded", "reason": None, "result": 1, "error": None}
     assert [row["kind"] for row in followers(q)] == ["fine"]
-    assert [(row["reason"], row["error"]["message"]) for row in q("attempts", id=job)] == [("follow_up", "broken (P0001)")]
+    assert [(row["reason"], row["error"]["message"]) for row in q("attempts", id=job)] == [
+        ("follow_up", "broken (P0001)")
+    ]
     health = {row["item"]: row for row in q("health")}["follow-ups"]
     assert not health["ok"]
     assert health["detail"] == f"1 could not be enqueued, the last after job {job}: broken (P0001)"
@@ -214,7 +222,11 @@ def test_follow_ups_that_are_refused(q: Caller, option: str, spec: Any, words: s
     with refused(q, "PQ001", option, *words.split()):
         q.sql(f"select * from pgqueue.enqueue_each('k', array['{{}}']::jsonb[], {option} => %s::jsonb)", given)
     with refused(q, "PQ001", "element 1", option, *words.split()):
-        q.sql(f"select * from pgqueue.enqueue_many(jsonb_build_array(jsonb_build_object('kind', 'k', '{option}', %s::jsonb)))", given)
+        q.sql(
+            "select * from pgqueue.enqueue_many(jsonb_build_array("
+            f"jsonb_build_object('kind', 'k', '{option}', %s::jsonb)))",
+            given,
+        )
 
 
 def test_too_deep(q: Caller) -> None:

@@ -20,12 +20,14 @@ def full(q: Caller, function: str, **arguments: Any) -> bool:
     try:
         q(function, **arguments)
     except psycopg.Error as error:
-        assert error.sqlstate == "PQ008"
-        assert "queue default is full" in str(error)
-        assert "max_queued" in str(error.diag.message_hint)
-        assert q.places() == before
-        return True
-    return False
+        told = error
+    else:
+        return False
+    assert told.sqlstate == "PQ008"
+    assert "queue default is full" in str(told)
+    assert "max_queued" in str(told.diag.message_hint)
+    assert q.places() == before
+    return True
 
 
 WAYS: list[tuple[str, dict[str, Any]]] = [
@@ -42,7 +44,7 @@ WAYS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize("function, arguments", WAYS)
+@pytest.mark.parametrize(("function", "arguments"), WAYS)
 @pytest.mark.parametrize("most", [0, 3])
 def test_a_full_queue_refuses(q: Caller, function: str, arguments: dict[str, Any], most: int) -> None:
     kind = {} if function == "enqueue_many" else {"kind": "noop"}
@@ -97,7 +99,7 @@ def test_blocked_and_crashed_jobs_count(q: Caller) -> None:
     assert full(q, "enqueue", kind="noop")
 
 
-def test_open_transactions_wait_for_nobody_and_count_what_is_committed_and_their_own(q: Caller, session: Session) -> None:
+def test_open_transactions_wait_for_nobody_and_count_their_own(q: Caller, session: Session) -> None:
     q("configure_queue", queue="default", settings={"max_queued": 2})
     one, two = session(), session()
     one.connection.autocommit = two.connection.autocommit = False
@@ -128,6 +130,7 @@ def test_what_is_claimed_meanwhile_is_room(q: Caller, session: Session) -> None:
 def test_a_schedule_shows_that_its_queue_is_full(q: Caller) -> None:
     q("configure_queue", queue="default", settings={"max_queued": 0})
     q("schedule", name="s", cron="every 10 minutes", kind="noop")
-    q.sql("update pgqueue.schedule set (due_at, next_run) = (select t, t from (select pgqueue._now() - interval '1 s') x(t))")
+    just = "pgqueue._now() - interval '1 second'"
+    q.sql(f"update pgqueue.schedule set due_at = x.t, next_run = x.t from (select {just}) x(t)")
     q("maintain", duties=["schedules"])
     assert "PQ008" in q("schedules")[0]["last_error"]

@@ -128,7 +128,8 @@ def test_a_claim_held_open_counts(q: Caller, session: Session, crashed: bool) ->
 
 
 def test_starts_that_no_window_reaches_are_removed(q: Caller) -> None:
-    q("configure_queue", queue="default", settings={"rate_limit": 5, "rate_period": 10, "group_rate_limit": 5, "group_rate_period": 10})
+    q("configure_queue", queue="default", settings={"rate_limit": 5, "rate_period": 10})
+    q("configure_queue", queue="default", settings={"group_rate_limit": 5, "group_rate_period": 10})
     worker = q.worker()
     for second in range(0, 40, 4):
         at(q, second)
@@ -174,7 +175,8 @@ def test_groups_have_rates_of_their_own(q: Caller) -> None:
 @pytest.mark.parametrize("way", ["release", "retry", "snooze", "crash", "cancelled"])
 @pytest.mark.parametrize("order", ["free", "strict"])
 def test_each_start_of_a_job_counts_for_its_group(q: Caller, way: str, order: str) -> None:
-    q("configure_queue", queue="default", settings={"group_rate_limit": 1, "group_rate_period": 10, "group_order": order})
+    q("configure_queue", queue="default", settings={"group_rate_limit": 1, "group_rate_period": 10})
+    q("configure_queue", queue="default", settings={"group_order": order})
     at(q, 0)
     first, second = q.enqueue(group_key="g"), q.enqueue(group_key="g")
     worker = q.worker()
@@ -224,7 +226,8 @@ def test_two_sessions_that_hold_claims_open_stay_below_a_groups_rate(q: Caller, 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_no_window_holds_more_whatever_the_claims(q: Caller, session: Session, seed: int) -> None:
     """Real time, four sessions, short periods."""
-    q("configure_queue", queue="default", settings={"rate_limit": 20, "rate_period": 0.2, "group_rate_limit": 5, "group_rate_period": 0.3})
+    q("configure_queue", queue="default", settings={"rate_limit": 20, "rate_period": 0.2})
+    q("configure_queue", queue="default", settings={"group_rate_limit": 5, "group_rate_period": 0.3})
     q("enqueue_each", kind="noop", args=[{}] * 250, group_keys=[["a", "b", "c", "d", None][n % 5] for n in range(250)])
     taken: list[int] = []
 

@@ -332,6 +332,10 @@ def queue_named(q: Caller, text: str) -> bool:
     job, worker = q.enqueue(kind=text, queue=text), q.worker(text)
     told = [q.value(name, queue=text) for name in ("pause_queue", "resume_queue", "resume_queue")]
     q("configure_queue", queue=text, settings={"max_attempts": 3})
+    assert q.value("configure_group", queue=text, group_key=text, settings={"weight": 3}) == {"weight": 3}
+    assert [row["group_key"] for row in q("groups", queue=text)] == [text]
+    assert q("groups", queue=text, after=text) == []
+    assert q.value("unblock_group", queue=text, group_key=text) is False
     q("worker_sleep", queues=[text])
     listed = [q("jobs", queue=text, kind=text)[0]["id"], *(row["queue"] for row in q("queues") if row["queue"] == text)]
     (taken,) = q.claim(worker, queues=[text])
@@ -565,12 +569,22 @@ def keyed(q: Caller, text: str) -> bool:
     ]
 
 
+def unique_by(door: str) -> Kept:
+    """The name of an argument; the key that it makes holds every character of it."""
+
+    def kept(q: Caller, text: str) -> bool:
+        (first, again) = (DOORS[door](q, kind="k", args={text: 1, "n": n}, unique_by=[text]) for n in (1, 2))
+        return first[0][1] and again == [(first[0][0], False)]
+
+    return kept
+
+
 def no(call: str) -> Kept:
     """Refused: the argument has a closed set of values."""
 
     def kept(q: Caller, text: str) -> bool:
         with refused(q, "PQ001"):
-            q.sql(f"select * from pgqueue.{call}", Jsonb({text: text}) if "jsonb" in call else text)
+            q.sql(f"select * from pgqueue.{call}", Jsonb({text: text}) if "%s::jsonb" in call else text)
         return True
 
     return kept
@@ -590,7 +604,7 @@ def followed(door: str, option: str) -> Kept:
 
 
 FOLLOW_UPS = ("on_success", "on_error")
-FIRST = {"enqueue": "'k'", "enqueue_each": "'k', array['{}']::jsonb[]"}
+FIRST = {"enqueue": "'k'", "enqueue_each": """'k', '{"{}"}'"""}
 TEXTS = ["kind", "args", "queue", "unique_key", "group_key", "headers"]
 SETTLE = "leases => array[1]::bigint[], jobs => array[1]::bigint[], outcomes => array[%s]"
 NOTHING = "results => null, errors => null, delays => null"
@@ -598,6 +612,15 @@ ARGUMENTS: dict[str, Kept] = {
     **{f"enqueue.{option}": enqueued("enqueue", option) for option in TEXTS},
     **{f"enqueue_each.{option}{'s' * ('_key' in option)}": enqueued("enqueue_each", option) for option in TEXTS},
     **{f"enqueue_many.jobs: {option}": enqueued("enqueue_many", option) for option in TEXTS},
+    **{
+        f"{door}.{name}": no(f"{door}('k', {args}, {key}, {name} => %s::text)")
+        for door, args, key in (
+            ("enqueue", "'{}'", "unique_key => 'u'"),
+            ("enqueue_each", "array['{}'::jsonb]", "unique_keys => array['u']"),
+        )
+        for name in ("unique_until", "on_duplicate")
+    },
+    **{f"{door}.unique_by": unique_by(door) for door in ("enqueue", "enqueue_each")},
     "enqueue_many.jobs": no("enqueue_many(jsonb_build_array(%s::jsonb))"),
     **{f"{door}.{option}": followed(door, option) for door in ("enqueue", "enqueue_each") for option in FOLLOW_UPS},
     **{f"{door}.on_parent_failure": no(f"{door}({first}, on_parent_failure => %s)") for door, first in FIRST.items()},
@@ -605,6 +628,9 @@ ARGUMENTS: dict[str, Kept] = {
     "enqueue_each.backoff": no("enqueue_each('k', '{}', backoff => %s::jsonb)"),
     **{f"register_worker.{name}": registered for name in ("name", "queues", "info")},
     **{f"{name}.queue": queue_named for name in ("pause_queue", "resume_queue", "configure_queue", "jobs")},
+    **{f"{name}.queue": queue_named for name in ("configure_group", "unblock_group", "groups")},
+    **dict.fromkeys(("configure_group.group_key", "unblock_group.group_key", "groups.after"), queue_named),
+    "configure_group.settings": no("configure_group('q', 'g', %s::jsonb)"),
     **{f"{name}.queues": queue_named for name in ("claim", "settle_and_claim", "worker_sleep")},
     **{f"{name}.kind": queue_named for name in ("jobs", "throughput")},
     "throughput.queue": queue_named,

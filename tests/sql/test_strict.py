@@ -1,4 +1,6 @@
-"""Strict order: a job that waits keeps its group's place. Blocked groups: so does one that has failed, until somebody decides."""
+"""Strict order: a job that waits keeps its group's place. Blocked groups: so does one that has failed, until somebody
+decides.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,8 @@ def test_no_longer_strict(q: Caller) -> None:
 
 def fail(q: Caller, **settings: object) -> tuple[int, int, int, int]:
     """Worker, the job that has failed, and two that it blocks."""
-    q("configure_queue", queue="default", settings={"group_limit": 1, "group_failure": "block", "max_attempts": 1, **settings})
+    q("configure_queue", queue="default", settings={"group_limit": 1, "group_failure": "block", "max_attempts": 1})
+    q("configure_queue", queue="default", settings=settings)
     jobs = [q.enqueue(group_key="g") for _ in range(3)]
     worker = q.worker()
     q.settle(q.claim(worker), "failed", error={"type": "E"})

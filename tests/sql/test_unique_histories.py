@@ -1,4 +1,6 @@
-"""Unique keys in random histories: one session against a model that predicts every answer, and several at once whose books must balance."""
+"""Unique keys in random histories: one session against a model that predicts every answer, and several at once whose
+books must balance.
+"""
 
 from __future__ import annotations
 
@@ -125,7 +127,6 @@ class History:
         pick, model = self.random, self.model
         elements: list[dict[str, Any]] = []
         expected: list[tuple[int, bool] | None] = []
-        made = 0
         for place in range(pick.choice([1, 1, 1, 2, 5])):
             key, mode = pick.choice(KEYS), pick.choice(list(MODES))
             policy, delay = pick.choice(POLICIES[: 3 if place else 4]), pick.choice([0, 0, 3])
@@ -142,15 +143,15 @@ class History:
                     **MODES[mode],
                 }
             )
-            expected.append(model.enqueue(-1 - made, key, mode, policy, n, model.now + delay))
-            made += 1
+            expected.append(model.enqueue(-1 - place, key, mode, policy, n, model.now + delay))
             self.done[policy] += 1
             if expected[-1] is None:
                 break
         try:
             found = many(self.q, *elements)
         except psycopg.Error as error:
-            assert error.sqlstate == "PQ005" and expected[-1] is None, (error, elements)
+            if error.sqlstate != "PQ005" or expected[-1] is not None:
+                raise
             return
         assert None not in expected, elements
         # The ids of new jobs are known now.
@@ -194,7 +195,8 @@ class History:
         try:
             self.q("retry", id=job.id)
         except psycopg.Error as error:
-            assert error.sqlstate == "PQ005" and not free
+            if error.sqlstate != "PQ005" or free:
+                raise
             return
         assert free
         job.spent = 0
@@ -275,18 +277,20 @@ WRONG = """
     select w.*, j.unique_key, k.job_id is not null as holds
     from waits w join pgqueue.job j on j.id = w.job_id left join pgqueue.job_key k on k.job_id = w.job_id
     where w.traits & 2049 <> 0)
-  select 'waits beside another of its key', unique_key, count(*) from keyed where holds group by 1, 2 having count(*) > 1
+  select 'waits beside another of its key', unique_key, count(*)
+  from keyed where holds group by 1, 2 having count(*) > 1
   union all
   select 'waits to be claimed without its key', unique_key, job_id from keyed where not holds and place <> 'scheduled'
   union all
   select 'created within the period of another', a.unique_key, a.id
-  from pgqueue.job a join pgqueue.job b on b.unique_key = a.unique_key and a.unique_until = 'period' and b.unique_until = 'period'
+  from pgqueue.job a
+  join pgqueue.job b on b.unique_key = a.unique_key and a.unique_until = 'period' and b.unique_until = 'period'
   where a.id <> b.id and b.created_at between a.created_at and a.created_at + interval '0.099 s'"""
 
 
 class Actor:
-    """One session of several. Every accepted call carries a number of its own, and draws its place in the order of those that changed the job while it still
-    has the job locked.
+    """One session of several. Every accepted call carries a number of its own, and draws its place in the order of
+    those that changed the job while it still has the job locked.
     """
 
     def __init__(self, caller: Caller, seed: int) -> None:
@@ -327,7 +331,7 @@ class Actor:
         if transaction.force_rollback:
             return
         for (id_, created), element in zip(found, elements, strict=True):
-            n = element["args"]["n"]  # type: ignore[index]
+            n = element["args"]["n"]
             if created or now.get(id_) == [(str(n),)]:
                 self.written.append((id_, order, n))
 
@@ -377,8 +381,9 @@ class Actor:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_several_sessions_and_no_replacement_is_lost(q: Caller, session: Session, seed: int) -> None:
-    """Three histories, four sessions of 80 steps each: enqueues of all kinds and policies in batches, some rolled back, claims, settles, cancels, retries, workers lost. What a
-    job was last given is what its last execution had; nothing else was ever handed out.
+    """Three histories, four sessions of 80 steps each: enqueues of all kinds and policies in batches, some rolled back,
+    claims, settles, cancels, retries, workers lost. What a job was last given is what its last execution had; nothing
+    else was ever handed out.
     """
     q.sql("create sequence public.written")
     q("configure_queue", queue="default", settings={"group_limit": 2})
@@ -425,7 +430,8 @@ def test_several_sessions_and_no_replacement_is_lost(q: Caller, session: Session
         for job, attempt, n in actor.claimed:
             claimed[job].append((attempt, n))
     rows = q.sql(
-        "select j.id, (j.args ->> 'n')::bigint, o.state::text from pgqueue.job j join pgqueue.outcome o on o.job_id = j.id"
+        """select j.id, (j.args ->> 'n')::bigint, o.state::text
+           from pgqueue.job j join pgqueue.outcome o on o.job_id = j.id"""
     )
     assert {job for job, _, _ in rows} == set(written)
     succeeded = set().union(*(actor.succeeded for actor in actors))

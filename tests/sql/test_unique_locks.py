@@ -9,7 +9,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
@@ -70,17 +69,6 @@ def test_a_job_that_is_being_replaced_waits_and_nothing_else_does(
     assert q.one("job", id=job)["args"] == {"n": 2}
     assert q.state(job) == ("queued" if policy == "replace" else "scheduled")
     assert [row["id"] for row in q.claim(worker)] == ([job] if policy == "replace" else [beside] if group else [])
-
-
-def test_a_claim_under_an_old_snapshot_does_not_hand_out_old_arguments(q: Caller, user: Caller) -> None:
-    worker = q.worker()
-    job, _ = put(q, args={"n": 1})
-    user.connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    with pytest.raises(psycopg.errors.SerializationFailure), user.connection.transaction():
-        assert user.state(job) == "queued"
-        put(q, args={"n": 2}, **REPLACE)
-        user.claim(worker)
-    assert take(q, worker, job)[0]["args"] == {"n": 2}
 
 
 def test_a_claim_that_has_the_job_is_waited_for(q: Caller, user: Caller, other: Caller) -> None:

@@ -21,9 +21,7 @@ def run(bench: Bench) -> Iterator[Figure]:
     """Rounds in turn with rounds of jobs that have no group."""
     jobs = bench.jobs if bench.jobs <= 20_000 else max(20_000, bench.jobs // (4 * _BATCH) * _BATCH)
     groups = min(GROUPS, jobs // 2)
-    rounds = bench.interleave(
-        {"limit 1": _round(bench, jobs, groups)}, _round(bench, jobs, 0), min(bench.rounds, 3)
-    )
+    rounds = bench.interleave({"limit 1": _round(bench, jobs, groups)}, _round(bench, jobs, 0), min(bench.rounds, 3))
     found = rounds.figure(NAME, "limit 1", floor=FLOOR, details={"jobs": jobs, "groups": groups})
     yield replace(found, name=f"{groups:,} groups, group_limit 1", of="no groups")
 
@@ -51,8 +49,8 @@ def _check_order(bench: Bench) -> None:
     """In each group every job was claimed after the one before it had ended. Raises WrongCounts."""
     s = bench.schema
     wrong = bench.value(
-        f"select count(*) from (select o.claimed_at, lag(o.finished_at) over (partition by j.group_key order by j.id) as"
-        f" before from {s}.job j join {s}.outcome o on o.job_id = j.id) g where g.claimed_at < g.before"
+        f"select count(*) from (select o.claimed_at, lag(o.finished_at) over (partition by j.group_key order by j.id)"
+        f" as before from {s}.job j join {s}.outcome o on o.job_id = j.id) g where g.claimed_at < g.before"
     )
     if wrong:
         raise WrongCounts(f"{wrong} jobs were started before the one before them in their group had ended")

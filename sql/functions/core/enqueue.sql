@@ -93,7 +93,7 @@ begin
       insert into pgqueue.job_key (queue, unique_key, job_id) values (enqueue.queue, enqueue.unique_key, id)
       on conflict do nothing;
       exit when found;
-      select k.job_id, pgqueue._key_gone(k.job_id, k.until, v_now) as gone into v_holder
+      select k.job_id, coalesce(k.until <= v_now or (select l.job_id from pgqueue.left_key l where l.job_id = k.job_id) is not null, false) as gone into v_holder
       from (select k.job_id, k.until from pgqueue.job_key k where k.queue = enqueue.queue and k.unique_key = enqueue.unique_key offset 0) k
       order by k.job_id desc limit 1;  -- an old snapshot may show an ended holder beside this transaction's own. The offset: as in _try_keys
       if found and not v_holder.gone then

@@ -16,7 +16,7 @@ begin
     if unique_key is not null then
       perform pgqueue._refuse('PQ001', 'both unique_key and unique_by are given', 'Give one of them.');
     end if;
-    if array_position(unique_by, null) is not null or array_ndims(unique_by) > 1 then
+    if array_ndims(unique_by) > 1 or array_position(unique_by, null) is not null then
       perform pgqueue._refuse('PQ001', 'unique_by has an element that is null or an array', 'Give the names of arguments, or {} for all.');
     end if;
   elsif unique_key is null and num_nonnulls(unique_until, unique_for, on_duplicate) > 0 then
@@ -39,7 +39,7 @@ begin
   if on_parent_failure not in ('cancel', 'run', 'wait') then
     perform pgqueue._refuse('PQ001', format('on_parent_failure is %L', on_parent_failure), 'It is cancel, run or wait.');
   end if;
-  if array_position(depends_on, null) is not null or array_ndims(depends_on) > 1 then
+  if (case when array_ndims(depends_on) > 1 then true else array_position(depends_on, null) is not null end) then
     perform pgqueue._refuse('PQ001', 'depends_on has an element that is null or an array', 'Give ids of jobs.');
   end if;
   if jsonb_typeof(on_success) not in ('object', 'array') or jsonb_typeof(on_error) not in ('object', 'array') then

@@ -41,17 +41,16 @@ begin
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
 
-  -- Keys whose holders have ended, see _finish: looked for in few rows a pass, as there are next to none. Locked first and looked at afterwards, as in _seize_key.
-  v_jobs := array(
-    select k.job_id from pgqueue.job_key k where k.job_id > pgqueue._slice('unique_key') order by k.job_id limit 500);
-  perform pgqueue._next_slice('unique_key', v_jobs, 500);
-  v_picked := array(select k.ctid from pgqueue.job_key k where k.job_id = any(v_jobs) and k.until is null for update skip locked);
+  -- Keys that were left behind. Locked first and looked at afterwards, as in _seize_key.
+  v_jobs := array(select l.job_id from pgqueue.left_key l where l.job_id > pgqueue._slice('left_key') order by l.job_id limit 500);
+  perform pgqueue._next_slice('left_key', v_jobs, 500);
+  v_picked := array(select k.ctid from pgqueue.job_key k where k.job_id = any(v_jobs) for update skip locked);
   delete from pgqueue.job_key k
-  where k.ctid = any(v_picked)
-    and ((select o.job_id from pgqueue.outcome o where o.job_id = k.job_id) is not null
-      or (select j.id from pgqueue.job j where j.id = k.job_id) is null);
+  where k.ctid = any(v_picked) and (select l.job_id from pgqueue.left_key l where l.job_id = k.job_id) is not null;
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
+  delete from pgqueue.left_key l
+  where l.job_id = any(v_jobs) and (select k.job_id from pgqueue.job_key k where k.job_id = l.job_id) is null;
 
   v_jobs := array(
     select c.job_id from pgqueue.cancel_request c where c.job_id > pgqueue._slice('cancel_request') order by c.job_id limit 5000);

@@ -63,8 +63,7 @@ begin
   if traits is not null then
     select bit_or(t) into v_traits from unnest(traits) t;
     if v_traits & 2049 <> 0 then
-      -- A row that an enqueue has locked is left to it: it takes the key over, or, rolled back, leaves a key whose holder has ended, which counts as free.
-      delete from pgqueue.job_key k where k.ctid = any(array(select k.ctid from pgqueue.job_key k where k.job_id = any(jobs) for update skip locked));
+      perform pgqueue._free_keys(jobs);
     end if;
     if v_traits & 32 <> 0 then
       delete from pgqueue.crash c where c.job_id = any(jobs);

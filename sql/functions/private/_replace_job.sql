@@ -27,7 +27,7 @@ begin
   end if;
 
   for v_look in 1..100 loop
-    select * into v_place from pgqueue._hold_place(holder);
+    select h.place into v_place from pgqueue._hold_place(holder) h;
     exit when v_place.place is not null;
     select case when o.job_id is not null then o.state::text when (pgqueue._lease_of(holder)).id is not null then 'running' when j.id is null then 'gone' end
     into v_state
@@ -54,7 +54,9 @@ begin
   if v_place.place = 'dependent' then
     update pgqueue.dependent w set run_at = case when (new_).due > now_ then (new_).due end where w.job_id = holder;
   elsif v_place.place = 'scheduled' and (new_).due > now_ then
-    update pgqueue.scheduled w set run_at = (new_).due where w.job_id = holder;
+    -- Another row, not this one with another time: see _hold_place.
+    select * into v_was from pgqueue._withdraw(holder);
+    perform pgqueue._schedule(array[holder], array[v_was.queue], array[v_was.priority], array[v_was.attempt], array[v_was.traits], array[(new_).due]);
   elsif v_place.place = 'scheduled' or (new_).due > now_ then
     select * into v_was from pgqueue._withdraw(holder);
     if v_place.place = 'scheduled' then

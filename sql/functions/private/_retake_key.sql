@@ -7,6 +7,9 @@
 create function pgqueue._retake_key(job bigint) returns text
 language plpgsql
 set lock_timeout = '10ms'
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 declare
   v_put_off integer := coalesce(nullif(current_setting('pgqueue.put_off', true), '')::integer, 0);
@@ -14,15 +17,15 @@ declare
 begin
   perform from pgqueue.job_key k where k.job_id = job for update skip locked;
   if found then
+    delete from pgqueue.left_key l where l.job_id = job;
     return null;
   end if;
   if v_put_off >= 10 then
     return 'uncertain';
   end if;
-  select j.queue, j.unique_key, j.unique_until into v_job from pgqueue.job j where j.id = job;
+  select j.queue, j.unique_key into v_job from pgqueue.job j where j.id = job;
   if v_job.unique_key is null then
-    -- A query, whose key is its own affair: one that was cancelled while it ran has none any more.
-    return null;
+    return null;  -- a query, whose identity others may not join any more
   end if;
   begin
     return case when pgqueue._take_key(v_job.queue, v_job.unique_key, job) <> job then 'superseded' end;

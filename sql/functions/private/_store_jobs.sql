@@ -3,6 +3,9 @@
 create function pgqueue._store_jobs(jobs pgqueue.new_job[], now_ timestamptz)
 returns table (id bigint, created boolean)
 language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare

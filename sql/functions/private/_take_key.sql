@@ -9,10 +9,8 @@ declare
 begin
   loop
     insert into pgqueue.job_key (queue, unique_key, job_id) values (_take_key.queue, _take_key.unique_key, job) on conflict do nothing;
-    if found then
-      return job;
-    end if;
-    select k.job_id, pgqueue._key_gone(k.job_id, k.until, v_now) as gone into v_holder
+    exit when found;
+    select k.job_id, coalesce(k.until <= v_now or (select l.job_id from pgqueue.left_key l where l.job_id = k.job_id) is not null, false) as gone into v_holder
     from (
       select k.job_id, k.until from pgqueue.job_key k
       where k.queue = _take_key.queue and k.unique_key = _take_key.unique_key offset 0) k  -- the offset: as in _try_keys
@@ -22,12 +20,13 @@ begin
       perform from pgqueue.job_key k
       where k.queue = _take_key.queue and k.unique_key = _take_key.unique_key and k.job_id = job for update;
       continue when not found;
-      return job;
+      exit;
     end if;
     if not v_holder.gone then
       return v_holder.job_id;
     end if;
     exit when pgqueue._seize_key(queue, unique_key, v_holder.job_id, job, null, v_now);
   end loop;
+  delete from pgqueue.left_key l where l.job_id = job;  -- what it left before is its own again
   return job;
 end $$;

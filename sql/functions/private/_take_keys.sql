@@ -3,9 +3,13 @@
 -- with others on their way through the keys; a single job has locked nothing then.
 create function pgqueue._take_keys(inout jobs pgqueue.new_job[], in now_ timestamptz, out ids bigint[])
 language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 declare
   v_try record;
+  v_deadlocks integer := 0;
 begin
   if not exists (select from unnest(jobs) j where j.unique_key is not null) then
     ids := array(select j.id from unnest(jobs) with ordinality j order by j.ordinality);
@@ -29,6 +33,12 @@ begin
     exception
       when sqlstate 'PQ999' then
         null;
+      when deadlock_detected then
+        -- The other goes on with what this try gave back. Again and again only when the caller's transaction itself holds what the other wants.
+        v_deadlocks := v_deadlocks + 1;
+        if v_deadlocks > 3 then
+          raise;
+        end if;
     end;
   end loop;
 end $$;

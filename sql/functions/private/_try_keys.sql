@@ -30,7 +30,7 @@ begin
   into ids, v_gone
   from unnest(jobs) with ordinality v
   left join lateral (
-    select k.job_id, k.job_id <> v.id and k.job_id not in (select o from unnest(v_own) o) and pgqueue._key_gone(k.job_id, k.until, now_) as gone
+    select k.job_id, coalesce(k.until <= now_ or (select l.job_id from pgqueue.left_key l where l.job_id = k.job_id) is not null, false) as gone
     from (select k.job_id, k.until from pgqueue.job_key k where k.queue = v.queue and k.unique_key = v.unique_key offset 0) k
     order by k.job_id desc limit 1) h on true;
   if array_position(ids, null) is not null then
@@ -67,7 +67,7 @@ begin
     elsif v_job.on_duplicate = 'raise' then
       perform pgqueue._refuse('PQ005',
         case when cardinality(jobs) > 1 then format('element %s: ', v_at) else '' end || format('job %s holds the unique key %L', v_holder, v_key),
-        'on_duplicate says to raise: return gives the id of that job instead.');
+        'Without on_duplicate you get the id of that job instead.');
     elsif v_job.on_duplicate in ('replace', 'debounce') and v_mine is not null then
       if v_job.kind <> jobs[v_mine].kind then
         perform pgqueue._refuse('PQ005', format('element %s: element %s holds the unique key %L and is of kind %s, not %s', v_at, v_mine, v_key,
