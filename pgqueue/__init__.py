@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pgqueue import codec as codec
+    from pgqueue import flow as flow
     from pgqueue import keyed as keyed
     from pgqueue import middleware as middleware
     from pgqueue import rows as rows
@@ -64,6 +65,11 @@ if TYPE_CHECKING:
     from pgqueue.errors import UnknownJob as UnknownJob
     from pgqueue.errors import UnknownTask as UnknownTask
     from pgqueue.errors import UnknownWorker as UnknownWorker
+    from pgqueue.flow import chain as chain
+    from pgqueue.flow import error as error
+    from pgqueue.flow import group as group
+    from pgqueue.flow import result as result
+    from pgqueue.flowhandle import FlowHandle as FlowHandle
     from pgqueue.handle import JobCount as JobCount
     from pgqueue.handle import JobHandle as JobHandle
     from pgqueue.handle import JobHandles as JobHandles
@@ -89,6 +95,8 @@ _WHERE = {
     "JobFilter": "models",
     "Codec": "codec",
     "Context": "context",
+    **dict.fromkeys(("chain", "error", "group", "result"), "flow"),
+    "FlowHandle": "flowhandle",
     "JobHandle": "handle",
     "JobCount": "handle",
     "JobHandles": "handle",
@@ -142,6 +150,7 @@ _MODULES = (
     "codec",
     "config",
     "errors",
+    "flow",
     "keyed",
     "middleware",
     "models",

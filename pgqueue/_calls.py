@@ -21,19 +21,19 @@ from typing import cast
 from pgqueue import models
 from pgqueue._calls_base import Call, Row, Seconds, many, nothing, one, plain_settings, value
 from pgqueue._calls_bulk import BulkCalls
+from pgqueue._calls_compose import ComposeCalls, FollowUps, plain_follow_ups, plain_job
 from pgqueue._calls_flow import FlowCalls
 from pgqueue._calls_insight import InsightCalls
 from pgqueue._calls_keyed import KeyedCalls
 from pgqueue._calls_rows import RowCalls
 from pgqueue._calls_sql import QueryCalls, ScriptCalls
 from pgqueue._json import JsonText
-from pgqueue._literals import ENCODERS
 from pgqueue.models import JSON
 
 __all__ = ["Call", "Calls", "Row", "Seconds"]
 
 
-class Calls(ScriptCalls, QueryCalls, RowCalls, KeyedCalls, FlowCalls, BulkCalls, InsightCalls):
+class Calls(ScriptCalls, QueryCalls, RowCalls, KeyedCalls, FlowCalls, ComposeCalls, BulkCalls, InsightCalls):
     """The functions of one schema. Immutable; share it freely.
 
     Raises InvalidArgument for what cannot name a schema.
@@ -58,13 +58,27 @@ class Calls(ScriptCalls, QueryCalls, RowCalls, KeyedCalls, FlowCalls, BulkCalls,
         heartbeat: Seconds | None = None,
         backoff: Mapping[str, JSON] | None = None,
         headers: Mapping[str, JSON] | None = None,
+        unique_by: Sequence[str] | None = None,
+        unique_until: models.UniqueUntil | None = None,
+        unique_for: Seconds | None = None,
+        on_duplicate: models.OnDuplicate | None = None,
+        depends_on: Iterable[int] | None = None,
+        on_parent_failure: models.OnParentFailure | None = None,
+        on_success: FollowUps | None = None,
+        on_error: FollowUps | None = None,
     ) -> Call[models.Enqueued]:
-        """One job. A live job with the same (queue, unique_key) is returned instead, with created False.
+        """One job. When another one holds its key (queue, unique_key or what unique_by makes of the args), that one's
+        id is returned, with created False; `on_duplicate` says what else happens. `depends_on`: jobs that must end
+        first.
 
-        Raises NotSerialisable naming the argument that JSON cannot carry. Null max_attempts, timeout, backoff: the
-        queue's.
+        Raises NotSerialisable naming the argument that JSON cannot carry; Conflict with on_duplicate="raise";
+        UnknownJob for an unknown id in depends_on. Null max_attempts, timeout, backoff: the queue's.
         """
         values = dict(locals(), args={} if args is None else args)
+        if on_success is not None or on_error is not None:
+            values.update(
+                on_success=plain_follow_ups("on_success", on_success), on_error=plain_follow_ups("on_error", on_error)
+            )
         return self._call("enqueue", one(models.Enqueued), values)
 
     def enqueue_each(
@@ -84,16 +98,32 @@ class Calls(ScriptCalls, QueryCalls, RowCalls, KeyedCalls, FlowCalls, BulkCalls,
         heartbeat: Seconds | None = None,
         backoff: Mapping[str, JSON] | None = None,
         headers: Mapping[str, JSON] | None = None,
+        unique_by: Sequence[str] | None = None,
+        unique_until: models.UniqueUntil | None = None,
+        unique_for: Seconds | None = None,
+        on_duplicate: models.OnDuplicate | None = None,
+        depends_on: Iterable[int] | None = None,
+        on_parent_failure: models.OnParentFailure | None = None,
+        on_success: FollowUps | None = None,
+        on_error: FollowUps | None = None,
     ) -> Call[list[models.Enqueued]]:
         """Many jobs of one kind, the fast way; answers in the order of `args`."""
-        return self._call("enqueue_each", many(models.Enqueued), locals())
+        values = locals()
+        if on_success is not None or on_error is not None:
+            values = dict(
+                values,
+                on_success=plain_follow_ups("on_success", on_success),
+                on_error=plain_follow_ups("on_error", on_error),
+            )
+        return self._call("enqueue_each", many(models.Enqueued), values)
 
     def enqueue_many(self, jobs: Iterable[Mapping[str, JSON]]) -> Call[list[models.Enqueued]]:
         """Jobs of any kinds: mappings whose keys are the parameters of `enqueue`; answers in the same order.
 
-        `run_at` may be an aware datetime, the intervals seconds or timedeltas.
+        `run_at` may be an aware datetime, the intervals seconds or timedeltas. An element may have a `ref`, a name that
+        `depends_on` of another one may hold beside ids: one call makes a whole graph.
         """
-        return self._call("enqueue_many", many(models.Enqueued), {"jobs": [_plain_job(job) for job in jobs]})
+        return self._call("enqueue_many", many(models.Enqueued), {"jobs": [plain_job(job) for job in jobs]})
 
     # -- workers --------------------------------------------------------------------------------------------------
 
@@ -289,16 +319,3 @@ def _turn(rows: list[Row]) -> models.Turn:
         row = rows[len(problems)]
         problems.append(models.Problem(row[1], row[2], row[0]))
     return models.Turn(problems, models.claimed_jobs([row[1:] for row in rows[len(problems) :]]))
-
-
-_TIMESPANS = frozenset({"delay", "timeout", "expires_in", "heartbeat"})
-
-
-def _plain_job(job: Mapping[str, JSON]) -> dict[str, JSON]:
-    plain = dict(job)
-    for key, given in job.items():
-        if key in _TIMESPANS and given is not None:
-            plain[key] = ENCODERS["interval"](key, given) if not isinstance(given, str) else given
-        elif key == "run_at" and isinstance(given, datetime):
-            plain[key] = ENCODERS["timestamptz"](key, given)
-    return plain

@@ -57,7 +57,11 @@ class BaseCalls:
         self.done_channel: LiteralString = f"{name}_done"
 
     def _call(self, name: str, decode: Callable[[list[Row]], T], values: Mapping[str, Any]) -> Call[T]:
-        return Call(self._sql[name], {key: encode(key, values[key]) for key, encode in _ENCODERS[name]}, decode)
+        # Most parameters of most calls are not given: no call of an encoder for those.
+        params = {
+            key: None if (given := values[key]) is None else encode(key, given) for key, encode in _ENCODERS[name]
+        }
+        return Call(self._sql[name], params, decode)
 
 
 def one(model: Callable[..., T]) -> Callable[[list[Row]], T]:

@@ -61,6 +61,17 @@ _POLICY: Final[_Arguments] = {
     "backoff": "jsonb",
     "headers": "jsonb",
 }
+_FLOW: Final[_Arguments] = {
+    "unique_by": "text[]",
+    "unique_until": "text",
+    "unique_for": "interval",
+    "on_duplicate": "text",
+    "depends_on": "bigint[]",
+    "on_parent_failure": "text",
+    "on_success": "jsonb",
+    "on_error": "jsonb",
+}
+_PAGE: Final[_Arguments] = {"id": "bigint", "after": "bigint", "max": "int"}
 _SETTLED: Final[_Arguments] = {
     "leases": "bigint[]",
     "jobs": "bigint[]",
@@ -107,6 +118,7 @@ _ALL: Final = [
             "unique_key": "text",
             "group_key": "text",
             **_POLICY,
+            **_FLOW,
         },
         _ENQUEUED,
     ),
@@ -122,10 +134,14 @@ _ALL: Final = [
             "unique_keys": "text[]",
             "group_keys": "text[]",
             **_POLICY,
+            **_FLOW,
         },
         _ENQUEUED,
     ),
     Function("enqueue_many", {"jobs": "jsonb"}, _ENQUEUED),
+    Function("parents", _PAGE, _columns(models.ParentResult)),
+    Function("children", _PAGE, _columns(models.ChildJob)),
+    Function("group_status", {"id": "bigint"}, _columns(models.GroupStatus)),
     Function("register_worker", {"name": "text", "queues": "text[]", "concurrency": "int", "info": "jsonb"}),
     Function("worker_heartbeat", {"worker": "bigint", "leases": "bigint[]"}, _columns(models.Directive)),
     Function("deregister_worker", {"worker": "bigint"}),

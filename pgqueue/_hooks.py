@@ -9,7 +9,7 @@ all, the handler. Where there is nothing to put around, whoever asks `at_enqueue
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -19,11 +19,12 @@ from pgqueue import _layers
 from pgqueue._calls import Call
 from pgqueue._functions import FUNCTIONS
 from pgqueue._json import JsonText, check, dumps, loads
+from pgqueue._parents import Sources, with_sources
 from pgqueue.codec import Codec, Sealer
 from pgqueue.context import Context
 from pgqueue.errors import CannotUnseal, InvalidArgument, note
 from pgqueue.middleware import AnyMiddleware, JobRun, NewJob
-from pgqueue.models import JSON, Enqueued, Job
+from pgqueue.models import JSON, Enqueued, Job, ParentResult
 
 if TYPE_CHECKING:
     from pgqueue._async.client import AsyncClient
@@ -39,12 +40,18 @@ HEADER = "context"
 """The header under which variables travel."""
 
 _UNSET: Any = object()
+_NO_RESULTS: Mapping[str, JSON] = {}
+_NO_SOURCES: Sources = {}
 _Tokens: TypeAlias = "list[tuple[ContextVar[Any], Token[Any]]]"
 
 
 class _Runnable(Protocol):
     @property
     def is_async(self) -> bool: ...
+
+
+class _Runner(Protocol):
+    def __call__(self, args: dict[str, JSON], context: Context, results: Mapping[str, JSON] = ..., /) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,32 +139,40 @@ class AppHooks:
 
     # -- enqueue --------------------------------------------------------------------------------------------------
 
-    def enqueue(self, job: NewJob, client: Client) -> Enqueued:
+    # `sources` says which arguments are results of parents: it is no part of what a middleware sees, so that one that
+    # sets headers does not take them away.
+
+    def enqueue(self, job: NewJob, client: Client, sources: Sources = _NO_SOURCES) -> Enqueued:
         """Raises what the middleware raises, and what the client does."""
-        send = _layers.around_enqueue(self._layers, lambda job: client.run(self._call(job, client.calls)))
+        send = _layers.around_enqueue(self._layers, lambda job: client.run(self._call(job, client.calls, sources)))
         return send(_layers.prepared(self._layers, job))
 
-    async def aenqueue(self, job: NewJob, client: AsyncClient) -> Enqueued:
+    async def aenqueue(self, job: NewJob, client: AsyncClient, sources: Sources = _NO_SOURCES) -> Enqueued:
         """The same for async code."""
 
         async def last(job: NewJob) -> Enqueued:
-            return await client.run(self._call(job, client.calls))
+            return await client.run(self._call(job, client.calls, sources))
 
         send = _layers.around_aenqueue(self._layers, last)
         return await send(_layers.prepared(self._layers, job))
 
-    def _call(self, job: NewJob, calls: Calls) -> Call[Enqueued]:
-        document, parameters = self._finished(job)
+    def _call(self, job: NewJob, calls: Calls, sources: Sources) -> Call[Enqueued]:
+        document, parameters = self._finished(job, sources)
         _check_options(parameters)
         return calls.enqueue(args=document, **parameters)
 
-    def check_bulk(self) -> None:
-        """Raises InvalidArgument when enqueue_many would pass by a middleware."""
-        _layers.check_bulk(self._layers)
+    @property
+    def may_change_jobs(self) -> bool:
+        """Whether jobs that go in bulk may come out of a middleware with other keys and other parents."""
+        return any(layer.before_enqueue is not None for layer in self._layers)
 
-    def element(self, job: NewJob) -> HookedItem:
+    def check_bulk(self, what: str = "enqueue_many") -> None:
+        """Raises InvalidArgument when jobs made by `what` would pass by a middleware."""
+        _layers.check_bulk(self._layers, what)
+
+    def element(self, job: NewJob, sources: Sources = _NO_SOURCES) -> HookedItem:
         """An element of enqueue_many, with what it may share with its neighbours: all parameters but args and keys."""
-        document, shared = self._finished(_layers.prepared(self._layers, job))
+        document, shared = self._finished(_layers.prepared(self._layers, job), sources)
         return document, shared.pop("unique_key", None), shared.pop("group_key", None), shared
 
     def slice_call(self, part: Slice, calls: Calls) -> Call[list[Enqueued]]:
@@ -179,10 +194,10 @@ class AppHooks:
         document, parameters = self._finished(_layers.prepared(self._layers, job))
         return {**parameters, "args": loads(document)}
 
-    def _finished(self, job: NewJob) -> tuple[JsonText, dict[str, Any]]:
+    def _finished(self, job: NewJob, sources: Sources = _NO_SOURCES) -> tuple[JsonText, dict[str, Any]]:
         """The args as they are stored, and the other parameters of enqueue."""
         document = dumps(job.args, "argument")
-        headers = self._loaded(job.headers) if self._carried else job.headers
+        headers = with_sources(self._loaded(job.headers) if self._carried else job.headers, sources)
         parameters = {"kind": job.kind, "queue": job.queue, "headers": headers or None, **job.options}
         if not self.sealer:
             return document, parameters
@@ -223,8 +238,9 @@ class AppHooks:
         for is_async in {each.is_async for each in handlers}:
             self.around(_nothing, is_async=is_async)
 
-    def runner(self, task: Task[..., Any]) -> Callable[[dict[str, JSON], Context], Any]:
-        """What runs the task's jobs, given their args as they are stored; of an async one it gives a coroutine.
+    def runner(self, task: Task[..., Any]) -> _Runner:
+        """What runs the task's jobs, given their args as they are stored, and beside them arguments that are results of
+        parents, opened; of an async one it gives a coroutine.
 
         Raises InvalidArgument as `around` does. What is called raises CannotUnseal besides.
         """
@@ -233,16 +249,16 @@ class AppHooks:
         )
         open_args = self.sealer.open_args
 
-        def call(args: dict[str, JSON], context: Context) -> Any:
-            run = JobRun(open_args(args), context)
+        def call(args: dict[str, JSON], context: Context, results: Mapping[str, JSON] = _NO_RESULTS) -> Any:
+            run = JobRun({**open_args(args), **results}, context)
             tokens = self._enter(context.headers)
             try:
                 return inner(run)
             finally:
                 _leave(tokens)
 
-        async def acall(args: dict[str, JSON], context: Context) -> Any:
-            run = JobRun(open_args(args), context)
+        async def acall(args: dict[str, JSON], context: Context, results: Mapping[str, JSON] = _NO_RESULTS) -> Any:
+            run = JobRun({**open_args(args), **results}, context)
             tokens = self._enter(context.headers)
             try:
                 return await cast("Awaitable[Any]", inner(run))
@@ -286,6 +302,16 @@ class AppHooks:
         if not self.seals_errors or settlement.error is None or isinstance(cause, CannotUnseal):
             return settlement
         return replace(settlement, error=self.sealer.seal_error(settlement.error))
+
+    def opened_parents(self, parents: list[ParentResult]) -> list[ParentResult]:
+        """How parents ended, for a job that depends on them. Raises CannotUnseal for a result that cannot be opened."""
+        opened, opened_error = self.sealer.open, self.sealer.open_error
+        return [
+            each
+            if each.result is None and each.error is None
+            else replace(each, result=opened(each.result), error=opened_error(each.error))
+            for each in parents
+        ]
 
     def opened(self, job: Job) -> Job:
         """A job for people to look at; what cannot be opened stays sealed."""

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NewType, cast
 
+from pgqueue._markers import Marker
 from pgqueue.errors import NotSerialisable
 from pgqueue.models import JSON
 
@@ -34,6 +35,8 @@ _HINTS: dict[type, str] = {
     frozenset: "JSON has no sets: pass a list",
     bytes: "JSON has no bytes: pass text, base64 say, or a reference to where the bytes are",
     bytearray: "JSON has no bytes: pass text, base64 say, or a reference to where the bytes are",
+    Marker: "it stands for a whole argument of a call that comes after another one: in a chain, in on_success or "
+    "on_error, or with depends_on",
 }
 _HINT = (
     "use plain JSON values, or annotate it with a type that is converted: "

@@ -81,13 +81,13 @@ def prepared(layers: Iterable[Layer], job: NewJob) -> NewJob:
     return job
 
 
-def check_bulk(layers: Iterable[Layer]) -> None:
+def check_bulk(layers: Iterable[Layer], what: str) -> None:
     """Raises InvalidArgument when something would only go around single jobs."""
     for layer in layers:
         if layer.before_enqueue is None and (layer.enqueue or layer.aenqueue):
             raise InvalidArgument(
-                f"enqueue_many cannot go through the middleware {layer.name}: it has no before_enqueue",
-                "define before_enqueue(job); one that returns None lets every element through",
+                f"{what} cannot go through the middleware {layer.name}: it has no before_enqueue",
+                "define before_enqueue(job); one that returns None lets every job through",
             )
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pgqueue._parents import PAGE, results_of, wanted
 from pgqueue.context import Context
-from pgqueue.errors import CannotUnseal, UnknownTask
+from pgqueue.errors import CannotUnseal, InvalidArgument, NotSerialisable, UnknownTask
 from pgqueue.keyed import Executor, KeyedItem, Merge
 from pgqueue.middleware import JobRun
-from pgqueue.models import JSON, ClaimedJob, KeyedItemInfo
+from pgqueue.models import JSON, ClaimedJob, KeyedItemInfo, ParentResult
 from pgqueue.outcomes import Cancel, Discard, Retry, Settlement, Snooze, settlement_of_error, settlement_of_outcome
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ __all__ = [
     "run_item",
     "settlement_of_exception",
     "settlement_of_value",
+    "wants_parents",
 ]
 
 
@@ -59,15 +61,27 @@ class Lines:
 class Hooks(Lines):
     """Progress and log lines of jobs run by blocking code."""
 
-    def __init__(self, client: Client, job_logs: bool = False) -> None:
-        super().__init__(job_logs)
+    def __init__(self, client: Client, app: App) -> None:
+        super().__init__(app.job_logs)
         self._client = client
+        self._opened = app.hooks.opened_parents
 
     def progress(self, job: ClaimedJob, value: JSON) -> None:
         self._client.job_heartbeat(job.lease, job.id, value)
 
     async def aprogress(self, job: ClaimedJob, value: JSON) -> None:
         self.progress(job, value)
+
+    def parents(self, job: ClaimedJob) -> list[ParentResult]:
+        found: list[ParentResult] = []
+        while page := self._client.parents(job.id, found[-1].id if found else 0, PAGE):
+            found += self._opened(page)
+            if len(page) < PAGE:
+                break
+        return found
+
+    async def aparents(self, job: ClaimedJob) -> list[ParentResult]:
+        return self.parents(job)
 
     def sent(self) -> None:
         """Stores what has been logged; blocking progress was stored when it returned."""
@@ -78,9 +92,10 @@ class Hooks(Lines):
 class AsyncHooks(Lines):
     """Progress and log lines of jobs run on an event loop: async handlers on it, sync ones in threads beside it."""
 
-    def __init__(self, client: AsyncClient, job_logs: bool = False) -> None:
-        super().__init__(job_logs)
+    def __init__(self, client: AsyncClient, app: App) -> None:
+        super().__init__(app.job_logs)
         self._client = client
+        self._opened = app.hooks.opened_parents
         self._loop = asyncio.get_running_loop()
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -96,6 +111,21 @@ class AsyncHooks(Lines):
 
     async def aprogress(self, job: ClaimedJob, value: JSON) -> None:
         await self._client.job_heartbeat(job.lease, job.id, value)
+
+    def parents(self, job: ClaimedJob) -> list[ParentResult]:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run_coroutine_threadsafe(self.aparents(job), self._loop).result()
+        raise InvalidArgument("parents() would stop the event loop", "in an async handler: await ctx.aparents()")
+
+    async def aparents(self, job: ClaimedJob) -> list[ParentResult]:
+        found: list[ParentResult] = []
+        while page := await self._client.parents(job.id, found[-1].id if found else 0, PAGE):
+            found += self._opened(page)
+            if len(page) < PAGE:
+                break
+        return found
 
     async def sent(self) -> None:
         """Returns when all progress and all lines have been stored. Raises what storing raised."""
@@ -150,12 +180,23 @@ def run_item(hooks: AppHooks, executor: Executor, item: KeyedItem, context: Cont
     return hooks.around(lambda _: executor.fn(item), is_async=executor.is_async)(run)
 
 
-def prepare(app: App, job: ClaimedJob, hooks: Hooks | AsyncHooks) -> tuple[Task[..., Any], Callable[[], Any]]:
+def wants_parents(job: ClaimedJob) -> bool:
+    """Whether arguments of the job are results of its parents."""
+    return wanted(job.headers) is not None
+
+
+def prepare(
+    app: App, job: ClaimedJob, hooks: Hooks | AsyncHooks, parents: Sequence[ParentResult] = ()
+) -> tuple[Task[..., Any], Callable[[], Any]]:
     """The job's task and what runs it. Raises UnknownTask, InvalidArgument."""
     task = app.find(job.kind)
+    context = partial(_context, job, hooks)
+    sources = wanted(job.headers)
+    results = {} if sources is None else results_of(sources, parents)
     if app.hooks.at_run:
-        return task, partial(app.hooks.runner(task), job.args, _context(job, hooks))
-    return task, task.prepare(job.args, _context(job, hooks) if task.wants_context else None)
+        return task, partial(app.hooks.runner(task), job.args, context(), results)
+    args = {**job.args, **results} if results else job.args
+    return task, task.prepare(args, context() if task.wants_context else None)
 
 
 def _context(job: ClaimedJob, hooks: Hooks | AsyncHooks) -> Context:

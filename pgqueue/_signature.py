@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgqueue._json import check
+from pgqueue._markers import Marker
 from pgqueue.codec import SEALED, Sealer, sealed_with
 from pgqueue.convert import Converter, converter_for
 from pgqueue.errors import InvalidArgument, NotSerialisable
 from pgqueue.models import JSON
 from pgqueue.outcomes import Cancel, Discard, Retry, Snooze
 
-__all__ = ["Signature"]
+__all__ = ["Signature", "check_names"]
 
 _OUTCOMES = (Retry, Snooze, Cancel, Discard)
 _VAR = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -80,7 +81,8 @@ class Signature:
         """The job's args for a call. Raises InvalidArgument when the call does not fit, NotSerialisable naming an
         argument.
 
-        Plain values are passed on as they are; that they are JSON is checked where the text is made.
+        Plain values are passed on as they are, and so are placeholders; that they are JSON is checked where the text is
+        made.
         """
         found = self._bound_by_name(args, kwargs)
         if found is None:
@@ -129,6 +131,8 @@ class Signature:
         return found
 
     def _encode(self, parameter: str, value: Any) -> JSON:
+        if isinstance(value, Marker):
+            return value
         try:
             return self.converters[parameter].encode(value)
         except TypeError as error:
@@ -138,7 +142,7 @@ class Signature:
 
     def _check_unresolved(self, found: Mapping[str, Any]) -> None:
         for parameter, reason in self.unresolved.items():
-            if parameter in found:
+            if parameter in found and not isinstance(found[parameter], Marker):
                 try:
                     check(found[parameter], f"argument {parameter!r}")
                 except NotSerialisable as error:
@@ -199,6 +203,23 @@ class Signature:
         raise InvalidArgument(
             f"the args of this job do not fit task {self.name!r}: {problem}",
             f"its signature is {self._python}; was the job enqueued by hand, or by another version of the code?",
+        )
+
+
+def check_names(function: Callable[..., Any], task: str, option: str, names: Sequence[str] | None) -> None:
+    """Raises InvalidArgument when an option names what is no argument of the function. Looks at no annotation: they may
+    name what is not defined yet.
+    """
+    if not names:
+        return
+    parameters = inspect.signature(function).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    unknown = [name for name in names if name not in parameters]
+    if unknown:
+        raise InvalidArgument(
+            f"{option} of task {task!r} names {unknown[0]!r}, which is no argument of it",
+            f"its arguments: {', '.join(parameters) or 'none'}",
         )
 
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from pgqueue._joblog import JobLogger, made_line
-from pgqueue.models import JSON
+from pgqueue._parents import visible
+from pgqueue.models import JSON, ParentResult
 
 __all__ = ["Context", "ContextHooks", "RunningJob"]
 
@@ -48,6 +49,13 @@ class ContextHooks(Protocol):
     @property
     def job_logs(self) -> bool:
         """Whether `Context.logger` writes to the job's log."""
+
+    def parents(self, job: Any) -> list[ParentResult]:
+        """Called from the handler's thread."""
+        ...
+
+    async def aparents(self, job: Any) -> list[ParentResult]:
+        """Called on the event loop the handler runs in."""
         ...
 
 
@@ -101,7 +109,7 @@ class Context:
 
     @property
     def headers(self) -> dict[str, JSON]:
-        return self._job.headers or {}
+        return visible(self._job.headers or {})
 
     @property
     def crashes(self) -> int:
@@ -119,6 +127,17 @@ class Context:
     def mark_cancelled(self) -> None:
         """For whoever runs the job: makes `cancelled` true. Safe from any thread."""
         self._cancelled = True
+
+    def parents(self) -> list[ParentResult]:
+        """The jobs this one depends on and how they ended, by id; results as plain JSON. For sync handlers.
+
+        Raises CannotUnseal for a result that was sealed with a codec this App does not have. SQL function: parents.
+        """
+        return self._hooks.parents(self._job)
+
+    async def aparents(self) -> list[ParentResult]:
+        """`parents`, for async handlers."""
+        return await self._hooks.aparents(self._job)
 
     def progress(self, value: JSON) -> None:
         """Stores how far the job is, any JSON, for `job(id)` to show, and keeps a promised heartbeat. From sync and

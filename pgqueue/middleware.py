@@ -21,6 +21,7 @@ soon as it is called for: nothing slips past a middleware because it came the ot
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -45,6 +46,9 @@ __all__ = [
 ]
 
 
+_NESTED = (dict, list)
+
+
 @dataclass(slots=True)
 class NewJob:
     """A job that is about to be enqueued: the middleware's own copy, to be changed at will.
@@ -65,7 +69,8 @@ class NewJob:
         """From the parameters of enqueue."""
         if not isinstance(args, Mapping):
             raise InvalidArgument(f"args must be a mapping, not {type(args).__name__}")
-        options = dict(parameters)
+        # deep where jobs may share it: the options and headers of a task, the follow-ups of a bulk
+        options = {name: deepcopy(value) if type(value) in _NESTED else value for name, value in parameters.items()}
         queue, headers = options.pop("queue"), options.pop("headers")
         return cls(kind, dict(args), queue, dict(headers or {}), options)
 

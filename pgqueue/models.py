@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, cast
 
 from pgqueue._models_bulk import BulkResult, BulkStep, Failure, JobFilter
+from pgqueue._models_compose import ChildJob, GroupStatus, OnDuplicate, OnParentFailure, ParentResult, UniqueUntil
 from pgqueue._models_flow import Schedule, ScheduleChange, SyncedSchedule
 from pgqueue._models_insight import LogLine, Throughput, TimelineEvent
 from pgqueue._models_keyed import (
@@ -60,12 +61,14 @@ __all__ = [
     "BulkResult",
     "BulkStep",
     "Change",
+    "ChildJob",
     "ClaimedJob",
     "Directive",
     "Duty",
     "Enqueued",
     "Failure",
     "FilePiece",
+    "GroupStatus",
     "HealthItem",
     "Heartbeat",
     "Job",
@@ -83,7 +86,10 @@ __all__ = [
     "KeyedResult",
     "KeyedStage",
     "LogLine",
+    "OnDuplicate",
+    "OnParentFailure",
     "OwnerScripts",
+    "ParentResult",
     "Problem",
     "QueryBatch",
     "QueryColumn",
@@ -107,6 +113,7 @@ __all__ = [
     "Throughput",
     "TimelineEvent",
     "Turn",
+    "UniqueUntil",
     "Withdrawal",
     "WorkerInfo",
     "claimed_jobs",
@@ -121,9 +128,7 @@ FINAL_STATES: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 
 @dataclass(frozen=True, slots=True)
 class Enqueued:
-    """Answer of `enqueue`: `created` is false when a live job with the same unique key was there already; `id` is that
-    job's.
-    """
+    """Answer of `enqueue`: `created` is false when another job holds the unique key; `id` is that job's."""
 
     id: int
     created: bool

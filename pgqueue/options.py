@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
+from pgqueue._markers import ERROR, RESULT
 from pgqueue.errors import InvalidArgument
-from pgqueue.models import JSON
+from pgqueue.handle import JobHandle, JobHandles
+from pgqueue.models import JSON, OnDuplicate, OnParentFailure, UniqueUntil
 
-__all__ = ["Backoff", "Key", "OptionValues", "Seconds", "TaskOptions"]
+if TYPE_CHECKING:
+    from pgqueue.flow import BoundCall
+
+__all__ = ["Backoff", "FollowUps", "Key", "OptionValues", "Parents", "Seconds", "TaskOptions"]
 
 Seconds: TypeAlias = float | timedelta
 Key: TypeAlias = str | Callable[..., str | None] | None
 """A key, or a function of the task's own arguments that returns one (None: no key)."""
+Parents: TypeAlias = "int | JobHandle[Any] | Iterable[int | JobHandle[Any]]"
+"""Jobs that must end first: one or several, ids or handles."""
+FollowUps: TypeAlias = "BoundCall[Any] | Sequence[BoundCall[Any]]"
+"""What is enqueued when a job ends: `task.s(...)`, or several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,14 @@ class OptionValues(TypedDict, total=False):
     expires_in: Seconds | None
     heartbeat: Seconds | None
     headers: Mapping[str, JSON] | None
+    unique_by: Sequence[str] | None
+    unique_until: UniqueUntil | None
+    unique_for: Seconds | None
+    on_duplicate: OnDuplicate | None
+    depends_on: Parents | None
+    on_parent_failure: OnParentFailure | None
+    on_success: FollowUps | None
+    on_error: FollowUps | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +74,16 @@ class TaskOptions:
     (aware datetime): not before.
 
     `unique_key`: while a job with this key lives in the queue, enqueue returns it instead of making another.
+    `unique_by`: the key is made of the kind and these arguments, () meaning all of them. `unique_until`: the key is
+    given up when the job has ended ("finish") or when it first starts ("start"). `unique_for` (seconds or timedelta):
+    instead, it is held for so long from the enqueue on, whatever becomes of the job. `on_duplicate`: what an enqueue of
+    a held key does: "return" the holder's id, "replace" its arguments while it waits, "debounce" (replace, and run at
+    the new call's time), "raise" Conflict.
+
+    `depends_on`: jobs that must end first. `on_parent_failure`: when one of them fails or is cancelled, "cancel" this
+    job too, "run" it all the same, or "wait" until that one has been retried. `on_success`, `on_error`: calls that are
+    enqueued when the job succeeds, or fails or is cancelled: `notify.s(pgqueue.result)`.
+
     `group_key`: jobs of a group take turns and share the queue's group_limit. `max_attempts`, `timeout` (running,
     seconds or timedelta), `backoff`: None = the queue's. `expires_in`: fails with reason queue_timeout when not started
     by then. `heartbeat`: the handler promises to report progress at least this often, else its worker counts as lost.
@@ -75,6 +102,26 @@ class TaskOptions:
     expires_in: Seconds | None = None
     heartbeat: Seconds | None = None
     headers: Mapping[str, JSON] | None = None
+    unique_by: Sequence[str] | None = None
+    unique_until: UniqueUntil | None = None
+    unique_for: Seconds | None = None
+    on_duplicate: OnDuplicate | None = None
+    depends_on: Parents | None = None
+    on_parent_failure: OnParentFailure | None = None
+    on_success: FollowUps | None = None
+    on_error: FollowUps | None = None
+
+    def __post_init__(self) -> None:
+        if self.unique_by is not None:
+            if isinstance(self.unique_by, str):
+                raise InvalidArgument("unique_by is one string", f"give names of arguments: ({self.unique_by!r},)")
+            object.__setattr__(self, "unique_by", tuple(self.unique_by))
+        if self.depends_on is not None and not isinstance(self.depends_on, int | JobHandle):
+            object.__setattr__(self, "depends_on", _several(self.depends_on))
+        for name in ("on_success", "on_error"):
+            given = getattr(self, name)
+            if given is not None:
+                object.__setattr__(self, name, _follow_ups(name, given))
 
     def changed(self, changes: Mapping[str, Any]) -> TaskOptions:
         """A copy with other values. Raises InvalidArgument for a name that is no option."""
@@ -84,11 +131,19 @@ class TaskOptions:
                 f"{sorted(unknown)[0]!r} is no option of a task", f"options: {', '.join(sorted(_NAMES))}"
             )
         # A job has one of the two: naming one takes back the other.
-        if "run_at" in changes and "delay" not in changes:
-            changes = {**changes, "delay": None}
-        elif "delay" in changes and "run_at" not in changes:
-            changes = {**changes, "run_at": None}
+        for one, other in _EITHER:
+            if one in changes and other not in changes:
+                changes = {**changes, other: None}
+            elif other in changes and one not in changes:
+                changes = {**changes, one: None}
         return replace(self, **changes)
+
+    def parent_ids(self) -> Sequence[int] | None:
+        """The ids in `depends_on`."""
+        given: Any = self.depends_on
+        if given is None or isinstance(given, tuple):
+            return given
+        return (given.id,) if isinstance(given, JobHandle) else (given,)
 
     def shared(self) -> dict[str, Any]:
         """The parameters of `enqueue` that do not depend on a job's arguments."""
@@ -103,7 +158,43 @@ class TaskOptions:
             "heartbeat": self.heartbeat,
             "backoff": None if self.backoff is None else self.backoff.to_json(),
             "headers": self.headers,
+            "unique_by": self.unique_by,
+            "unique_until": self.unique_until,
+            "unique_for": self.unique_for,
+            "on_duplicate": self.on_duplicate,
+            "depends_on": None if self.depends_on is None else self.parent_ids(),
+            "on_parent_failure": self.on_parent_failure,
+            "on_success": None if self.on_success is None else _documents(self.on_success, "on_success"),
+            "on_error": None if self.on_error is None else _documents(self.on_error, "on_error"),
         }
 
 
 _NAMES = frozenset(field.name for field in fields(TaskOptions))
+_EITHER = (("run_at", "delay"), ("unique_key", "unique_by"), ("unique_until", "unique_for"))
+
+
+def _several(given: Iterable[Any]) -> tuple[int, ...]:
+    if isinstance(given, JobHandles):
+        return tuple(given.ids)
+    try:
+        ids = tuple(each.id if isinstance(each, JobHandle) else each for each in given)
+    except TypeError:
+        ids = (None,)
+    if not all(isinstance(id, int) for id in ids):
+        raise InvalidArgument("depends_on takes ids and handles of jobs", "of a flow: depends_on=flow.last")
+    return ids
+
+
+def _follow_ups(name: str, given: Any) -> tuple[BoundCall[Any], ...]:
+    from pgqueue.flow import BoundCall
+
+    calls: tuple[Any, ...] = (given,) if not isinstance(given, list | tuple) else tuple(given)
+    if not all(isinstance(call, BoundCall) for call in calls):
+        raise InvalidArgument(f"{name} takes calls of tasks", f"{name}=notify.s(...), or several in a list")
+    for call in calls:
+        call.check_follow_up(name, RESULT if name == "on_success" else ERROR)
+    return calls
+
+
+def _documents(calls: Any, name: str) -> list[dict[str, JSON]] | None:
+    return [call.as_follow_up(name) for call in calls] or None

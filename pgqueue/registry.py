@@ -33,8 +33,8 @@ from pgqueue.handle import JobHandle, JobHandles
 from pgqueue.keyed import Executor, KeyedExecutors, KeyedItem
 from pgqueue.keyed import seconds as keyed_seconds
 from pgqueue.middleware import AnyMiddleware, NewJob
-from pgqueue.models import JSON, Enqueued
-from pgqueue.options import Backoff, Key, OptionValues, Seconds, TaskOptions
+from pgqueue.models import JSON, Enqueued, OnDuplicate, OnParentFailure, UniqueUntil
+from pgqueue.options import Backoff, FollowUps, Key, OptionValues, Seconds, TaskOptions
 from pgqueue.rows import BatchDone, Kind, Processor, Processors, Row
 from pgqueue.task import Task
 
@@ -192,6 +192,13 @@ class App(Hooked):
         expires_in: Seconds | None = None,
         heartbeat: Seconds | None = None,
         headers: Mapping[str, JSON] | None = None,
+        unique_by: Sequence[str] | None = None,
+        unique_until: UniqueUntil | None = None,
+        unique_for: Seconds | None = None,
+        on_duplicate: OnDuplicate | None = None,
+        on_parent_failure: OnParentFailure | None = None,
+        on_success: FollowUps | None = None,
+        on_error: FollowUps | None = None,
     ) -> _Decorator: ...
     def task(self, kind: Any = None, /, *, queue: str | None = None, **options: Any) -> Any:
         """Registers a function as a task: `@app.task`, or `@app.task("kind", queue=..., ...)`.

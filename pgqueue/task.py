@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeAlias, T
 from pgqueue._bulk import Bulk, BulkItem, HookedItem, Slice, aslices, aslices_alike, slices, slices_alike
 from pgqueue._calls import Call
 from pgqueue._json import JsonText, dumps
-from pgqueue._signature import Signature
+from pgqueue._markers import Marker, taken_out
+from pgqueue._parents import Sources, sources_of, with_sources
+from pgqueue._signature import Signature, check_names
 from pgqueue.context import Context
 from pgqueue.convert import dumps_value
 from pgqueue.errors import InvalidArgument
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from pgqueue._clients import Clients
     from pgqueue._hooks import AppHooks
     from pgqueue._sync.client import Client
+    from pgqueue.flow import BoundCall
 
 __all__ = ["Arguments", "Progress", "Task"]
 
@@ -40,6 +43,16 @@ Arguments: TypeAlias = "tuple[Any, ...] | Mapping[str, Any]"
 """One call's arguments in enqueue_many: by position, or by name."""
 Progress: TypeAlias = Callable[[int], object]
 """Called by enqueue_many with the number of jobs enqueued so far."""
+_NOT_OF_SCHEDULES = (
+    "unique_by",
+    "unique_until",
+    "unique_for",
+    "on_duplicate",
+    "depends_on",
+    "on_parent_failure",
+    "on_success",
+    "on_error",
+)
 
 
 class Task(Generic[P, R]):
@@ -51,6 +64,7 @@ class Task(Generic[P, R]):
         self.kind = kind
         self.fn = fn
         self.settings = settings
+        check_names(fn, kind, "unique_by", settings.unique_by)
         self.is_async = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(type(fn).__call__)
         self._clients = clients
         self._connection: Connection[Any] | AsyncConnection[Any] | None = None
@@ -68,7 +82,21 @@ class Task(Generic[P, R]):
 
     def options(self, **changes: Unpack[OptionValues]) -> Task[P, R]:
         """The same task with other options: `task.options(delay=60).enqueue(...)`. Raises InvalidArgument."""
-        return self._variant(settings=self.settings.changed(changes))
+        settings = self.settings.changed(changes)
+        if "unique_by" in changes:
+            check_names(self.fn, self.kind, "unique_by", settings.unique_by)
+        return self._variant(settings=settings)
+
+    def s(self, *args: P.args, **kwargs: P.kwargs) -> BoundCall[R]:
+        """This task, its options and these arguments, checked now and enqueued later: a step of a `chain`, a member of
+        a `group`, an `on_success` or `on_error`. The placeholder `pgqueue.result` stands for an argument that is the
+        result of the step before.
+
+        Raises what `enqueue` raises for the arguments.
+        """
+        from pgqueue.flow import BoundCall
+
+        return BoundCall(self, args, kwargs)
 
     def on(self, connection: Connection[Any] | AsyncConnection[Any]) -> Task[P, R]:
         """The same task, enqueuing on this psycopg connection, in the transaction it is in: roll back, and there is no
@@ -93,14 +121,16 @@ class Task(Generic[P, R]):
         """
         hooks = self._clients.hooks
         if hooks.at_enqueue:
-            return self._handle(hooks.enqueue(self.new_job(args, kwargs), self._client()))
+            job, sources = self.job_and_sources(args, kwargs)
+            return self._handle(hooks.enqueue(job, self._client(), sources))
         return self._handle(self._client().run(self._call(args, kwargs)))
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """`enqueue` for async code."""
         hooks = self._clients.hooks
         if hooks.at_enqueue:
-            return self._handle(await hooks.aenqueue(self.new_job(args, kwargs), self._aclient()))
+            job, sources = self.job_and_sources(args, kwargs)
+            return self._handle(await hooks.aenqueue(job, self._aclient(), sources))
         return self._handle(await self._aclient().run(self._call(args, kwargs)))
 
     @overload
@@ -229,24 +259,65 @@ class Task(Generic[P, R]):
         """
         options = self.settings.shared()
         del options["run_at"], options["delay"]
+        for name in _NOT_OF_SCHEDULES:
+            if options.pop(name) is not None:
+                raise InvalidArgument(
+                    f"a schedule's jobs cannot have {name}", "schedule a small task that enqueues this one"
+                )
+        unique_key, group_key = self.keys((), args)
         return {
             **options,
             "args": self.signature.bind((), args),
-            "unique_key": self._key(self.settings.unique_key, "unique_key", (), args),
-            "group_key": self._key(self.settings.group_key, "group_key", (), args),
+            "unique_key": unique_key,
+            "group_key": group_key,
         }
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
     def _call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call[Enqueued]:
         settings = self.settings
-        return self._clients.calls.enqueue(
-            self.kind,
-            self._document(args, kwargs),
-            unique_key=self._key(settings.unique_key, "unique_key", args, kwargs),
-            group_key=self._key(settings.group_key, "group_key", args, kwargs),
-            **settings.shared(),
+        options = settings.shared()
+        if settings.depends_on is None:
+            document = self._document(args, kwargs)
+        else:
+            document, marks = self.document_and_marks(args, kwargs)
+            options["headers"] = with_sources(settings.headers, self._sources(marks))
+        unique_key, group_key = self.keys(args, kwargs)
+        return self._clients.calls.enqueue(self.kind, document, unique_key=unique_key, group_key=group_key, **options)
+
+    def keys(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str | None, str | None]:
+        """The unique key and the group key of a call."""
+        settings = self.settings
+        return (
+            self._key(settings.unique_key, "unique_key", args, kwargs),
+            self._key(settings.group_key, "group_key", args, kwargs),
         )
+
+    def document_and_marks(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[JsonText, dict[str, Marker]]:
+        """A call's args as JSON, and the placeholders that were among them. Raises InvalidArgument, NotSerialisable."""
+        bound, marks = self._bound_and_marks(args, kwargs)
+        return dumps(bound, "argument"), marks
+
+    def _bound_and_marks(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[dict[str, JSON], dict[str, Marker]]:
+        bound = self.signature.bind(args, kwargs)
+        marks = taken_out(bound)
+        unique_by = self.settings.unique_by
+        if marks and unique_by is not None and (not unique_by or not marks.keys().isdisjoint(unique_by)):
+            raise InvalidArgument(
+                f"the unique key of task {self.kind!r} is made of {sorted(marks)[0]!r}, which is known only when the "
+                "job runs",
+                "name other arguments in unique_by, or give a unique_key",
+            )
+        return bound, marks
+
+    def _sources(self, marks: Mapping[str, Marker]) -> Sources:
+        """What placeholders stand for in a job of its own: the results of what the task's options name."""
+        ids = self.settings.parent_ids() or ()
+        return sources_of(marks, list(ids) if isinstance(self.settings.depends_on, tuple) else ids[0])
 
     def _document(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> JsonText:
         return dumps(self.signature.bind(args, kwargs), "argument")
@@ -261,31 +332,33 @@ class Task(Generic[P, R]):
                 f"the {name} function of task {self.kind!r} failed: {error}", "it gets the arguments of the task itself"
             ) from error
 
-    def new_job(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> NewJob:
-        """The job of a call as middleware gets it: keys made, nothing carried or sealed yet. Raises what `enqueue`
-        raises before it asks the database.
+    def job_and_sources(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[NewJob, Sources]:
+        """The job of a call as middleware gets it, keys made, nothing carried or sealed yet; and which of its arguments
+        are results of parents. Raises what `enqueue` raises before it asks the database.
         """
-        parameters = {
-            **self.settings.shared(),
-            "unique_key": self._key(self.settings.unique_key, "unique_key", args, kwargs),
-            "group_key": self._key(self.settings.group_key, "group_key", args, kwargs),
-        }
-        return NewJob.of(self.kind, self.signature.bind(args, kwargs), parameters)
+        shared = self.settings.shared()
+        if self.settings.depends_on is None:
+            return self._new_job(self.signature.bind(args, kwargs), shared, *self.keys(args, kwargs)), {}
+        bound, marks = self._bound_and_marks(args, kwargs)
+        return self._new_job(bound, shared, *self.keys(args, kwargs)), self._sources(marks)
+
+    def _new_job(
+        self, bound: dict[str, JSON], shared: dict[str, Any], unique_key: str | None, group_key: str | None
+    ) -> NewJob:
+        return NewJob.of(self.kind, bound, {**shared, "unique_key": unique_key, "group_key": group_key})
 
     @property
     def _convert(self) -> Callable[[Arguments], BulkItem]:
-        return self._hooked_item if self.hooks.at_enqueue else self._item
+        # one set of follow-ups for all: sealed one by one, no two would be alike
+        return partial(self._hooked_item, self.settings.shared()) if self.hooks.at_enqueue else self._item
 
-    def _hooked_item(self, call: Arguments) -> HookedItem:
-        return self.hooks.element(self.new_job(*_arguments(call)))
+    def _hooked_item(self, shared: dict[str, Any], call: Arguments) -> HookedItem:
+        args, kwargs = _arguments(call)
+        return self.hooks.element(self._new_job(self.bind(args, kwargs), shared, *self.keys(args, kwargs)))
 
     def _item(self, call: Arguments) -> BulkItem:
         args, kwargs = (call, _NO_NAMES) if type(call) is tuple else _arguments(call)
-        return (
-            self._document(args, kwargs),
-            self._key(self.settings.unique_key, "unique_key", args, kwargs),
-            self._key(self.settings.group_key, "group_key", args, kwargs),
-        )
+        return (self._document(args, kwargs), *self.keys(args, kwargs))
 
     def _bulk(self, handles: bool) -> tuple[Bulk, JobHandles[R] | None]:
         kept: JobHandles[R] | None = JobHandles(self._clients, self.signature.returns) if handles else None

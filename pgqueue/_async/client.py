@@ -241,6 +241,9 @@ class AsyncClient(AsyncFiltered):
     enqueue = _method(Calls.enqueue)
     enqueue_each = _method(Calls.enqueue_each)
     enqueue_many = _method(Calls.enqueue_many)
+    parents = _method(Calls.parents)
+    children = _method(Calls.children)
+    group_status = _method(Calls.group_status)
 
     register_worker = _method(Calls.register_worker)
     worker_heartbeat = _method(Calls.worker_heartbeat)

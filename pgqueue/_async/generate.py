@@ -44,6 +44,7 @@ _NAMES = {
     "_async": "_sync",
     "aclient": "client",
     "aclose": "close",
+    "aparents": "parents",
     "anext": "next",
     "arun_handler": "run_handler",
     "asleep": "sleep",

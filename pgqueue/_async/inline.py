@@ -50,9 +50,10 @@ async def drain(
     seen: dict[int, None] = {}
     async with client_for(app, where) as client:
         worker = await client.register_worker("pgqueue.testing", chosen, 1)
-        hooks = _running.AsyncHooks(client, app.job_logs)
+        hooks = _running.AsyncHooks(client, app)
         rows = _rows(app, client, hooks)
         runs = 0
+        is_dry = False
         try:
             while True:
                 if due:
@@ -67,8 +68,15 @@ async def drain(
                         )
                     seen[job.id] = None
                     await _run(app, client, job, hooks, rows, reraise)
-                if not jobs or not until_empty:
+                if not until_empty:
                     break
+                if jobs:
+                    is_dry = False
+                elif is_dry or await client.next_due() is None:
+                    break
+                else:  # jobs may wait for others that have ended without knowing of them
+                    await client.maintain(["dependents"])
+                    is_dry = True
         finally:
             if rows is not None:
                 await rows.aclose()
@@ -101,7 +109,8 @@ async def _run(
         elif rows is not None and rows.knows(job.kind):
             settlement, failure = await rows.run(job)
         else:
-            task, call = _running.prepare(app, job, hooks)
+            parents = await hooks.aparents(job) if _running.wants_parents(job) else []
+            task, call = _running.prepare(app, job, hooks, parents)
             settlement = _running.settlement_of_value(app, task, await arun_handler(task, call))
     except Exception as error:
         failure = error

@@ -273,6 +273,9 @@ class Client(Filtered):
     enqueue = _method(Calls.enqueue)
     enqueue_each = _method(Calls.enqueue_each)
     enqueue_many = _method(Calls.enqueue_many)
+    parents = _method(Calls.parents)
+    children = _method(Calls.children)
+    group_status = _method(Calls.group_status)
 
     register_worker = _method(Calls.register_worker)
     worker_heartbeat = _method(Calls.worker_heartbeat)
@@ -291,9 +294,6 @@ class Client(Filtered):
     pause_queue = _method(Calls.pause_queue)
     resume_queue = _method(Calls.resume_queue)
     configure_queue = _method(Calls.configure_queue)
-    configure_group = _method(Calls.configure_group)
-    groups = _method(Calls.groups)
-    unblock_group = _method(Calls.unblock_group)
     configure = _method(Calls.configure)
 
     result = _method(Calls.result)

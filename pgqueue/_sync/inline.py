@@ -51,9 +51,10 @@ def drain(
     seen: dict[int, None] = {}
     with client_for(app, where) as client:
         worker = client.register_worker("pgqueue.testing", chosen, 1)
-        hooks = _running.Hooks(client, app.job_logs)
+        hooks = _running.Hooks(client, app)
         rows = _rows(app, client, hooks)
         runs = 0
+        is_dry = False
         try:
             while True:
                 if due:
@@ -68,8 +69,15 @@ def drain(
                         )
                     seen[job.id] = None
                     _run(app, client, job, hooks, rows, reraise)
-                if not jobs or not until_empty:
+                if not until_empty:
                     break
+                if jobs:
+                    is_dry = False
+                elif is_dry or client.next_due() is None:
+                    break
+                else:  # jobs may wait for others that have ended without knowing of them
+                    client.maintain(["dependents"])
+                    is_dry = True
         finally:
             if rows is not None:
                 rows.close()
@@ -106,7 +114,8 @@ def _run(
         elif rows is not None and rows.knows(job.kind):
             settlement, failure = rows.run(job)
         else:
-            task, call = _running.prepare(app, job, hooks)
+            parents = hooks.parents(job) if _running.wants_parents(job) else []
+            task, call = _running.prepare(app, job, hooks, parents)
             settlement = _running.settlement_of_value(
                 app, task, run_handler(task, call)
             )

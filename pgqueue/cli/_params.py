@@ -90,7 +90,25 @@ class Text(click.ParamType):  # type: ignore[type-arg]
         return text
 
 
+class Names(click.ParamType):  # type: ignore[type-arg]
+    """`a,b` → names of arguments; `*` → (), which means all of them."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Split, or refuse an empty name."""
+        if isinstance(value, tuple):
+            return value
+        if value == "*":
+            return ()
+        names = tuple(name.strip() for name in str(value).split(","))
+        if not all(names) or not storable(str(value)):
+            self.fail(f"{value!r} is no list of names; write customer,month or '*' for all arguments.", param, ctx)
+        return names
+
+
 DURATION = Duration()
+NAMES = Names()
 MOMENT = Moment()
 NAME = Text(200)
 KEY = Text(500)

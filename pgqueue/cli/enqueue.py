@@ -10,9 +10,13 @@ import click
 from pgqueue.cli._errors import NO
 from pgqueue.cli._options import Settings, common, examples, pass_settings
 from pgqueue.cli._output import to_json
-from pgqueue.cli._params import DURATION, KEY, MOMENT, NAME, json_object, pairs_to_object
+from pgqueue.cli._params import DURATION, JOB_ID, KEY, MOMENT, NAME, NAMES, json_object, pairs_to_object
 from pgqueue.cli._session import session
 from pgqueue.cli._waiting import outcome_line, wait_for
+
+_ALREADY = dict.fromkeys((None, "return"), "was there already (same unique key), nothing was added") | dict.fromkeys(
+    ("replace", "debounce"), "was there already (same unique key); if it had not started, it has the new arguments now"
+)
 
 
 @click.command(
@@ -21,6 +25,8 @@ from pgqueue.cli._waiting import outcome_line, wait_for
         "pgqueue enqueue send_mail to=ada@example.org retries=3",
         """pgqueue enqueue report --args '{"month": "2030-01"}' --queue slow --priority 10 --delay 1h30m""",
         "pgqueue enqueue sync --unique-key sync:42 --wait --timeout 30s",
+        "pgqueue enqueue report month=7 --unique-by month --on-duplicate debounce --delay 1m",
+        "pgqueue enqueue publish --depends-on 42 --depends-on 43",
         "make-report | pgqueue enqueue import --args -",
     ),
 )
@@ -33,6 +39,31 @@ from pgqueue.cli._waiting import outcome_line, wait_for
 @click.option("--run-at", type=MOMENT, help="Run no sooner than at this time, ISO 8601; local time without a zone.")
 @click.option(
     "--unique-key", type=KEY, help="No second live job of this key in the queue: the first one's id is printed instead."
+)
+@click.option(
+    "--unique-by",
+    type=NAMES,
+    metavar="NAME[,NAME]...",
+    help="Instead: a key made of KIND and these arguments; '*' for all of them.",
+)
+@click.option(
+    "--unique-until", type=click.Choice(["finish", "start"]), help="When the key is given up.  [default: finish]"
+)
+@click.option(
+    "--unique-for", type=DURATION, help="Hold the key for this long from now on, whatever becomes of the job."
+)
+@click.option(
+    "--on-duplicate",
+    type=click.Choice(["return", "replace", "debounce", "raise"]),
+    help="When the key is held: print the holder's id, replace its arguments while it waits, replace and move it to "
+    "the new time, or fail.  [default: return]",
+)
+@click.option("--depends-on", type=JOB_ID, multiple=True, metavar="ID", help="A job that must end first; repeatable.")
+@click.option(
+    "--on-parent-failure",
+    type=click.Choice(["cancel", "run", "wait"]),
+    help="When such a job fails or is cancelled: cancel this one, run it all the same, or wait until that one has been "
+    "retried.  [default: cancel]",
 )
 @click.option("--group-key", type=KEY, help="The group whose limit counts this job.")
 @click.option("--max-attempts", type=click.IntRange(1, 32767), help="Default: the queue's, else 5.")
@@ -65,17 +96,20 @@ def enqueue(
     if delay is not None and run_at is not None:
         raise click.UsageError("Give either --delay or --run-at, not both.")
     args = pairs_to_object(pairs) if document is None else json_object(document, option="--args")
-    given = {name: value for name, value in options.items() if value is not None}
+    if options["unique_key"] is not None and options["unique_by"] is not None:
+        raise click.UsageError("Give either --unique-key or --unique-by, not both.")
+    if options["unique_until"] is not None and options["unique_for"] is not None:
+        raise click.UsageError("Give either --unique-until or --unique-for, not both.")
+    given = {name: value for name, value in options.items() if value is not None and name != "depends_on"}
+    if options["depends_on"]:
+        given["depends_on"] = options["depends_on"]
     with session(settings) as client:
         made = client.enqueue(kind, args, queue=queue, delay=delay, run_at=run_at, **given)
         if not wait:
             if settings.json:
                 click.echo(to_json(made))
             else:
-                click.echo(
-                    f"job {made.id} "
-                    + ("enqueued" if made.created else "was there already (same unique key), nothing was added")
-                )
+                click.echo(f"job {made.id} " + ("enqueued" if made.created else _ALREADY[options["on_duplicate"]]))
             return
         ended = wait_for(client, made.id, patience)
         click.echo(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pgqueue.cli import _family
 from pgqueue.cli._errors import NO, CliError
 from pgqueue.cli._options import Settings, common, examples, pass_settings
 from pgqueue.cli._output import STATE_COLOURS, ago, content, emit, plain, printable, record, span, to_json
@@ -19,7 +20,7 @@ from pgqueue.errors import Conflict, UnknownJob
 
 if TYPE_CHECKING:
     from pgqueue import Client
-    from pgqueue.models import Attempt, Change, Job
+    from pgqueue.models import Attempt, Change, ChildJob, Job, ParentResult
 
 
 @click.group(
@@ -34,6 +35,10 @@ job.add_command(log)
 job.add_command(timeline)
 
 
+job.add_command(_family.parents)
+job.add_command(_family.children)
+
+
 @job.command(epilog=examples("pgqueue job show 42", "pgqueue job show 42 --json | jq .error.traceback -r"))
 @click.argument("id", type=JOB_ID)
 @common
@@ -43,10 +48,12 @@ def show(settings: Settings, id: int) -> None:
     with session(settings) as client:
         found = client.job(id)
         attempts = list(client.attempts(id))
-    emit(settings, {**plain(found), "attempts": attempts}, lambda: _print(found, attempts))
+        parents = client.parents(id, max=_family.SHOWN + 1)
+        children = client.children(id, max=_family.SHOWN + 1)
+    emit(settings, {**plain(found), "attempts": attempts}, lambda: _print(found, attempts, parents, children))
 
 
-def _print(found: Job, attempts: list[Attempt]) -> None:
+def _print(found: Job, attempts: list[Attempt], parents: list[ParentResult], children: list[ChildJob]) -> None:
     colour = STATE_COLOURS.get(found.state)
     click.secho(f"job {found.id} {found.state}" + (f" ({found.reason})" if found.reason else ""), fg=colour, bold=True)
     record(
@@ -61,6 +68,8 @@ def _print(found: Job, attempts: list[Attempt]) -> None:
             ),
             ("unique key", found.unique_key),
             ("group", found.group_key),
+            ("parents", _family.summary(parents)),
+            ("children", _family.summary(children)),
             ("made", f"{found.created_at.isoformat()}  {ago(found.created_at)}"),
             ("due", found.run_at and f"{found.run_at.isoformat()}  {ago(found.run_at)}"),
             ("claimed", found.claimed_at and f"{found.claimed_at.isoformat()}  by worker {found.worker_id}"),

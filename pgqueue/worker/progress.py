@@ -1,8 +1,8 @@
 """What handlers say about themselves while they run: `Context.progress`, on its way to `job_heartbeat`; what they log
-goes to `joblogs`.
+goes to `joblogs`. And what they ask: how their parents ended.
 
-The answer may be that the job is no longer ours, or that it is to be cancelled; both are carried out like the same
-words in a heartbeat. Progress is never worth failing a job for: what cannot be sent is logged.
+The answer to progress may be that the job is no longer ours, or that it is to be cancelled; both are carried out like
+the same words in a heartbeat. Progress is never worth failing a job for: what cannot be sent is logged.
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ import threading
 from typing import Any
 
 from pgqueue._calls import Call, Calls
-from pgqueue.errors import PgQueueError
-from pgqueue.models import JSON, Heartbeat
+from pgqueue._json import loads
+from pgqueue._parents import PAGE
+from pgqueue.errors import ConnectionLost, InvalidArgument, PgQueueError
+from pgqueue.models import JSON, Heartbeat, ParentResult
+from pgqueue.registry import App
 from pgqueue.worker.executors import Executors
 from pgqueue.worker.job import RUNNING, Job
 from pgqueue.worker.joblogs import JobLogs
 from pgqueue.worker.link import Link, describe
+from pgqueue.worker.wire import JSON_START
 
 __all__ = ["Progress"]
 
@@ -30,9 +34,10 @@ _STORED_WITHIN = 30.0
 class Progress:
     """The ContextHooks of a worker. `bind` must come before the first job runs."""
 
-    def __init__(self, calls: Calls, logs: JobLogs, job_logs: bool) -> None:
-        self.job_logs = job_logs
+    def __init__(self, calls: Calls, logs: JobLogs, app: App) -> None:
+        self.job_logs = app.job_logs
         self.log = logs.log
+        self._opened = app.hooks.opened_parents
         self._calls = calls
         self._link: Link
         self._executors: Executors
@@ -62,6 +67,35 @@ class Progress:
         self._latest.pop(job.id, None)
         await self._send(job, self._calls.job_heartbeat(job.lease, job.id, value))
 
+    def parents(self, job: Any) -> list[ParentResult]:
+        """For a handler in a thread. Raises PgQueueError, InvalidArgument on the event loop, CannotUnseal."""
+        if threading.get_ident() == self._loop_thread:
+            raise InvalidArgument("parents() would stop the event loop", "in an async handler: await ctx.aparents()")
+        return asyncio.run_coroutine_threadsafe(self.aparents(job), self._loop).result()
+
+    async def aparents(self, job: Any) -> list[ParentResult]:
+        """For a handler on the event loop. Raises PgQueueError, CannotUnseal."""
+        found: list[ParentResult] = []
+        while True:
+            page = await self._asked(self._calls.parents(job.id, found[-1].id if found else 0, PAGE))
+            # the link that serves jobs leaves JSON as it comes
+            found += self._opened(
+                [
+                    ParentResult(id, kind, state, reason, _parsed(result), _parsed(error))
+                    for id, kind, state, reason, result, error in page
+                ]
+            )
+            if len(page) < PAGE:
+                return found
+
+    async def _asked(self, call: Call[Any]) -> list[tuple[Any, ...]]:
+        await self._link.open()
+        try:
+            return await self._link.fetch(call.sql, call.params)
+        except ConnectionLost:  # it may have been lost long ago: worth another one
+            await self._link.open()
+            return await self._link.fetch(call.sql, call.params)
+
     async def _send_latest(self) -> None:
         try:
             while self._latest:
@@ -88,3 +122,7 @@ class Progress:
             self._executors.stop(job, "lost")
         elif answer.cancel_requested:
             self._executors.stop(job, "cancel")
+
+
+def _parsed(text: str | None) -> JSON:
+    return None if text is None else loads(text[JSON_START:])

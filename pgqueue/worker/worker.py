@@ -174,7 +174,7 @@ class Worker:
         self._job_logs = JobLogs(
             calls, self._hands, self._links.side("logs"), on_sent=lambda: self._loop.poke(), on_crash=self._give_up
         )
-        hooks = Progress(calls, self._job_logs, self.app.job_logs)
+        hooks = Progress(calls, self._job_logs, self.app)
         self._engine = self._make_engine()
         self._rows = Rows(self.app.processors, self._engine, self.app.hooks)
         self._keyed = Keyed(

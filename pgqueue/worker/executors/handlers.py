@@ -17,8 +17,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from pgqueue._json import JsonText
+from pgqueue._parents import RESULTS, Sources, results_of, wanted
 from pgqueue.context import Context
 from pgqueue.errors import CannotUnseal, UnknownTask
+from pgqueue.models import JSON
 from pgqueue.outcomes import Cancel, Discard, Retry, Settlement, Snooze, settlement_of_error, settlement_of_outcome
 from pgqueue.registry import App
 from pgqueue.task import Task
@@ -72,8 +74,7 @@ def current_context() -> Context:
 def context_of(job: Job) -> Context:
     """The Context of a job that runs, made when first asked for."""
     if job.context is None:
-        if isinstance(job.headers, str):
-            job.headers = _scan(job.headers, JSON_START)[0]
+        _parse_headers(job)
         deadline = None
         if job.timeout is not None:
             deadline = datetime.now(UTC) + timedelta(seconds=job.started + job.timeout - monotonic())
@@ -82,6 +83,11 @@ def context_of(job: Job) -> Context:
             job.context.mark_cancelled()
     context: Context = job.context
     return context
+
+
+def _parse_headers(job: Job) -> None:
+    if isinstance(job.headers, str):
+        job.headers = _scan(job.headers, JSON_START)[0]
 
 
 class Handler:
@@ -119,17 +125,26 @@ def _encoder(task: Task[Any, Any]) -> Callable[[Any], JsonText | None]:
 def _caller(task: Task[Any, Any]) -> Callable[[Job], Any]:
     scan, start = _scan, JSON_START
     signature = task.signature
+    run_filled = _filled_caller(task)
     kinds = {parameter.kind for parameter in inspect.signature(task.fn).parameters.values()}
     if signature.context is None and kinds.isdisjoint(_BY_POSITION):
         # the usual function, without a detour
         function, decode = task.fn, signature.decode
         if signature.converters:
-            return lambda job: function(**decode(scan(job.args, start)[0]))
+
+            def run_converted(job: Job) -> Any:
+                if job.headers is not None and RESULTS in job.headers:
+                    return run_filled(job)
+                return function(**decode(scan(job.args, start)[0]))
+
+            return run_converted
 
         fitting: set[tuple[str, ...]] = set()
         """Names of arguments that were found to fit; bounded, for they come from outside."""
 
         def run_plain(job: Job) -> Any:
+            if job.headers is not None and RESULTS in job.headers:
+                return run_filled(job)
             args = scan(job.args, start)[0]
             names = tuple(args)
             if names not in fitting:
@@ -144,14 +159,55 @@ def _caller(task: Task[Any, Any]) -> Callable[[Job], Any]:
     wants_context = task.wants_context
 
     def run(job: Job) -> Any:
+        if job.headers is not None and RESULTS in job.headers:
+            return run_filled(job)
         return prepare(scan(job.args, start)[0], context_of(job) if wants_context else None)()
 
     return run
 
 
+def _filled_caller(task: Task[Any, Any]) -> Callable[[Job], Any]:
+    """For jobs whose headers name arguments that are results of parents."""
+    prepare, wants_context = task.prepare, task.wants_context
+
+    def start(job: Job, results: dict[str, JSON]) -> Any:
+        args = _scan(job.args, JSON_START)[0]
+        return prepare({**args, **results}, context_of(job) if wants_context else None)()
+
+    return _with_results(start, is_async=task.is_async)
+
+
 def _hooked_caller(task: Task[Any, Any]) -> Callable[[Job], Any]:
     scan, start, run = _scan, JSON_START, task.hooks.runner(task)
-    return lambda job: run(scan(job.args, start)[0], context_of(job))
+    run_filled = _with_results(
+        lambda job, results: run(scan(job.args, start)[0], context_of(job), results), is_async=task.is_async
+    )
+
+    def call(job: Job) -> Any:
+        if job.headers is not None and RESULTS in job.headers:
+            return run_filled(job)
+        return run(scan(job.args, start)[0], context_of(job))
+
+    return call
+
+
+def _with_results(start: Callable[[Job, dict[str, JSON]], Any], *, is_async: bool) -> Callable[[Job], Any]:
+    """`start` given the arguments that are results of parents, which are asked for first."""
+
+    def run(job: Job) -> Any:
+        sources = _sources(job)
+        return start(job, {} if sources is None else results_of(sources, job.runner.hooks.parents(job)))
+
+    async def arun(job: Job) -> Any:
+        sources = _sources(job)
+        return await start(job, {} if sources is None else results_of(sources, await job.runner.hooks.aparents(job)))
+
+    return arun if is_async else run
+
+
+def _sources(job: Job) -> Sources | None:
+    _parse_headers(job)
+    return wanted(job.headers)
 
 
 class Handlers(dict[str, "AnyHandler | None"]):
