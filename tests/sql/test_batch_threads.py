@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from tests.sql.batches import UNBALANCED, append, balanced, counts, said, slow, status, submit, work
 from tests.sql.calls import Caller, Row
 from tests.sql.test_histories import suppress_sqlstate
+from tests.support.seeds import seeds
 
 Session = Callable[[], Caller]
 QUEUES = ["a/o", "b/o", "c/o"]
@@ -127,7 +128,7 @@ class Hand:
             self.held = []  # else what it held is stale, and it tries
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", seeds([1, 2, 3]))
 def test_counters_are_what_a_recount_says(q: Caller, session: Session, seed: int) -> None:
     q("configure", settings={"max_crashes": 100})
     for queue in QUEUES:

@@ -19,6 +19,7 @@ from psycopg.types.json import Jsonb
 
 from tests.sql.calls import Caller, Row
 from tests.sql.test_histories import LOOSE, STANDING, suppress_sqlstate
+from tests.support.seeds import seeds
 
 Session = Callable[[], Caller]
 QUEUES = ["a", "b"]
@@ -259,7 +260,7 @@ def bring_to_the_end(q: Caller) -> None:
             break
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", seeds([1, 2, 3]))
 def test_graphs_end_as_the_model_says(q: Caller, session: Session, seed: int) -> None:
     for queue in QUEUES:
         q("configure_queue", queue=queue, settings={"group_limit": 2})
@@ -303,7 +304,7 @@ def test_graphs_end_as_the_model_says(q: Caller, session: Session, seed: int) ->
     assert set(once.values()) == {1}
 
 
-@pytest.mark.parametrize("seed", range(11, 17))
+@pytest.mark.parametrize("seed", seeds(range(11, 17), default=2))
 def test_outcomes_follow_from_outcomes(q: Caller, seed: int) -> None:
     """Without races the end of every job is foretold: from what it would do itself, and from its parents' ends."""
     pick = random.Random(seed)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.sql.calls import Caller, Row
 from tests.sql.keyed import ASTRAY, ack, add, added, keys, lose_workers, nothing_left, run, settle, tidy
+from tests.support.seeds import seeds
 
 Session = Callable[[], Caller]
 BUDGETS = {"a": 1, "b": 3, "c": 5}
@@ -167,7 +168,7 @@ class Hand:
         self.worker = self.q.worker(*BUDGETS)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", seeds([1, 2, 3, 4], default=2))
 def test_every_item_ends_once_and_no_budget_is_exceeded(q: Caller, session: Session, seed: int) -> None:
     q("configure", settings={"max_crashes": 1000})
     for queue, budget in BUDGETS.items():

@@ -14,6 +14,7 @@ import pytest
 
 from tests.sql.calls import Caller, Row
 from tests.sql.test_histories import STANDING
+from tests.support.seeds import seeds
 
 Session = Callable[[], Caller]
 START = datetime.fromisoformat("2030-01-01 12:00:00+00")
@@ -244,7 +245,7 @@ class History:
         raise AssertionError(f"still there: {self.q.places()}")
 
 
-@pytest.mark.parametrize("seed", range(1, 5))
+@pytest.mark.parametrize("seed", seeds(range(1, 5)))
 def test_limits_hold_and_nobody_is_forgotten(q: Caller, session: Session, seed: int) -> None:
     q("configure", settings={"max_crashes": 100})
     for queue, settings in QUEUES.items():

@@ -10,6 +10,7 @@ from statistics import quantiles
 import pytest
 
 from tests.sql.calls import Caller, Row
+from tests.support.seeds import seeds
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -97,6 +98,7 @@ def test_each_outcome_is_counted_once_whenever_upkeep_comes(q: Caller) -> None:
     assert q.sql("select sum(succeeded)::int from pgqueue.metric") == [(ended,)]
 
 
+@pytest.mark.slow
 def test_a_pass_is_bounded_and_the_next_goes_on(q: Caller) -> None:
     """Ten days of nothing, then three hundred thousand outcomes within a minute."""
     day = 864_000
@@ -194,7 +196,7 @@ def test_what_is_old_is_forgotten(q: Caller) -> None:
     assert q.sql("select count(*) from pgqueue.metric") == [(0,)]
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", seeds(range(5), default=2))
 def test_percentiles_are_right_to_a_factor_of_two(q: Caller, seed: int) -> None:
     random.seed(seed)
     spans = sorted(random.lognormvariate(3, 2) for _ in range(500))  # milliseconds

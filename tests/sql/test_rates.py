@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.sql.calls import Caller, Row, blocked, wait_until
+from tests.support.seeds import seeds
 
 Session = Callable[[], Caller]
 NOON = datetime.fromisoformat("2030-01-01 12:00:00+00")
@@ -223,7 +224,7 @@ def test_two_sessions_that_hold_claims_open_stay_below_a_groups_rate(q: Caller, 
     assert q.claim(workers[0]) == []
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", seeds([1, 2]))
 def test_no_window_holds_more_whatever_the_claims(q: Caller, session: Session, seed: int) -> None:
     """Real time, four sessions, short periods."""
     q("configure_queue", queue="default", settings={"rate_limit": 20, "rate_period": 0.2})

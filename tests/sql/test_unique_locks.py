@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 from tests.sql.calls import Caller, blocked, wait_until
 from tests.sql.support import many, pid
 from tests.sql.test_unique import at, keys, put, take
+from tests.support.seeds import seeds
 
 Session = Callable[[], Caller]
 REPLACE = {"on_duplicate": "replace"}
@@ -208,7 +209,7 @@ def test_a_period_that_is_over_is_taken_by_one_of_two(q: Caller, user: Caller, o
         assert second.result(20) == (new, False)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", seeds(range(2)))
 def test_batches_that_share_keys_do_not_deadlock(session: Session, q: Caller, seed: int) -> None:
     """Four sessions, 40 batches each, of all policies and kinds of keys, beside a worker that ends what it claims."""
     done = threading.Event()
