@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgqueue._parents import PAGE, results_of, wanted
 from pgqueue.context import Context
-from pgqueue.errors import CannotUnseal, InvalidArgument, NotSerialisable, UnknownTask
+from pgqueue.errors import CannotUnseal, InvalidArgument, UnknownTask
 from pgqueue.keyed import Executor, KeyedItem, Merge
 from pgqueue.middleware import JobRun
 from pgqueue.models import JSON, ClaimedJob, KeyedItemInfo, ParentResult

@@ -294,6 +294,9 @@ class Client(Filtered):
     pause_queue = _method(Calls.pause_queue)
     resume_queue = _method(Calls.resume_queue)
     configure_queue = _method(Calls.configure_queue)
+    configure_group = _method(Calls.configure_group)
+    groups = _method(Calls.groups)
+    unblock_group = _method(Calls.unblock_group)
     configure = _method(Calls.configure)
 
     result = _method(Calls.result)
