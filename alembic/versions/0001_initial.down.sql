@@ -175,6 +175,7 @@ drop routine if exists
   pgqueue._next_in_window(),
   pgqueue._next_slice(purpose text, jobs bigint[], size integer),
   pgqueue._next_tick(cron text, time_zone text, after timestamp with time zone, anchor timestamp with time zone),
+  pgqueue._no_longer_counted(queue text),
   pgqueue._nobody_sleeps(queue text),
   pgqueue._nobody_waits(),
   pgqueue._not_blocking(jobs bigint[], states text[]),

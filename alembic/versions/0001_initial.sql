@@ -2820,7 +2820,7 @@ begin
         case when jsonb_typeof(j.headers #> '{dead_letter,path}') = 'array' then j.headers #> '{dead_letter,path}' else '[]' end as path
       from job j)
     select (nextval('pgqueue.job_id'), l.kind, l.args, l.goes_to, l.priority, pgqueue._now(), null, l.group_key, null, null, null, null, null,
-      coalesce(l.headers, '{}') || jsonb_build_object('dead-lettered', jsonb_build_object('job', l.id, 'queue', l.queue,
+      coalesce(l.headers, '{}') || jsonb_build_object('dead_letter', jsonb_build_object('job', l.id, 'queue', l.queue,
         'reason', reasons[array_position(jobs, l.id)], 'attempts', attempts[array_position(jobs, l.id)],
         'error', (select e.error from pgqueue.attempt_error e where e.job_id = l.id order by e.failed_at desc limit 1),
         'path', case when l.path ? l.queue then l.path else l.path || to_jsonb(l.queue) end)),
@@ -2828,7 +2828,7 @@ begin
     from letter l
     -- Not where it has been: so a ring of queues comes to an end. And a job that failed, was retried, and failed again has its letter.
     where not l.path ? l.goes_to
-      and (select e.job_id from pgqueue.job_event e where e.job_id = l.id and e.event = 'dead_letter' limit 1) is null
+      and (select e.job_id from pgqueue.job_event e where e.job_id = l.id and e.event = 'dead-lettered' limit 1) is null
     order by l.id);
   if cardinality(v_letters) > 0 then
     perform pgqueue._note_event((l.headers #>> '{dead_letter,job}')::bigint, 'dead-lettered', jsonb_build_object('job', l.id, 'queue', l.queue))
@@ -4318,7 +4318,8 @@ end $$;
 
 -- source: sql/functions/private/_groups_wait.sql
 -- Has groups looked at again when the first start leaves the window, where jobs wait for that: the rate is used up by starts, at least in part. What is admitted and not started yet has its group looked
--- at when it starts. With the time that the admission went by, since which nothing has left the window: so none is forgotten.
+-- at when it starts. With the time that the admission went by, since which nothing has left the window: so none is forgotten. A look that is due later than that does not count: the
+-- period was longer when it was written.
 create function pgqueue._groups_wait(settings pgqueue.queue, groups text[], now_ timestamptz) returns void
 language plpgsql
 as $$
@@ -4344,7 +4345,8 @@ begin
       offset 0) r
     offset 0) w
   where w.first is not null
-    and (select h.at from pgqueue.group_wait h where h.queue = (settings).name and h.group_key = w.key order by h.queue, h.group_key limit 1) is null;
+    and (select h.at from pgqueue.group_wait h where h.queue = (settings).name and h.group_key = w.key and h.at <= w.first + w.period
+      order by h.queue, h.group_key limit 1) is null;
 end $$;
 
 -- source: sql/functions/private/_has_window.sql
@@ -4354,7 +4356,8 @@ language sql immutable
 return split_part(setting, E'\x1e', 1) = hash_array_extended(queues, 0)::text;
 
 -- source: sql/functions/private/_hold_again.sql
--- A job that is retried waits for those of its parents that live again, by the policy it was enqueued with. False when none does: it runs.
+-- A job that is retried waits for those of its parents that live again, by the policy it was enqueued with. False when none does: it runs. One that blocks its group
+-- keeps its place meanwhile (trait 32768), and comes back to it.
 create function pgqueue._hold_again(job pgqueue.job) returns boolean
 language plpgsql
 as $$
@@ -4373,7 +4376,8 @@ begin
   where d.parent_id = any((job).depends_on) and d.child_id = (job).id and d.counted = (d.parent_id = any(v_parents));
   insert into pgqueue.dependent (job_id, pending, traits, policy, priority, attempt, queue)
   select (job).id, cardinality(v_parents),
-    pgqueue._traits((job).unique_key, (job).group_key, (job).timeout, (job).heartbeat, null) + pgqueue._flow_traits((job).id),
+    pgqueue._traits((job).unique_key, (job).group_key, (job).timeout, (job).heartbeat, null) + pgqueue._flow_traits((job).id)
+      + case when exists (select from pgqueue.slot s where s.job_id = (job).id) then 32768 else 0 end,
     (select d.policy from pgqueue.dependency d where d.parent_id = v_parents[1] and d.child_id = (job).id), (job).priority, 0, (job).queue;
   insert into pgqueue.parent_look (seq, job_id, low, high, parked)
   select nextval('pgqueue.job_id'), p.id, (job).id, (job).id, false from unnest(v_parents) p(id);
@@ -5779,6 +5783,35 @@ begin
     return pgqueue._cron_fixed(v_spec, time_zone, after);
   end if;
   return pgqueue._cron_elapsed(v_spec, time_zone, after);
+end $$;
+
+-- source: sql/functions/private/_no_longer_counted.sql
+-- After a change of a queue's settings: when its starts are no longer counted, jobs that have waited, and stand among the blocked until their start is admitted (slot state 4), have the place they kept, as in any
+-- queue of slots alone: nobody would ask for their state any more, and they would wait for their own slot. What stands locked is being admitted just now.
+create function pgqueue._no_longer_counted(queue text) returns void
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+declare
+  v_was record;
+begin
+  if (select q.counted from pgqueue.queue q where q.name = _no_longer_counted.queue) then
+    return;
+  end if;
+  with gone as (
+    delete from pgqueue.blocked b
+    where b.ctid = any(array(
+      select b.ctid
+      from (select s.job_id from pgqueue.slot s where s.queue = _no_longer_counted.queue and s.state = 4 offset 0) s
+      cross join lateral (select b.ctid from pgqueue.blocked b where b.job_id = s.job_id for update skip locked) b))
+    returning b.*)
+  select array_agg(g.job_id order by g.seq) as jobs, array_agg(g.queue order by g.seq) as queues, array_agg(g.priority order by g.seq) as priorities,
+    array_agg(g.attempt order by g.seq) as attempts, array_agg(g.traits order by g.seq) as traits
+  into v_was from gone g;
+  update pgqueue.slot s set state = 0 where s.job_id = any(v_was.jobs);
+  perform pgqueue._enter(v_was.jobs, v_was.queues, v_was.priorities, v_was.attempts, v_was.traits, true);
 end $$;
 
 -- source: sql/functions/private/_nobody_sleeps.sql
@@ -8508,6 +8541,7 @@ end $$;
 
 -- source: sql/functions/private/_tidy_flow.sql
 -- Upkeep: who waited for whom, and follow-ups, of jobs whose rows are gone. A slice a pass, as _duty_tidy does it; one by parent and child, since a parent may have a million.
+-- And jobs that would wait until a failed one is retried, which it cannot be any more as it is forgotten: they are cancelled. Not those for which parent_look still asks how it ended.
 create function pgqueue._tidy_flow() returns bigint
 language plpgsql
 set enable_seqscan = off
@@ -8521,6 +8555,9 @@ declare
   v_jobs bigint[];
   v_rows bigint;
   v_done bigint := 0;
+  v_gone bigint[];
+  v_child bigint;
+  v_was record;
 begin
   select array_agg(s.parent_id), array_agg(s.child_id) into v_parents, v_children
   from (
@@ -8533,6 +8570,27 @@ begin
   where d.parent_id = s.parent and d.child_id = s.child and (select j.id from pgqueue.job j where j.id = s.child) is null;
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
+
+  v_gone := array(
+    select distinct s.parent from unnest(v_parents, v_children) s(parent, child)
+    where (select d.policy from pgqueue.dependency d where d.parent_id = s.parent and d.child_id = s.child and not d.counted) = 'wait'
+      and (select w.job_id from pgqueue.dependent w where w.job_id = s.child) is not null
+      and (select j.id from pgqueue.job j where j.id = s.parent) is null
+      and (select b.id from pgqueue.batch b where b.id = s.parent) is null
+    limit 100);
+  if cardinality(v_gone) > 0 then
+    v_gone := array(select g from unnest(v_gone) g where g not in (select l.job_id from pgqueue.parent_look l where l.job_id = any(v_gone)));
+    for v_child in
+      select distinct s.child from unnest(v_parents, v_children) s(parent, child) where s.parent = any(v_gone) order by 1 limit 1000
+    loop
+      perform from pgqueue.dependent w where w.job_id = v_child for update skip locked;
+      continue when not found;
+      select * into v_was from pgqueue._withdraw(v_child);
+      perform pgqueue._finish(array[v_child], array['cancelled'], array['parent_failed'], array[v_was.attempt], array[v_was.traits], null, null, null,
+        pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_was.queue)));
+      v_done := v_done + 1;
+    end loop;
+  end if;
 
   v_jobs := array(
     select f.job_id from pgqueue.follow_up f where f.job_id > pgqueue._slice('follow_up') order by f.job_id limit 5000);
@@ -9995,6 +10053,9 @@ begin
   if settings ->> 'group_order' = 'free' or settings -> 'group_order' = 'null' then
     delete from pgqueue.slot s where s.queue = configure_queue.queue and s.state = 2;
   end if;
+  if settings ?| array['fair', 'group_rate_limit'] then
+    perform pgqueue._no_longer_counted(queue);
+  end if;
   if settings ?| array['group_order', 'group_limit', 'group_rate_limit', 'group_rate_period', 'fair', 'group_failure'] then
     -- More room, or no limit any more, frees jobs that nothing else would look at again.
     insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
@@ -10198,7 +10259,7 @@ unique_by: the key is derived from the kind and these members of args, {} meanin
 start. unique_for: instead, it is held for that long from now on, whatever becomes of the job. on_duplicate: what an enqueue of a held key does: return the holder,
 replace the args and headers of one that still waits, debounce (replace, and move it to the new time), or raise (PQ005).
 depends_on: ids of jobs that must end first; it is held until then. on_parent_failure: when one of them fails or is cancelled, cancel this job too, run it
-all the same, or wait until that one has been retried. on_success, on_error: a job, or an array of jobs, as enqueue_many takes them, enqueued when this one
+all the same, or wait until that one has been retried; once that one is forgotten, so is the wait: it is cancelled. on_success, on_error: a job, or an array of jobs, as enqueue_many takes them, enqueued when this one
 succeeds, or fails or is cancelled; its "pass_as" names the argument that receives the result or the error.
 Errors: PQ001 for any argument that is out of range, PQ002 for an unknown id in depends_on, PQ005 on_duplicate raise, PQ008 when the queue is full (max_queued);
 nothing is stored then.';
@@ -10738,16 +10799,16 @@ begin
   perform pgqueue._check_priority(priority);
   update pgqueue.dependent d set priority = set_priority.priority, traits = d.traits | 64
   where d.job_id = set_priority.id
-  returning d.job_id, (
-    select coalesce((select p.priority from pgqueue.changed_priority p where p.job_id = j.id), j.priority) from pgqueue.job j where j.id = d.job_id) <> set_priority.priority as changed
+  returning (
+    select coalesce((select p.priority from pgqueue.changed_priority p where p.job_id = j.id), j.priority) from pgqueue.job j where j.id = d.job_id) as priority
   into v_was;
   if found then
     insert into pgqueue.changed_priority (job_id, priority) values (set_priority.id, set_priority.priority)
     on conflict (job_id) do update set priority = excluded.priority;
-    if v_was.changed then
-      perform pgqueue._note_event(id, 'priority', jsonb_build_object('to', set_priority.priority));
+    if v_was.priority <> set_priority.priority then
+      perform pgqueue._note_event(id, 'priority changed', jsonb_build_object('from', v_was.priority, 'to', set_priority.priority));
     end if;
-    return query select 'held', v_was.changed;
+    return query select 'held', v_was.priority <> set_priority.priority;
     return;
   end if;
   select s.run_at into v_due from pgqueue.scheduled s where s.job_id = set_priority.id;
@@ -13333,6 +13394,7 @@ begin
   where g.queue = configure_group.queue and g.group_key = configure_group.group_key and num_nonnulls(g.weight, g.group_limit, g.rate_limit, g.rate_period) = 0;
   update pgqueue.queue q set own_groups = exists (select from pgqueue.group_setting g where g.queue = configure_group.queue)
   where q.name = configure_group.queue;
+  perform pgqueue._no_longer_counted(queue);
   insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
   select nextval('pgqueue.job_id'), 0, 0, 0, configure_group.queue, configure_group.group_key
   where exists (select from pgqueue.blocked b where b.queue = configure_group.queue and b.group_key = configure_group.group_key);
@@ -13405,7 +13467,14 @@ begin
     v_low := v_batch.ids[1];
     v_high := v_batch.ids[cardinality(v_batch.ids)];
     delete from pgqueue.attempt_error e where e.job_id between v_low and v_high and e.job_id = any(v_jobs);
-    delete from pgqueue.job_event e where e.job_id between v_low and v_high and e.job_id = any(v_jobs);
+    perform pgqueue._forget_traces(v_jobs, v_low, v_high);
+    delete from pgqueue.follow_up f where f.job_id = any(v_jobs);
+    delete from pgqueue.dependency d
+    where d.ctid = any(array(
+      select d.ctid
+      from (select j.id, j.depends_on from pgqueue.job j where j.id between v_low and v_high and j.id = any(v_jobs) and j.depends_on is not null offset 0) j
+      cross join lateral unnest(j.depends_on) p(id)
+      cross join lateral (select d.ctid from pgqueue.dependency d where d.parent_id = p.id and d.child_id = j.id offset 0) d));
     delete from pgqueue.outcome o where o.job_id between v_low and v_high and o.job_id = any(v_jobs);
     delete from pgqueue.job j where j.id between v_low and v_high and j.id = any(v_jobs);
   end if;
@@ -13445,7 +13514,7 @@ begin
     perform pgqueue._refuse('PQ005', format('job %s is of kind %s', id, v_kind), 'Only tasks can be edited: cancel it, and hand in a new one.');
   end if;
   for v_look in 1..100 loop
-    if (pgqueue._hold_place(edit_job.id)).place is not null then
+    if pgqueue._hold_place(edit_job.id) is not null then
       state := pgqueue._state(edit_job.id);
     else
       select o.state::text into state from pgqueue.outcome o where o.job_id = edit_job.id and o.state <> 'succeeded' for update;

@@ -200,7 +200,7 @@ def life(q: Caller) -> None:
     q("set_priority", id=job, priority=4)
     q("reschedule", id=job, run_at="2030-01-01")
     q("worker_heartbeat", worker=worker, leases=[1])
-    assert [row["error"] for row in q("maintain")] == [None] * 10
+    assert {row["error"] for row in q("maintain")} == {None}
     assert len(q("jobs")) == 4
     assert q("queues")[0]["scheduled"] == 2
     q("health"), q("why", id=job), q("attempts", id=job)

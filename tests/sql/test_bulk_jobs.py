@@ -612,13 +612,14 @@ def test_jobs_that_wait_for_others(q: Caller) -> None:
     children = [q.enqueue("child", depends_on=[parent], args={"n": n}) for n in range(3)]
     assert found(q, kind="child") == found(q, state="held") == 3
     assert q.one("edit_job", id=children[0], args={"n": 7}) == {"state": "held", "changed": True}
-    assert bulk(q, "move_jobs", {"kind": "child"}, queue="b") == (0, 3)  # a move would let them go
+    assert bulk(q, "move_jobs", {"kind": "child"}, queue="b") == (3, 0)
+    assert found(q, queue="b", state="held") == 3
     assert bulk(q, "set_priority_of_jobs", {"kind": "child"}, priority=2) == (3, 0)
     assert bulk(q, "cancel_jobs", {"ids": children[2:]}) == (1, 0)
-    worker = q.worker()
+    worker = q.worker("default", "b")
     assert q.settle(q.claim(worker)) == []
     q("maintain")
-    claimed = q.claim(worker)
+    claimed = q.claim(worker, queues=["b"])
     assert [(job["id"], job["priority"], job["args"]) for job in claimed] == [
         (children[0], 2, {"n": 7}),
         (children[1], 2, {"n": 1}),

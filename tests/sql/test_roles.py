@@ -175,7 +175,7 @@ def test_each_role_does_its_work_with_nothing_but_its_grant(pg: Database, q: Cal
         assert reader.one("job", id=job)["progress"] == {"done": 1}
         assert worker.value("log_lines", lease=taken[0]["lease"], job=job, lines=Jsonb([{"message": "m"}])) == 1
         assert worker.settle(taken, result=7) == []
-        assert [row["error"] for row in worker("maintain")] == [None] * 10
+        assert {row["error"] for row in worker("maintain")} == {None}
         assert producer.one("result", id=job)["result"] == 7
         assert producer.sql("call pgqueue.wait(%s)", job) == [("succeeded", None, 7)]
         assert operator("cancel", id=later) == [{"state": "cancelled", "changed": True}]

@@ -74,6 +74,9 @@ begin
   if settings ->> 'group_order' = 'free' or settings -> 'group_order' = 'null' then
     delete from pgqueue.slot s where s.queue = configure_queue.queue and s.state = 2;
   end if;
+  if settings ?| array['fair', 'group_rate_limit'] then
+    perform pgqueue._no_longer_counted(queue);
+  end if;
   if settings ?| array['group_order', 'group_limit', 'group_rate_limit', 'group_rate_period', 'fair', 'group_failure'] then
     -- More room, or no limit any more, frees jobs that nothing else would look at again.
     insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)

@@ -145,7 +145,7 @@ unique_by: the key is derived from the kind and these members of args, {} meanin
 start. unique_for: instead, it is held for that long from now on, whatever becomes of the job. on_duplicate: what an enqueue of a held key does: return the holder,
 replace the args and headers of one that still waits, debounce (replace, and move it to the new time), or raise (PQ005).
 depends_on: ids of jobs that must end first; it is held until then. on_parent_failure: when one of them fails or is cancelled, cancel this job too, run it
-all the same, or wait until that one has been retried. on_success, on_error: a job, or an array of jobs, as enqueue_many takes them, enqueued when this one
+all the same, or wait until that one has been retried; once that one is forgotten, so is the wait: it is cancelled. on_success, on_error: a job, or an array of jobs, as enqueue_many takes them, enqueued when this one
 succeeds, or fails or is cancelled; its "pass_as" names the argument that receives the result or the error.
 Errors: PQ001 for any argument that is out of range, PQ002 for an unknown id in depends_on, PQ005 on_duplicate raise, PQ008 when the queue is full (max_queued);
 nothing is stored then.';

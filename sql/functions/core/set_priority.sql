@@ -14,16 +14,16 @@ begin
   perform pgqueue._check_priority(priority);
   update pgqueue.dependent d set priority = set_priority.priority, traits = d.traits | 64
   where d.job_id = set_priority.id
-  returning d.job_id, (
-    select coalesce((select p.priority from pgqueue.changed_priority p where p.job_id = j.id), j.priority) from pgqueue.job j where j.id = d.job_id) <> set_priority.priority as changed
+  returning (
+    select coalesce((select p.priority from pgqueue.changed_priority p where p.job_id = j.id), j.priority) from pgqueue.job j where j.id = d.job_id) as priority
   into v_was;
   if found then
     insert into pgqueue.changed_priority (job_id, priority) values (set_priority.id, set_priority.priority)
     on conflict (job_id) do update set priority = excluded.priority;
-    if v_was.changed then
-      perform pgqueue._note_event(id, 'priority', jsonb_build_object('to', set_priority.priority));
+    if v_was.priority <> set_priority.priority then
+      perform pgqueue._note_event(id, 'priority changed', jsonb_build_object('from', v_was.priority, 'to', set_priority.priority));
     end if;
-    return query select 'held', v_was.changed;
+    return query select 'held', v_was.priority <> set_priority.priority;
     return;
   end if;
   select s.run_at into v_due from pgqueue.scheduled s where s.job_id = set_priority.id;

@@ -41,6 +41,7 @@ begin
   where g.queue = configure_group.queue and g.group_key = configure_group.group_key and num_nonnulls(g.weight, g.group_limit, g.rate_limit, g.rate_period) = 0;
   update pgqueue.queue q set own_groups = exists (select from pgqueue.group_setting g where g.queue = configure_group.queue)
   where q.name = configure_group.queue;
+  perform pgqueue._no_longer_counted(queue);
   insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
   select nextval('pgqueue.job_id'), 0, 0, 0, configure_group.queue, configure_group.group_key
   where exists (select from pgqueue.blocked b where b.queue = configure_group.queue and b.group_key = configure_group.group_key);

@@ -25,7 +25,14 @@ begin
     v_low := v_batch.ids[1];
     v_high := v_batch.ids[cardinality(v_batch.ids)];
     delete from pgqueue.attempt_error e where e.job_id between v_low and v_high and e.job_id = any(v_jobs);
-    delete from pgqueue.job_event e where e.job_id between v_low and v_high and e.job_id = any(v_jobs);
+    perform pgqueue._forget_traces(v_jobs, v_low, v_high);
+    delete from pgqueue.follow_up f where f.job_id = any(v_jobs);
+    delete from pgqueue.dependency d
+    where d.ctid = any(array(
+      select d.ctid
+      from (select j.id, j.depends_on from pgqueue.job j where j.id between v_low and v_high and j.id = any(v_jobs) and j.depends_on is not null offset 0) j
+      cross join lateral unnest(j.depends_on) p(id)
+      cross join lateral (select d.ctid from pgqueue.dependency d where d.parent_id = p.id and d.child_id = j.id offset 0) d));
     delete from pgqueue.outcome o where o.job_id between v_low and v_high and o.job_id = any(v_jobs);
     delete from pgqueue.job j where j.id between v_low and v_high and j.id = any(v_jobs);
   end if;

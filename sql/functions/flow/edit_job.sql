@@ -26,7 +26,7 @@ begin
     perform pgqueue._refuse('PQ005', format('job %s is of kind %s', id, v_kind), 'Only tasks can be edited: cancel it, and hand in a new one.');
   end if;
   for v_look in 1..100 loop
-    if (pgqueue._hold_place(edit_job.id)).place is not null then
+    if pgqueue._hold_place(edit_job.id) is not null then
       state := pgqueue._state(edit_job.id);
     else
       select o.state::text into state from pgqueue.outcome o where o.job_id = edit_job.id and o.state <> 'succeeded' for update;

@@ -31,7 +31,7 @@ begin
         case when jsonb_typeof(j.headers #> '{dead_letter,path}') = 'array' then j.headers #> '{dead_letter,path}' else '[]' end as path
       from job j)
     select (nextval('pgqueue.job_id'), l.kind, l.args, l.goes_to, l.priority, pgqueue._now(), null, l.group_key, null, null, null, null, null,
-      coalesce(l.headers, '{}') || jsonb_build_object('dead-lettered', jsonb_build_object('job', l.id, 'queue', l.queue,
+      coalesce(l.headers, '{}') || jsonb_build_object('dead_letter', jsonb_build_object('job', l.id, 'queue', l.queue,
         'reason', reasons[array_position(jobs, l.id)], 'attempts', attempts[array_position(jobs, l.id)],
         'error', (select e.error from pgqueue.attempt_error e where e.job_id = l.id order by e.failed_at desc limit 1),
         'path', case when l.path ? l.queue then l.path else l.path || to_jsonb(l.queue) end)),
@@ -39,7 +39,7 @@ begin
     from letter l
     -- Not where it has been: so a ring of queues comes to an end. And a job that failed, was retried, and failed again has its letter.
     where not l.path ? l.goes_to
-      and (select e.job_id from pgqueue.job_event e where e.job_id = l.id and e.event = 'dead_letter' limit 1) is null
+      and (select e.job_id from pgqueue.job_event e where e.job_id = l.id and e.event = 'dead-lettered' limit 1) is null
     order by l.id);
   if cardinality(v_letters) > 0 then
     perform pgqueue._note_event((l.headers #>> '{dead_letter,job}')::bigint, 'dead-lettered', jsonb_build_object('job', l.id, 'queue', l.queue))

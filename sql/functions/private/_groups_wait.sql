@@ -1,5 +1,6 @@
 -- Has groups looked at again when the first start leaves the window, where jobs wait for that: the rate is used up by starts, at least in part. What is admitted and not started yet has its group looked
--- at when it starts. With the time that the admission went by, since which nothing has left the window: so none is forgotten.
+-- at when it starts. With the time that the admission went by, since which nothing has left the window: so none is forgotten. A look that is due later than that does not count: the
+-- period was longer when it was written.
 create function pgqueue._groups_wait(settings pgqueue.queue, groups text[], now_ timestamptz) returns void
 language plpgsql
 as $$
@@ -25,5 +26,6 @@ begin
       offset 0) r
     offset 0) w
   where w.first is not null
-    and (select h.at from pgqueue.group_wait h where h.queue = (settings).name and h.group_key = w.key order by h.queue, h.group_key limit 1) is null;
+    and (select h.at from pgqueue.group_wait h where h.queue = (settings).name and h.group_key = w.key and h.at <= w.first + w.period
+      order by h.queue, h.group_key limit 1) is null;
 end $$;

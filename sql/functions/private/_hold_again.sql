@@ -1,4 +1,5 @@
--- A job that is retried waits for those of its parents that live again, by the policy it was enqueued with. False when none does: it runs.
+-- A job that is retried waits for those of its parents that live again, by the policy it was enqueued with. False when none does: it runs. One that blocks its group
+-- keeps its place meanwhile (trait 32768), and comes back to it.
 create function pgqueue._hold_again(job pgqueue.job) returns boolean
 language plpgsql
 as $$
@@ -17,7 +18,8 @@ begin
   where d.parent_id = any((job).depends_on) and d.child_id = (job).id and d.counted = (d.parent_id = any(v_parents));
   insert into pgqueue.dependent (job_id, pending, traits, policy, priority, attempt, queue)
   select (job).id, cardinality(v_parents),
-    pgqueue._traits((job).unique_key, (job).group_key, (job).timeout, (job).heartbeat, null) + pgqueue._flow_traits((job).id),
+    pgqueue._traits((job).unique_key, (job).group_key, (job).timeout, (job).heartbeat, null) + pgqueue._flow_traits((job).id)
+      + case when exists (select from pgqueue.slot s where s.job_id = (job).id) then 32768 else 0 end,
     (select d.policy from pgqueue.dependency d where d.parent_id = v_parents[1] and d.child_id = (job).id), (job).priority, 0, (job).queue;
   insert into pgqueue.parent_look (seq, job_id, low, high, parked)
   select nextval('pgqueue.job_id'), p.id, (job).id, (job).id, false from unnest(v_parents) p(id);

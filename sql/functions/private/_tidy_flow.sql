@@ -1,4 +1,5 @@
 -- Upkeep: who waited for whom, and follow-ups, of jobs whose rows are gone. A slice a pass, as _duty_tidy does it; one by parent and child, since a parent may have a million.
+-- And jobs that would wait until a failed one is retried, which it cannot be any more as it is forgotten: they are cancelled. Not those for which parent_look still asks how it ended.
 create function pgqueue._tidy_flow() returns bigint
 language plpgsql
 set enable_seqscan = off
@@ -12,6 +13,9 @@ declare
   v_jobs bigint[];
   v_rows bigint;
   v_done bigint := 0;
+  v_gone bigint[];
+  v_child bigint;
+  v_was record;
 begin
   select array_agg(s.parent_id), array_agg(s.child_id) into v_parents, v_children
   from (
@@ -24,6 +28,27 @@ begin
   where d.parent_id = s.parent and d.child_id = s.child and (select j.id from pgqueue.job j where j.id = s.child) is null;
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
+
+  v_gone := array(
+    select distinct s.parent from unnest(v_parents, v_children) s(parent, child)
+    where (select d.policy from pgqueue.dependency d where d.parent_id = s.parent and d.child_id = s.child and not d.counted) = 'wait'
+      and (select w.job_id from pgqueue.dependent w where w.job_id = s.child) is not null
+      and (select j.id from pgqueue.job j where j.id = s.parent) is null
+      and (select b.id from pgqueue.batch b where b.id = s.parent) is null
+    limit 100);
+  if cardinality(v_gone) > 0 then
+    v_gone := array(select g from unnest(v_gone) g where g not in (select l.job_id from pgqueue.parent_look l where l.job_id = any(v_gone)));
+    for v_child in
+      select distinct s.child from unnest(v_parents, v_children) s(parent, child) where s.parent = any(v_gone) order by 1 limit 1000
+    loop
+      perform from pgqueue.dependent w where w.job_id = v_child for update skip locked;
+      continue when not found;
+      select * into v_was from pgqueue._withdraw(v_child);
+      perform pgqueue._finish(array[v_child], array['cancelled'], array['parent_failed'], array[v_was.attempt], array[v_was.traits], null, null, null,
+        pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_was.queue)));
+      v_done := v_done + 1;
+    end loop;
+  end if;
 
   v_jobs := array(
     select f.job_id from pgqueue.follow_up f where f.job_id > pgqueue._slice('follow_up') order by f.job_id limit 5000);
