@@ -21,6 +21,7 @@ from pgqueue.models import JSON
 __all__ = ["SEALED", "Codec", "Sealer", "name_of", "sealed_with"]
 
 SEALED = "$sealed"
+_FAILURE = {"state", "reason", "error"}
 
 
 class Codec(Protocol):
@@ -97,9 +98,9 @@ class Sealer:
 
     def open_args(self, args: dict[str, JSON]) -> dict[str, JSON]:
         """The args of a job. What has been put beside the sealed ones, or into plain ones, is opened one by one: a
-        follow-up gets its parent's result as it is stored. Raises CannotUnseal.
+        follow-up gets its parent's result, or how it failed, as it is stored. Raises CannotUnseal.
         """
-        beside = {key: self.open(value) for key, value in args.items()}
+        beside = {key: self._open_passed(value) for key, value in args.items()}
         if SEALED not in args:
             return beside
         name = sealed_with(args)
@@ -110,6 +111,12 @@ class Sealer:
             raise CannotUnseal(f"what is sealed with the codec {name!r} is no JSON object, as args are")
         del beside[SEALED], beside["codec"]
         return {**made, **beside}
+
+    def _open_passed(self, value: JSON) -> JSON:
+        """What the SQL function settle may have put into args: on_error gets the stored error within an object."""
+        if type(value) is dict and value.keys() == _FAILURE:
+            return {**value, "error": self.open_error(value["error"])}
+        return self.open(value)
 
     def _opened(self, name: str, text: str) -> JSON:
         codec = self._codecs.get(name)

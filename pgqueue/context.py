@@ -49,6 +49,7 @@ class ContextHooks(Protocol):
     @property
     def job_logs(self) -> bool:
         """Whether `Context.logger` writes to the job's log."""
+        ...
 
     def parents(self, job: Any) -> list[ParentResult]:
         """Called from the handler's thread."""

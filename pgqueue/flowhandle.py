@@ -101,10 +101,11 @@ class FlowHandle(Generic[R]):
         return _counted([(await client.result(id)).state for id in self._members])
 
     def cancel(self, why: str | None = None) -> int:
-        """Cancels what waits and asks workers to stop what runs; returns how many jobs. One statement for all of them,
-        up to ten thousand: none starts because another one is cancelled. Of a larger flow the last jobs come first.
+        """Cancels what waits and asks workers to stop what runs. One statement for all jobs, up to ten thousand: none
+        starts because another one is cancelled. Of a larger flow the last jobs come first.
 
-        What other sessions have locked at this moment is left alone: call again. SQL function: cancel_jobs.
+        Returns how many it cancelled or asked by themselves: a job that goes because one before it was cancelled is not
+        counted. What other sessions have locked at this moment is left alone. SQL function: cancel_jobs.
         """
         client = self._clients.client
         steps = [client.cancel_jobs({"ids": ids}, why=why, batch=_AT_ONCE) for ids in self._from_the_end()]

@@ -316,8 +316,8 @@ class Task(Generic[P, R]):
 
     def _sources(self, marks: Mapping[str, Marker]) -> Sources:
         """What placeholders stand for in a job of its own: the results of what the task's options name."""
-        ids = self.settings.parent_ids() or ()
-        return sources_of(marks, list(ids) if isinstance(self.settings.depends_on, tuple) else ids[0])
+        ids = [*(self.settings.parent_ids() or ())]
+        return sources_of(marks, ids if isinstance(self.settings.depends_on, tuple) else ids[0])
 
     def _document(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> JsonText:
         return dumps(self.signature.bind(args, kwargs), "argument")

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgqueue import App, CannotUnseal, Client, InvalidArgument, JobFailed, NewJob, Retry
+from pgqueue import App, CannotUnseal, Client, InvalidArgument, JobFailed, NewJob, Retry, result
 from pgqueue._hooks import AppHooks
 from pgqueue._json import dumps
 from pgqueue.codec import Sealer, sealed_with
@@ -116,10 +116,10 @@ def test_the_database_sees_neither_args_nor_results(make: Callable[..., App], co
     assert sealed_with(raw.result) == "k1"
     everything = connection.execute("select j::text || o::text from pgqueue.job j, pgqueue.outcome o").fetchone()[0]
     assert "sword" not in everything
-    result = {"told": "swordfish", "type": "date"}
+    told = {"told": "swordfish", "type": "date"}
     args = {"secret": "swordfish", "when": "2030-01-02"}
-    assert handle.result(timeout=5) == result
-    assert (job.args, job.result) == (handle.job().args, handle.job().result) == (args, result)
+    assert handle.result(timeout=5) == told
+    assert (job.args, job.result) == (handle.job().args, handle.job().result) == (args, told)
 
 
 def test_async_ways(make: Callable[..., App], pg: Database) -> None:
@@ -299,13 +299,13 @@ def test_results_that_cannot_be_opened(make: Callable[..., App], connection: Any
 def test_what_stands_beside_sealed_args_is_opened_too() -> None:
     """A follow-up gets the result of its parent, as that is stored, as one argument more."""
     sealer = Sealer([Zip()])
-    result = json.loads(sealer.seal(dumps([1, 2])))
-    assert sealer.open_args({**json.loads(sealer.seal(dumps({"a": 1}))), "b": result, "c": 3}) == {
+    stored = json.loads(sealer.seal(dumps([1, 2])))
+    assert sealer.open_args({**json.loads(sealer.seal(dumps({"a": 1}))), "b": stored, "c": 3}) == {
         "a": 1,
         "b": [1, 2],
         "c": 3,
     }
-    assert sealer.open_args({"a": 1, "b": result}) == {"a": 1, "b": [1, 2]}
+    assert sealer.open_args({"a": 1, "b": stored}) == {"a": 1, "b": [1, 2]}
 
 
 def test_a_follow_up_gets_what_its_parent_returned(make: Callable[..., App], connection: Any) -> None:
@@ -316,12 +316,7 @@ def test_a_follow_up_gets_what_its_parent_returned(make: Callable[..., App], con
     def after(parent: dict[str, str], own: str) -> None:
         seen.append((parent, own))
 
-    first = app.hooks.document(app.tasks["tell"].new_job(("swordfish",), {}))
-    then = app.hooks.document(NewJob("after", {"own": "s"}, "default", {}, {}))
-    connection.execute(
-        "select id from pgqueue.enqueue('tell', %s, on_success => %s)",
-        (json.dumps(first["args"]), json.dumps({"kind": "after", "args": then["args"], "pass_as": "parent"})),
-    )
+    app.tasks["tell"].options(on_success=after.s(result, "s")).enqueue("swordfish")
     assert [job.state for job in drain(app, connection, due=True)] == ["succeeded", "succeeded"]
     assert seen == [({"told": "swordfish", "type": "NoneType"}, "s")]
 

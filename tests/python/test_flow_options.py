@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -225,7 +226,8 @@ def test_headers_of_ours_are_not_passed_on() -> None:
         id, queue, kind, attempt, max_attempts, crashes = 1, "q", "k", 1, 1, 0
         headers = {"trace": "t", "$results": {"x": "one"}}  # noqa: RUF012
 
-    assert Context(Job(), None).headers == {"trace": "t"}  # type: ignore[arg-type]
+    context = Context(Job(), None, logger=logging.getLogger())  # type: ignore[arg-type]
+    assert context.headers == {"trace": "t"}
 
 
 def test_a_full_queue_has_its_exception() -> None:

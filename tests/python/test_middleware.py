@@ -495,6 +495,15 @@ def test_a_run_needs_no_server() -> None:
     """What a worker does for each job, by itself."""
 
     class NoHooks:
+        job_logs = False
+
+        def log(self, job: Any, line: Any) -> None: ...
+        def parents(self, job: Any) -> list[Any]:
+            return []
+
+        async def aparents(self, job: Any) -> list[Any]:
+            return []
+
         def progress(self, job: Any, value: Any) -> None: ...
         async def aprogress(self, job: Any, value: Any) -> None: ...
 

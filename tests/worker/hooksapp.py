@@ -51,6 +51,17 @@ async def adouble(n: int) -> int:
     return 2 * n
 
 
+@app.task
+def keep(x: Any) -> Any:
+    return x
+
+
+@app.task
+async def akeep(x: Any) -> Any:
+    await asyncio.sleep(0)
+    return x
+
+
 @app.task(max_attempts=1)
 def fail(secret: str) -> Retry:
     raise ValueError(f"no {secret}")

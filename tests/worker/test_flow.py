@@ -11,9 +11,11 @@ import pytest
 
 import pgqueue
 from pgqueue import App, Context, JobFailed, chain, group
+from pgqueue.middleware import AsyncRun, JobRun, Run
 from pgqueue.models import GroupStatus
 from tests.support.cluster import Database
 from tests.worker.harness import DEADLINE, Inside, Jobs, until
+from tests.worker.hooksapp import Reverse
 
 result = pgqueue.result
 
@@ -77,9 +79,21 @@ class Flows:
         self.fails, self.waits, self.echo, self.tell, self.blocks = fails, waits, echo, tell, blocks
 
 
-@pytest.fixture
-def flows(pg: Database) -> Iterator[Flows]:
-    app = App(pg.dsn, name="flows")
+class Through:
+    """Around every handler, changing nothing."""
+
+    def execute(self, job: JobRun, proceed: Run, /) -> Any:
+        return proceed(job)
+
+    async def aexecute(self, job: JobRun, proceed: AsyncRun, /) -> Any:
+        return await proceed(job)
+
+
+@pytest.fixture(params=["plain", "hooked"])
+def flows(pg: Database, request: pytest.FixtureRequest) -> Iterator[Flows]:
+    """With hooks a worker takes another way through each job, to the same end."""
+    hooks: dict[str, Any] = {"middleware": [Through()], "codec": Reverse(), "seal_errors": True}
+    app = App(pg.dsn, name="flows", **(hooks if request.param == "hooked" else {}))
     flows = Flows(app)
     with Inside(app, pg.dsn):
         yield flows

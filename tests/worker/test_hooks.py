@@ -12,7 +12,20 @@ from typing import Any
 
 import pytest
 
-from pgqueue import App, Cancel, Context, Discard, InvalidArgument, JobFailed, JobRun, Retry, Snooze
+from pgqueue import (
+    App,
+    Cancel,
+    Context,
+    Discard,
+    InvalidArgument,
+    JobFailed,
+    JobRun,
+    Retry,
+    Snooze,
+    chain,
+    group,
+    result,
+)
 from pgqueue.codec import sealed_with
 from pgqueue.keyed import KeyedItem
 from pgqueue.middleware import AsyncRun, Run
@@ -309,6 +322,50 @@ def test_a_worker_process_opens_and_seals(pg: Database, jobs: Jobs, tmp_path: Pa
     finally:
         marking.close()
         marking.dsn = None
+
+
+def test_a_worker_process_runs_a_sealed_flow(pg: Database, jobs: Jobs) -> None:
+    """Results travel from parents to children sealed, and so does the context, in threads and on the loop."""
+    marking.dsn = pg.dsn
+    try:
+        with Process(pg.dsn, app="tests.worker.hooksapp:app") as worker:
+            keep, akeep = marking.tasks["keep"], marking.tasks["akeep"]
+            members = group([keep.s("swordfish"), akeep.s("marlin")])
+            flow = within("ada", chain(members, keep.s(result), akeep.s(result)).enqueue)
+            last = flow.result(DEADLINE)
+            assert (last["tenant"], last["value"]["tenant"]) == ("ada", "ada")
+            assert [each["value"] for each in last["value"]["value"]] == ["swordfish", "marlin"]
+            for id in flow.ids:
+                raw = jobs.get(id)
+                assert sealed_with(raw["args"]) == sealed_with(raw["result"]) == "reverse"
+                assert "sword" not in str(raw) and "marlin" not in str(raw)
+            worker.signal(15)
+            worker.exit_code()
+    finally:
+        marking.close()
+        marking.dsn = None
+
+
+def test_who_cannot_open_a_parents_result_fails_at_once(app: App, pg: Database, jobs: Jobs) -> None:
+    sender = App(pg.dsn, codec=Reverse())
+    ran: list[Any] = []
+
+    @sender.task
+    def give() -> str:
+        return "swordfish"
+
+    app.task(give.fn)
+    kinds = both_kinds(app, lambda ctx, n: ran.append(n))
+    with Inside(sender, pg.dsn):
+        parent = give.enqueue()
+        assert parent.result(DEADLINE) == "swordfish"
+    with Inside(app, pg.dsn):
+        for kind in kinds:
+            child = app.tasks[kind].options(depends_on=parent, max_attempts=5).enqueue(result)
+            job = jobs.until(child.id, "failed")
+            assert (job["attempt"], job["error"]["type"]) == (1, "pgqueue.errors.CannotUnseal")
+    assert ran == []
+    sender.close()
 
 
 @pytest.mark.parametrize("codec", [None, "other"])
