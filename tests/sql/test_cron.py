@@ -4,6 +4,9 @@ cronsim steps from where it stands by hours and minutes that pass. In front of a
 Paulo), or moves the clocks by half an hour (Lord Howe), that makes it step over ticks, or name a time that no clock
 shows; which, depends on where it came from. For expressions that follow the time that passes, and only from such a
 change on, the walk alone says what is right.
+
+The examples are the same in every run (derandomize): 150 against cronsim and 40 against the walk, 2,500 and 500 in the
+slow form.
 """
 
 from __future__ import annotations
@@ -150,6 +153,7 @@ def check_around_a_change(q: Caller, cron: str, zone: str, change: datetime) -> 
 
 anything = settings(
     max_examples=150,
+    derandomize=True,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
