@@ -113,7 +113,7 @@ def test_variable_parameters_convert_each_element() -> None:
 
 def context() -> Context:
     [job] = claimed_jobs([(1, 2, "q", "k", {}, 1, 5, 0, None, None, None, None, None, 0, None)])
-    return Context(job, Hooks(None))  # type: ignore[arg-type]
+    return Context(job, Hooks(None, App()))  # type: ignore[arg-type]
 
 
 def test_the_context_is_no_argument() -> None:
