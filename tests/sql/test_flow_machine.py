@@ -1,7 +1,8 @@
 """Random histories over all features together, against the model in flow_machine.py.
 
-In the default run the examples are the same each time (derandomize): 25 of up to 40 steps. PGQUEUE_HISTORIES=1000x60 runs as many, of up to
-as many steps, from a seed of its own, which is printed, and which PGQUEUE_HISTORIES_SEED repeats.
+In the default run the examples are the same each time (derandomize): 25 of up to 40 steps.
+PGQUEUE_HISTORIES=1000x60 runs as many, of up to as many steps, from a seed of its own, which is
+printed, and which PGQUEUE_HISTORIES_SEED repeats.
 """
 
 from __future__ import annotations
