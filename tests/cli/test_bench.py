@@ -24,6 +24,8 @@ TRACES = (
     " union all select rolname::text from pg_roles where rolname like 'pgqueue_bench%' or rolname like 'mine%'"
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def database(empty_database: str) -> Iterator[psycopg.Connection[Any]]:

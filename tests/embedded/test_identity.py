@@ -16,6 +16,8 @@ from pgqueue.embedded import Binaries, EmbeddedError, Instance, runas
 from pgqueue.embedded import binaries as finding
 from tests.support.providers import BINARIES
 
+pytestmark = pytest.mark.slow
+
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="changing identity takes root")
 NOBODY = pwd.getpwnam("nobody")
 AS_NOBODY = ["setpriv", f"--reuid={NOBODY.pw_uid}", f"--regid={NOBODY.pw_gid}", "--clear-groups"]

@@ -15,6 +15,8 @@ from tests.support.cluster import Database
 from tests.worker.harness import until
 from tests.worker.rowjobs import RowJobs
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def rows(pg: Database, tmp_path: Path) -> RowJobs:

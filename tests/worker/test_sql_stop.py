@@ -11,6 +11,8 @@ from tests.worker.harness import Jobs, until
 from tests.worker.sqljobs import SqlJobs, worker, worker_process
 from tests.worker.tasks import app, gates
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     pass
 

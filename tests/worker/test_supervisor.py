@@ -14,6 +14,8 @@ import pytest
 
 from tests.worker.harness import ROOT, Jobs, Process, until
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from tests.support.cluster import Database
 
