@@ -86,6 +86,15 @@ RULES: dict[str, str] = {
 }
 
 
+# In one query: planned once.
+_ALL = " union all ".join(f"select '{name}', to_jsonb(x)::text from ({query}) x" for name, query in RULES.items())
+
+
+def broken_rules(caller: Caller, retried: list[int]) -> list[Any]:
+    """The rules that do not hold, and the rows that break them."""
+    return caller.sql(_ALL, *[retried] * _ALL.count("%s"))
+
+
 def started_badly(caller: Caller, jobs: list[int], retried: list[int]) -> list[Any]:
     """Of jobs just claimed: those with parents that have not ended as they must."""
     return caller.sql(
