@@ -103,7 +103,7 @@ def started_badly(caller: Caller, jobs: list[int], retried: list[int]) -> list[A
            join pgqueue.dependency d on d.parent_id = p.id and d.child_id = j.id
            join pgqueue.job parent on parent.id = p.id
            left join pgqueue.outcome o on o.job_id = p.id
-           where j.id = any(%s) and not p.id = any(%s) and (o.state is null or o.state <> 'succeeded' and d.policy <> 'run')""",
+           where j.id = any(%s) and not array[j.id, p.id] && %s::bigint[] and (o.state is null or o.state <> 'succeeded' and d.policy <> 'run')""",
         jobs,
         retried,
     )
