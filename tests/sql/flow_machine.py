@@ -1,4 +1,4 @@
-"""A machine that does everything to the queue at random, over several sessions of one thread, and knows what may not be.
+"""A machine that does everything to the queue at random, over several sessions of one thread, and knows what may not.
 
 The model keeps what the database forgets: when each job was started and under which settings, who was retried or had
 its arguments replaced, what a transaction that is still open would add. Two sessions hold transactions open across
@@ -80,7 +80,7 @@ GROUP_SETTINGS: list[dict[str, Any]] = [
 
 
 def quiet(caller: Caller) -> None:
-    """Tables that are believed to be large and hold next to nothing need neither parallel workers nor compiled queries."""
+    """Tables that are believed to be large and hold next to nothing need no parallel workers, and no compiled queries."""
     caller.sql("set client_min_messages = error; set jit = off; set max_parallel_workers_per_gather = 0")
 
 
@@ -109,7 +109,8 @@ class World:
             name
             for (name,) in self.q.sql(
                 """select c.relname from pg_class c
-                   where c.relnamespace = 'pgqueue'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition"""
+                   where c.relnamespace = 'pgqueue'::regnamespace and c.relkind in ('r', 'p')
+                     and not c.relispartition"""
             )
             if not self.q.sql(f"select 1 from pgqueue.{name} limit 1")
         ]
@@ -357,7 +358,7 @@ class Machine(RuleBasedStateMachine):
             assert len(window) <= limit, (what, limit, window)
 
     def check_order(self, caller: Caller, rows: list[Row], settings: dict[str, Any]) -> None:
-        """Strict, one at a time: nobody starts while another of its key has begun and not ended, nor before an earlier one."""
+        """Strict, one at a time: nobody starts while another of its key has begun, nor before an earlier one."""
         for row in rows:
             begun = [
                 j for j, name in self.begun.items() if name == row["queue"] and j != row["id"] and j not in self.touched
@@ -380,7 +381,8 @@ class Machine(RuleBasedStateMachine):
     def settings(self, caller: Caller, name: str) -> dict[str, Any]:
         found = caller.sql(
             """select max_running, rate_limit, extract(epoch from rate_period)::float, group_limit, group_rate_limit,
-                 extract(epoch from group_rate_period)::float, group_order, own_groups from pgqueue.queue where name = %s""",
+                 extract(epoch from group_rate_period)::float, group_order, own_groups
+               from pgqueue.queue where name = %s""",
             name,
         ) or [(None,) * 8]
         names = (
@@ -531,7 +533,7 @@ def end(machine: Machine) -> None:
     machine.upkeep()
     _work(machine, rounds)
     machine.world.jobs += q.sql("select count(*) from pgqueue.job")[0][0]
-    # What is left is held by a failed job: one that blocks its group, or one for whose retry others wait. `why` says so.
+    # What is left is held by a failed job, which blocks its group, or for whose retry others wait. `why` says so.
     for (job,) in q.sql("select job_id from pgqueue.blocked union select job_id from pgqueue.dependent"):
         words = q.value("why", id=job)
         assert any(word in words for word in ("has failed and blocks", "call pgqueue.retry", "is held", "forgotten")), (
@@ -567,7 +569,8 @@ def _work(machine: Machine, rounds: int) -> None:
         machine.held += taken
         machine.settle(len(machine.held) or 1, "succeeded", 0)
         if not taken and not q.sql(
-            "select 1 from pgqueue.scheduled union all select 1 from pgqueue.arrival union all select 1 from pgqueue.ready"
+            "select 1 from pgqueue.scheduled union all select 1 from pgqueue.arrival "
+            "union all select 1 from pgqueue.ready"
         ):
             return
     raise AssertionError(

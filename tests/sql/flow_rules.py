@@ -13,15 +13,18 @@ BORN = """
   create table public.born (id bigint, parent bigint, kind text, letter_of bigint);
   create function public.note_born() returns trigger language plpgsql as $$
   begin
-    insert into public.born values (new.id, (new.headers #>> '{parent,job}')::bigint, new.kind, (new.headers #>> '{dead_letter,job}')::bigint);
+    insert into public.born values (new.id, (new.headers #>> '{parent,job}')::bigint, new.kind,
+      (new.headers #>> '{dead_letter,job}')::bigint);
     return null;
   end $$;
-  create trigger note_born after insert on pgqueue.job for each row when (new.headers is not null) execute function public.note_born()"""
+  create trigger note_born after insert on pgqueue.job for each row when (new.headers is not null)
+    execute function public.note_born()"""
 
 WAITING = """(
     select job_id, traits, queue from pgqueue.ready union all select job_id, traits, queue from pgqueue.scheduled
     union all select job_id, traits, queue from pgqueue.arrival where job_id is not null
-    union all select job_id, traits, queue from pgqueue.blocked union all select job_id, traits, queue from pgqueue.suspect
+    union all select job_id, traits, queue from pgqueue.blocked
+    union all select job_id, traits, queue from pgqueue.suspect
     union all select job_id, traits, queue from pgqueue.dependent)"""
 LEASED = (
     "(select j as job_id, coalesce(t, 0) as traits, l.queue from pgqueue.lease l, unnest(l.job_ids, l.traits) e(j, t))"
@@ -52,11 +55,13 @@ RULES: dict[str, str] = {
     + LEASED
     + """ l) w
       where w.traits & 2 <> 0 and w.job_id not in (select job_id from pgqueue.slot)""",
-    "a job knows its queue": f"select w.* from {WAITING} w join pgqueue.job j on j.id = w.job_id where j.queue <> w.queue",
+    "a job knows its queue": f"""
+      select w.* from {WAITING} w join pgqueue.job j on j.id = w.job_id where j.queue <> w.queue""",
     "one waits for a key": f"""
       select j.queue, j.unique_key, array_agg(j.id) from {WAITING} w join pgqueue.job j on j.id = w.job_id
       where j.unique_key <> 'period' and not exists (
-        select from pgqueue.scheduled s where s.job_id = j.id and s.job_id not in (select k.job_id from pgqueue.job_key k))
+        select from pgqueue.scheduled s
+        where s.job_id = j.id and s.job_id not in (select k.job_id from pgqueue.job_key k))
       group by 1, 2 having count(*) > 1""",
     "one lives for a key": f"""
       select j.queue, j.unique_key, array_agg(j.id)
@@ -81,7 +86,8 @@ RULES: dict[str, str] = {
     "one dead letter": "select letter_of from public.born where letter_of is not null group by 1 having count(*) > 1",
     "dead letters of what has failed": """
       select o.job_id from pgqueue.outcome o join pgqueue.job j on j.id = o.job_id
-      where j.queue = 'a' and o.state = 'failed' and o.job_id not in (select letter_of from public.born where letter_of is not null)
+      where j.queue = 'a' and o.state = 'failed'
+        and o.job_id not in (select letter_of from public.born where letter_of is not null)
         and not coalesce(j.headers #> '{dead_letter,path}' ? 'dead', false)""",
 }
 
@@ -103,7 +109,8 @@ def started_badly(caller: Caller, jobs: list[int], retried: list[int]) -> list[A
            join pgqueue.dependency d on d.parent_id = p.id and d.child_id = j.id
            join pgqueue.job parent on parent.id = p.id
            left join pgqueue.outcome o on o.job_id = p.id
-           where j.id = any(%s) and not array[j.id, p.id] && %s::bigint[] and (o.state is null or o.state <> 'succeeded' and d.policy <> 'run')""",
+           where j.id = any(%s) and not array[j.id, p.id] && %s::bigint[]
+             and (o.state is null or o.state <> 'succeeded' and d.policy <> 'run')""",
         jobs,
         retried,
     )

@@ -171,7 +171,7 @@ def test_what_kept_its_place_runs_when_starts_are_no_longer_counted(q: Caller, c
 def test_a_rate_with_a_shorter_period_is_waited_for_no_longer_than_that(q: Caller) -> None:
     at(q, 0)
     configure(q, group_rate_limit=1, group_rate_period=3600)
-    first, second = (q.enqueue(group_key="g") for _ in range(2))
+    _, second = (q.enqueue(group_key="g") for _ in range(2))
     worker = q.worker()
     q.settle(q.claim(worker))
     at(q, 5)
