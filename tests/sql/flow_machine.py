@@ -80,7 +80,7 @@ GROUP_SETTINGS: list[dict[str, Any]] = [
 
 
 def quiet(caller: Caller) -> None:
-    """Tables that are believed to be large and hold next to nothing need no parallel workers, and no compiled queries."""
+    """Tables that are believed to be large and hold next to nothing need no parallel workers nor compiled queries."""
     caller.sql("set client_min_messages = error; set jit = off; set max_parallel_workers_per_gather = 0")
 
 
@@ -227,12 +227,14 @@ class Machine(RuleBasedStateMachine):
         jobs = [self.wanted(job, n if graph else None) for n, job in enumerate(given)]
         with self.patient(caller):
             rows = caller("enqueue_many", jobs=Jsonb(jobs))
-            self.fresh += [(row["id"], job) for row, job in zip(rows, jobs, strict=True) if row["created"]]
+            made = [(row["id"], job) for row, job in zip(rows, jobs, strict=True) if row["created"]]
+            if caller is self.user:
+                self.fresh += made
+            else:
+                self.committed(made)
             self.touched |= {row["id"] for row in rows if not row["created"]}
             for name in {job["queue"] for job in jobs}:
                 self.check_room(caller, name, {row["id"] for row in rows if row["created"]})
-        if caller is self.q:
-            self.committed()
 
     def check_room(self, caller: Caller, name: str, made: set[int]) -> None:
         ((most, waiting, mine),) = caller.sql(
@@ -246,8 +248,8 @@ class Machine(RuleBasedStateMachine):
         ) or [(None, 0, 0)]
         assert most is None or not mine or waiting <= most, (name, most, waiting)
 
-    def committed(self) -> None:
-        for id, job in self.fresh:
+    def committed(self, made: list[tuple[int, dict[str, Any]]]) -> None:
+        for id, job in made:
             self.jobs.append(id)
             if job.get("unique_for"):
                 key = (job["queue"], job["unique_key"])
@@ -256,7 +258,6 @@ class Machine(RuleBasedStateMachine):
                 self.periods[key] = self.now
             if not {"delay", "depends_on", "priority", "unique_key", "expires_in"} & set(job):
                 self.plain[id] = self.step
-        self.fresh = []
 
     @action(3, at=small, what=["cancel", "retry", "now", "later", "priority", "edit"])
     def change(self, at: int, what: str) -> None:
@@ -485,8 +486,8 @@ class Machine(RuleBasedStateMachine):
         self.open.discard(caller)
         self.set_clock()
         if user:
-            self.fresh = self.fresh if commit else []
-            self.committed()
+            self.committed(self.fresh if commit else [])
+            self.fresh = []
             return
         gone = {row["id"] for row in self.taken} if not commit else set()
         self.held += self.taken if commit else []

@@ -1,8 +1,8 @@
 """Random histories over all features together, against the model in flow_machine.py.
 
-In the default run: the histories of seeds 1 to 8, 40 steps each, and 5 of hypothesis, of up to 20 steps, the same
-each time (derandomize), which it makes smaller when one fails. PGQUEUE_HISTORIES=1000x60 runs as many more, of as many steps;
-the first seed, which is printed, is PGQUEUE_HISTORIES_SEED or one at random.
+In the default run: the histories of seeds 1 to 8, 40 steps each, and 5 of hypothesis, of up to 20 steps, the same each
+time (derandomize), which it makes smaller when one fails. PGQUEUE_HISTORIES=1000x60 runs as many more, of as many
+steps; the first seed, which is printed, is PGQUEUE_HISTORIES_SEED or one at random.
 """
 
 from __future__ import annotations
