@@ -1,4 +1,4 @@
-"""A machine that does all to the queue at random, over several sessions of one thread, and knows what may not be.
+"""A machine that does everything to the queue at random, over several sessions of one thread, and knows what may not.
 
 The model keeps what the database forgets: when each job was started and under which settings, who was retried or had
 its arguments replaced, what a transaction that is still open would add. Two sessions hold transactions open across
@@ -8,19 +8,21 @@ no effect; settle and upkeep must never have to.
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
+from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from psycopg.types.json import Jsonb
 
 from tests.sql.calls import Caller, Row
-from tests.sql.flow_rules import BORN, RULES, live_apart_from, started_badly
+from tests.sql.flow_rules import BORN, broken_rules, live_apart_from, started_badly
 from tests.support.cluster import Database
 
 NOON = datetime.fromisoformat("2030-01-01 12:00:00+00")
@@ -29,56 +31,73 @@ ALL = [*QUEUES, "dead", "next"]
 PERIOD = 100
 REFUSED = ("PQ002", "PQ005", "PQ008", "55P03")
 
-small = st.integers(0, 50)
-queue = st.sampled_from(QUEUES)
-group = st.sampled_from("xy")
-element = st.fixed_dictionaries(
-    {
-        "queue": queue,
-        "max_attempts": st.sampled_from([1, 2]),
-        "backoff": st.sampled_from([{"base": 0}, {"base": 10, "jitter": 0}]),
-    },
-    optional={
-        "priority": st.sampled_from([0, 5]),
-        "delay": st.sampled_from([5, 60]),
-        "group_key": group,
-        "expires_in": st.sampled_from([8, 40]),
-        "unique": st.sampled_from(["return", "start", "period", "replace", "debounce", "raise"]),
-        "parents": st.lists(small, min_size=1, max_size=2),
-        "on_parent_failure": st.sampled_from(["cancel", "run", "wait"]),
-        "on_success": st.just({"kind": "good", "queue": "next", "pass_as": "got"}),
-        "on_error": st.just([{"kind": "bad", "queue": "next", "pass_as": "why"}]),
-    },
-)
-setting = st.sampled_from(
-    [
-        *({"max_running": n} for n in (None, 1, 3)),
-        *({"rate_limit": n, "rate_period": 20} for n in (None, 1, 3)),
-        *({"group_limit": n} for n in (None, 1, 1, 2)),
-        *({"group_rate_limit": n, "group_rate_period": p} for n, p in ((None, None), (1, 20), (2, 50), (2, 5))),
-        *({"fair": flag} for flag in (None, True)),
-        *({"group_order": order} for order in ("free", "strict", "strict")),
-        *({"group_failure": way} for way in ("release", "block")),
-        *({"max_queued": n} for n in (None, 3)),
-        *({"ageing": n} for n in (None, 30)),
-        *({"history": kept} for kept in ("all", "all", "failed", "none")),
-    ]
-)
-group_settings = st.sampled_from(
-    [
-        {"weight": 2},
-        {"weight": None},
-        {"group_limit": 1},
-        {"group_limit": None},
-        {"rate_limit": 1, "rate_period": 30},
-        {"rate_limit": None},
-    ]
-)
+small = range(51)
+group = "xy"
+# What an element has beside its queue, how often, and of which values.
+OPTIONS: list[tuple[str, float, list[Any]]] = [
+    ("priority", 0.2, [0, 5]),
+    ("delay", 0.15, [5, 60]),
+    ("group_key", 0.6, ["x", "y"]),
+    ("expires_in", 0.15, [8, 40]),
+    ("unique", 0.3, ["return", "start", "period", "replace", "debounce", "raise"]),
+    ("on_parent_failure", 0.6, ["cancel", "run", "wait"]),
+    ("on_success", 0.25, [{"kind": "good", "queue": "next", "pass_as": "got"}]),
+    ("on_error", 0.25, [[{"kind": "bad", "queue": "next", "pass_as": "why"}]]),
+]
+
+
+def elements(pick: random.Random) -> list[dict[str, Any]]:
+    made = []
+    for _ in range(pick.randrange(1, 7)):
+        job = {name: pick.choice(values) for name, chance, values in OPTIONS if pick.random() < chance}
+        if pick.random() < 0.3:
+            job["parents"] = [pick.choice(small) for _ in range(pick.choice([1, 2]))]
+        backoff: dict[str, int] = pick.choice([{"base": 0}, {"base": 10, "jitter": 0}])
+        made.append({"queue": pick.choice(QUEUES), "max_attempts": pick.choice([1, 2]), "backoff": backoff, **job})
+    return made
+
+
+SETTINGS: list[dict[str, Any]] = [
+    *({"max_running": n} for n in (None, None, 1, 3)),
+    *({"rate_limit": n, "rate_period": 20} for n in (None, None, 2, 5)),
+    *({"group_limit": n} for n in (None, 1, 1, 2)),
+    *({"group_rate_limit": n, "group_rate_period": p} for n, p in ((None, None), (1, 20), (2, 50), (2, 5))),
+    *({"fair": flag} for flag in (None, True)),
+    *({"group_order": order} for order in ("free", "strict", "strict")),
+    *({"group_failure": way} for way in ("release", "block")),
+    *({"max_queued": n} for n in (None, None, 6)),
+    *({"ageing": n} for n in (None, 30)),
+    *({"history": kept} for kept in ("all", "all", "failed", "none")),
+]
+GROUP_SETTINGS: list[dict[str, Any]] = [
+    {"weight": 2},
+    {"weight": None},
+    {"group_limit": 1},
+    {"group_limit": None},
+    {"rate_limit": 1, "rate_period": 30},
+    {"rate_limit": None},
+]
 
 
 def quiet(caller: Caller) -> None:
-    """Tables believed to be large that hold next to nothing need neither parallel workers nor compiled queries."""
+    """Tables that are believed to be large and hold next to nothing need no parallel workers nor compiled queries."""
     caller.sql("set client_min_messages = error; set jit = off; set max_parallel_workers_per_gather = 0")
+
+
+ACTIONS: dict[str, dict[str, Any]] = {}
+WEIGHTED: list[str] = []
+_F = TypeVar("_F", bound=Callable[..., None])
+
+
+def action(weight: int = 1, **given: Any) -> Callable[[_F], _F]:
+    """What may be done, how often, and with which arguments: a choice of values, or a function that makes one."""
+
+    def noted(function: _F) -> _F:
+        ACTIONS[function.__name__] = given
+        WEIGHTED.extend([function.__name__] * weight)
+        return function
+
+    return noted
 
 
 class World:
@@ -137,6 +156,16 @@ class Machine(RuleBasedStateMachine):
         self.periods: dict[tuple[str, str], datetime] = {}
         self.step = 0
 
+    @rule(pick=st.randoms(use_true_random=False))
+    def act(self, pick: random.Random) -> None:
+        self.act_at_random(pick, note)
+
+    def act_at_random(self, pick: random.Random, tell: Callable[[str], None]) -> None:
+        name = pick.choice(WEIGHTED)
+        given = {key: make(pick) if callable(make) else pick.choice(make) for key, make in ACTIONS[name].items()}
+        tell(f"{name} {given}")
+        getattr(self, name)(**given)
+
     def set_clock(self) -> None:
         for caller in (self.q, self.user, self.taker):
             caller.clock(str(self.now))
@@ -159,11 +188,14 @@ class Machine(RuleBasedStateMachine):
     def job(self, at: int) -> int | None:
         return self.jobs[-1 - at % len(self.jobs)] if self.jobs else None
 
-    @initialize(fresh=st.lists(st.tuples(queue, setting), max_size=8))
-    def begin_with_settings(self, fresh: list[tuple[str, dict[str, Any]]]) -> None:
+    @initialize(pick=st.randoms(use_true_random=False))
+    def begin_with_settings(self, pick: random.Random) -> None:
+        self.begin_at_random(pick)
+
+    def begin_at_random(self, pick: random.Random) -> None:
         self.q("configure_queue", queue="a", settings={"dead_letter_queue": "dead"})
-        for name, settings in fresh:
-            self.q("configure_queue", queue=name, settings=settings)
+        for _ in range(pick.randrange(10)):
+            self.q("configure_queue", queue=pick.choice(QUEUES), settings=pick.choice(SETTINGS))
 
     # What users do.
 
@@ -187,7 +219,7 @@ class Machine(RuleBasedStateMachine):
             job["ref"] = str(nth)
         return job
 
-    @rule(given=st.lists(element, min_size=1, max_size=4), graph=st.booleans(), held=st.integers(0, 4))
+    @action(5, given=elements, graph=[True, False], held=range(5))
     def enqueue(self, given: list[dict[str, Any]], graph: bool, held: int) -> None:
         caller = self.user if held == 0 else self.q
         if caller is self.user:
@@ -195,12 +227,14 @@ class Machine(RuleBasedStateMachine):
         jobs = [self.wanted(job, n if graph else None) for n, job in enumerate(given)]
         with self.patient(caller):
             rows = caller("enqueue_many", jobs=Jsonb(jobs))
-            self.fresh += [(row["id"], job) for row, job in zip(rows, jobs, strict=True) if row["created"]]
+            made = [(row["id"], job) for row, job in zip(rows, jobs, strict=True) if row["created"]]
+            if caller is self.user:
+                self.fresh += made
+            else:
+                self.committed(made)
             self.touched |= {row["id"] for row in rows if not row["created"]}
             for name in {job["queue"] for job in jobs}:
                 self.check_room(caller, name, {row["id"] for row in rows if row["created"]})
-        if caller is self.q:
-            self.committed()
 
     def check_room(self, caller: Caller, name: str, made: set[int]) -> None:
         ((most, waiting, mine),) = caller.sql(
@@ -214,8 +248,8 @@ class Machine(RuleBasedStateMachine):
         ) or [(None, 0, 0)]
         assert most is None or not mine or waiting <= most, (name, most, waiting)
 
-    def committed(self) -> None:
-        for id, job in self.fresh:
+    def committed(self, made: list[tuple[int, dict[str, Any]]]) -> None:
+        for id, job in made:
             self.jobs.append(id)
             if job.get("unique_for"):
                 key = (job["queue"], job["unique_key"])
@@ -224,11 +258,8 @@ class Machine(RuleBasedStateMachine):
                 self.periods[key] = self.now
             if not {"delay", "depends_on", "priority", "unique_key", "expires_in"} & set(job):
                 self.plain[id] = self.step
-        self.fresh = []
 
-    enqueue_2 = enqueue_3 = enqueue_4 = enqueue  # what has more names comes more often
-
-    @rule(at=small, what=st.sampled_from(["cancel", "retry", "now", "later", "priority", "edit"]))
+    @action(3, at=small, what=["cancel", "retry", "now", "later", "priority", "edit"])
     def change(self, at: int, what: str) -> None:
         if (job := self.job(at)) is None:
             return
@@ -251,7 +282,7 @@ class Machine(RuleBasedStateMachine):
             if what not in ("edit", "cancel"):
                 self.touched.add(job)
 
-    @rule(name=queue, to=queue, what=st.sampled_from(["cancel", "retry", "move", "priority", "delete"]), at=small)
+    @action(2, name=QUEUES, to=QUEUES, what=["cancel", "retry", "move", "priority", "delete"], at=small)
     def change_many(self, name: str, to: str, what: str, at: int) -> None:
         few = [job for job in (self.job(at + n) for n in range(4)) if job]
         filter = {"queue": name, "ids": few}
@@ -282,7 +313,7 @@ class Machine(RuleBasedStateMachine):
 
     # What workers do.
 
-    @rule(n=st.integers(1, 10), held=st.integers(0, 4), few=st.sampled_from([[], [], [], ["a"], ["b", "c"]]))
+    @action(6, n=range(1, 11), held=range(5), few=[[], [], [], ["a"], ["b", "c"]])
     def claim(self, n: int, held: int, few: list[str]) -> None:
         caller = self.taker if held == 0 else self.q
         if caller is self.taker:
@@ -297,8 +328,6 @@ class Machine(RuleBasedStateMachine):
             self.starts += [(self.now, row["queue"], row["group_key"], row["id"]) for row in rows]
             self.begun |= {row["id"]: row["queue"] for row in rows}
             self.world.starts += len(rows)
-
-    claim_2 = claim_3 = claim_4 = claim_5 = claim_6 = claim
 
     def check_claim(self, caller: Caller, rows: list[Row]) -> None:
         if not rows:
@@ -330,7 +359,7 @@ class Machine(RuleBasedStateMachine):
             assert len(window) <= limit, (what, limit, window)
 
     def check_order(self, caller: Caller, rows: list[Row], settings: dict[str, Any]) -> None:
-        """Strict, one at a time: nobody starts while another of its key has begun and not ended, or before an older."""
+        """Strict, one at a time: nobody starts while another of its key has begun, nor before an earlier one."""
         for row in rows:
             begun = [
                 j for j, name in self.begun.items() if name == row["queue"] and j != row["id"] and j not in self.touched
@@ -369,12 +398,11 @@ class Machine(RuleBasedStateMachine):
         result["groups"] = {key: {"group_limit": m, "rate_limit": r, "rate_period": p} for key, m, r, p in own}
         return result
 
-    @rule(
-        n=st.integers(1, 6),
-        outcome=st.sampled_from(
-            [*["succeeded"] * 4, "failed", "failed", "retry", "snooze", "release", "discard", "cancelled", "timeout"]
-        ),
-        delay=st.sampled_from([0, 15]),
+    @action(
+        6,
+        n=range(1, 7),
+        outcome=[*["succeeded"] * 4, *["failed"] * 2, "retry", "snooze", "release", "discard", "cancelled", "timeout"],
+        delay=[0, 15],
     )
     def settle(self, n: int, outcome: str, delay: int) -> None:
         now, self.held = self.held[:n], self.held[n:]
@@ -383,9 +411,20 @@ class Machine(RuleBasedStateMachine):
             problems = {row["problem"] for row in self.q.settle(now, outcome, **later)}
             assert problems <= {"stale"}, problems
 
-    settle_2 = settle_3 = settle_4 = settle_5 = settle_6 = settle
+    @action(
+        4,
+        seconds=[0, 1, 10, 60],
+        outcome=["succeeded", "succeeded", "failed", "retry", "discard"],
+    )
+    def work(self, seconds: int, outcome: str) -> None:
+        """A worker that takes what there is, hands in most of it, and upkeep beside it."""
+        self.tick(seconds)
+        self.upkeep()
+        self.claim(10, 1, [])
+        self.settle(1, outcome, 15)
+        self.settle(max(len(self.held) - 2, 1), "succeeded", 0)
 
-    @rule(taker=st.booleans())
+    @action(taker=[True, False])
     def lose_worker(self, taker: bool) -> None:
         caller = self.taker if taker else self.q
         self.q.sql("update pgqueue.worker set heartbeat_at = '2000-01-01' where id = %s", self.workers[caller])
@@ -394,13 +433,13 @@ class Machine(RuleBasedStateMachine):
 
     # What operators and time do.
 
-    @rule(name=queue, settings=setting)
+    @action(3, name=QUEUES, settings=SETTINGS)
     def configure(self, name: str, settings: dict[str, Any]) -> None:
         with self.patient():
             self.q("configure_queue", queue=name, settings=settings)
         self.noted(name)
 
-    @rule(name=queue, key=group, settings=group_settings)
+    @action(name=QUEUES, key=group, settings=GROUP_SETTINGS)
     def configure_group(self, name: str, key: str, settings: dict[str, Any]) -> None:
         with self.patient():
             self.q("configure_group", queue=name, group_key=key, settings=settings)
@@ -420,27 +459,25 @@ class Machine(RuleBasedStateMachine):
     def slots(self, caller: Caller) -> list[tuple[str, str, int]]:
         return caller.sql("select queue, group_key, count(*) from pgqueue.slot where state in (0, 1) group by 1, 2")
 
-    @rule(name=queue, key=group)
+    @action(name=QUEUES, key=group)
     def unblock(self, name: str, key: str) -> None:
         with self.patient():
             self.q("unblock_group", queue=name, group_key=key)
 
-    @rule(name=queue, pause=st.booleans())
+    @action(name=QUEUES, pause=[True, False, False])
     def pause(self, name: str, pause: bool) -> None:
         self.q("pause_queue" if pause else "resume_queue", queue=name)
 
-    @rule(seconds=st.sampled_from([1, 4, 10, 25, 60, 400]))
+    @action(3, seconds=[1, 4, 10, 25, 60, 400])
     def tick(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
         self.set_clock()
 
-    tick_2 = tick_3 = tick
-
-    @rule()
+    @action(2)
     def upkeep(self) -> None:
         assert (bad := [row for row in self.q("maintain") if row["error"]]) == [], bad
 
-    @rule(user=st.booleans(), commit=st.sampled_from([True, True, False]))
+    @action(2, user=[True, False], commit=[True, True, False])
     def end_transaction(self, user: bool, commit: bool) -> None:
         caller = self.user if user else self.taker
         if caller not in self.open:
@@ -449,8 +486,8 @@ class Machine(RuleBasedStateMachine):
         self.open.discard(caller)
         self.set_clock()
         if user:
-            self.fresh = self.fresh if commit else []
-            self.committed()
+            self.committed(self.fresh if commit else [])
+            self.fresh = []
             return
         gone = {row["id"] for row in self.taken} if not commit else set()
         self.held += self.taken if commit else []
@@ -463,11 +500,7 @@ class Machine(RuleBasedStateMachine):
     def books_balance(self) -> None:
         self.step += 1
         self.world.steps += 1
-        for name, query in RULES.items():
-            assert (bad := self.q.sql(query, [*self.retried]) if "%s" in query else self.q.sql(query)) == [], (
-                name,
-                bad,
-            )
+        assert (bad := broken_rules(self.q, [*self.retried])) == [], bad
         limits = dict(self.q.sql("select name, group_limit from pgqueue.queue"))
         own = {
             (name, key): limit
@@ -501,7 +534,7 @@ def end(machine: Machine) -> None:
     machine.upkeep()
     _work(machine, rounds)
     machine.world.jobs += q.sql("select count(*) from pgqueue.job")[0][0]
-    # What is left is held by a failed job: one that blocks its group, or for whose retry others wait. `why` says so.
+    # What is left is held by a failed job, which blocks its group, or for whose retry others wait. `why` says so.
     for (job,) in q.sql("select job_id from pgqueue.blocked union select job_id from pgqueue.dependent"):
         words = q.value("why", id=job)
         assert any(word in words for word in ("has failed and blocks", "call pgqueue.retry", "is held", "forgotten")), (

@@ -13,12 +13,12 @@ BORN = """
   create table public.born (id bigint, parent bigint, kind text, letter_of bigint);
   create function public.note_born() returns trigger language plpgsql as $$
   begin
-    insert into public.born values (
-      new.id, (new.headers #>> '{parent,job}')::bigint, new.kind, (new.headers #>> '{dead_letter,job}')::bigint);
+    insert into public.born values (new.id, (new.headers #>> '{parent,job}')::bigint, new.kind,
+      (new.headers #>> '{dead_letter,job}')::bigint);
     return null;
   end $$;
-  create trigger note_born after insert on pgqueue.job for each row
-    when (new.headers is not null) execute function public.note_born()"""
+  create trigger note_born after insert on pgqueue.job for each row when (new.headers is not null)
+    execute function public.note_born()"""
 
 WAITING = """(
     select job_id, traits, queue from pgqueue.ready union all select job_id, traits, queue from pgqueue.scheduled
@@ -60,8 +60,8 @@ RULES: dict[str, str] = {
     "one waits for a key": f"""
       select j.queue, j.unique_key, array_agg(j.id) from {WAITING} w join pgqueue.job j on j.id = w.job_id
       where j.unique_key <> 'period' and not exists (
-        select from pgqueue.scheduled s where s.job_id = j.id
-          and s.job_id not in (select k.job_id from pgqueue.job_key k))
+        select from pgqueue.scheduled s
+        where s.job_id = j.id and s.job_id not in (select k.job_id from pgqueue.job_key k))
       group by 1, 2 having count(*) > 1""",
     "one lives for a key": f"""
       select j.queue, j.unique_key, array_agg(j.id)
@@ -92,6 +92,15 @@ RULES: dict[str, str] = {
 }
 
 
+# In one query: planned once.
+_ALL = " union all ".join(f"select '{name}', to_jsonb(x)::text from ({query}) x" for name, query in RULES.items())
+
+
+def broken_rules(caller: Caller, retried: list[int]) -> list[Any]:
+    """The rules that do not hold, and the rows that break them."""
+    return caller.sql(_ALL, *[retried] * _ALL.count("%s"))
+
+
 def started_badly(caller: Caller, jobs: list[int], retried: list[int]) -> list[Any]:
     """Of jobs just claimed: those with parents that have not ended as they must."""
     return caller.sql(
@@ -100,7 +109,7 @@ def started_badly(caller: Caller, jobs: list[int], retried: list[int]) -> list[A
            join pgqueue.dependency d on d.parent_id = p.id and d.child_id = j.id
            join pgqueue.job parent on parent.id = p.id
            left join pgqueue.outcome o on o.job_id = p.id
-           where j.id = any(%s) and not p.id = any(%s)
+           where j.id = any(%s) and not array[j.id, p.id] && %s::bigint[]
              and (o.state is null or o.state <> 'succeeded' and d.policy <> 'run')""",
         jobs,
         retried,
