@@ -4152,12 +4152,14 @@ begin
     end if;
   end loop;
   for v_queue in
-    with gone as (delete from pgqueue.slot s where s.job_id = any(jobs) returning s.queue, s.group_key)
-    select gone.queue, array_agg(distinct gone.group_key) as groups
-    from gone join pgqueue.queue q on q.name = gone.queue and (q.group_limit is not null or q.counted)
-    group by gone.queue order by gone.queue
+    with gone as (delete from pgqueue.slot s where s.job_id = any(jobs) returning s.queue, s.group_key),
+    freed as (select gone.queue, gone.group_key, count(*) as slots from gone group by gone.queue, gone.group_key)
+    select f.queue, array_agg(f.group_key) as groups, max(f.slots)::integer as most
+    from freed f join pgqueue.queue q on q.name = f.queue and (q.group_limit is not null or q.counted)
+    group by f.queue order by f.queue
   loop
-    perform pgqueue._admit_or_ask(v_queue.queue, v_queue.groups, cardinality(jobs));
+    -- As many of each group as it has lost slots, and no more: what is taken from the inbox and does not fit would be put aside, to be taken from there later.
+    perform pgqueue._admit_or_ask(v_queue.queue, v_queue.groups, v_queue.most);
   end loop;
 end $$;
 
