@@ -14,7 +14,7 @@ import pytest
 from psycopg.errors import Diagnostic
 
 # No guarded statement takes a second; one that walks a million rows for each of a hundred would take the night.
-PATIENCE = 5
+PATIENCE = 30
 
 SETTINGS = {
     "log_nested_statements": "on",
