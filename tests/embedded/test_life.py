@@ -20,6 +20,8 @@ from pgqueue.embedded.runas import Way
 from pgqueue.errors import NotConfigured
 from tests.support.cluster import wait_for
 
+pytestmark = pytest.mark.slow
+
 START = "import sys; from pgqueue.embedded import Instance; print(Instance(sys.argv[1]).start(), flush=True)"
 
 

@@ -160,6 +160,12 @@ def grow(found: Population, size: int) -> None:
     _hold(found, 10)
     for low in range(0, 1000, 100):
         q("enqueue_each", kind="noop", args=[{"n": low}] * 100, queue="limited")
+    # Whoever comes along first walks what is dead at the head of the line.
+    q.sql("set enable_seqscan = off")
+    q.sql(
+        "select ctid from pgqueue.ready where queue = 'default' and priority = 0 order by seq limit 20 for update skip locked"
+    )
+    q.sql("reset enable_seqscan")
 
 
 def _first_of_each(q: Caller) -> dict[str, int]:

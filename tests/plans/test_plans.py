@@ -25,7 +25,7 @@ from tests.plans.rules import PARTITIONED, Breach, Catalogue, Demand, breaches, 
 from tests.sql.calls import Caller
 from tests.support.cluster import Database, Server, fresh_database
 
-pytestmark = pytest.mark.xdist_group("plans")  # one process makes the population, once
+pytestmark = pytest.mark.slow
 
 # What the planner believes, in this order: the first is over once statistics change, and the last changes the tables.
 BELIEFS: dict[str, Callable[[Population], None]] = {
