@@ -21,7 +21,7 @@ from tests.worker.harness import Jobs, Process, until
 if TYPE_CHECKING:
     from tests.support.cluster import Database
 
-pytestmark = pytest.mark.timeout(3600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 QUEUES = ["flow", "strict", "rated"]
 SETTINGS: dict[str, Any] = {

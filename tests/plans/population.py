@@ -162,9 +162,7 @@ def grow(found: Population, size: int) -> None:
         q("enqueue_each", kind="noop", args=[{"n": low}] * 100, queue="limited")
     # Whoever comes along first walks what is dead at the head of the line.
     q.sql("set enable_seqscan = off")
-    q.sql(
-        "select ctid from pgqueue.ready where queue = 'default' and priority = 0 order by seq limit 20 for update skip locked"
-    )
+    q.sql("select ctid from pgqueue.ready where queue = 'default' and priority = 0 order by seq limit 20")
     q.sql("reset enable_seqscan")
 
 
