@@ -4120,15 +4120,15 @@ begin
 end $$;
 
 -- source: sql/functions/private/_free_keys.sql
--- Jobs give up their unique keys. Nothing waits here for an enqueue that has the row of a key locked, as long as a user's transaction may be: it is left to it, and noted.
+-- Jobs give up their unique keys, but for those that are held for a period: they outlast their jobs. Nothing waits here for an enqueue that has the row of a key locked, as long as a user's transaction may be: it is left to it, and noted.
 create function pgqueue._free_keys(jobs bigint[]) returns void
 language plpgsql
 as $$
 declare
   v_left bigint[];
 begin
-  delete from pgqueue.job_key k where k.ctid = any(array(select k.ctid from pgqueue.job_key k where k.job_id = any(jobs) for update skip locked));
-  v_left := array(select k.job_id from pgqueue.job_key k where k.job_id = any(jobs));
+  delete from pgqueue.job_key k where k.ctid = any(array(select k.ctid from pgqueue.job_key k where k.job_id = any(jobs) and k.until is null for update skip locked));
+  v_left := array(select k.job_id from pgqueue.job_key k where k.job_id = any(jobs) and k.until is null);
   if v_left <> '{}' then
     insert into pgqueue.left_key (job_id) select l from unnest(v_left) l on conflict do nothing;
   end if;
@@ -7024,7 +7024,8 @@ begin
     return holder;
   end if;
   if v_until is not null and until is not null then
-    update pgqueue.job_key k set until = _replace_job.until where k.queue = (new_).queue and k.unique_key = (new_).unique_key;
+    -- Never earlier: a call that had to wait for the job it found may be older than that.
+    update pgqueue.job_key k set until = greatest(k.until, _replace_job.until) where k.queue = (new_).queue and k.unique_key = (new_).unique_key;
   end if;
   if v_place.place = 'dependent' then
     update pgqueue.dependent w set run_at = case when (new_).due > now_ then (new_).due end where w.job_id = holder;

@@ -320,6 +320,26 @@ def test_replace_keeps_a_period_and_debounce_begins_it_anew(q: Caller) -> None:
     assert put(q, unique_for="1 minute", on_duplicate="debounce")[1]
 
 
+def test_a_period_is_not_cut_short_by_a_neighbour_that_gives_its_key_back(q: Caller) -> None:
+    """Settled, or cancelled, together with a job that holds its key until it ends."""
+    worker = q.worker()
+    period, _ = put(q, key="p", unique_for="1 day")
+    other, _ = put(q, key="f")
+    assert q.settle(take(q, worker, period, other)) == []
+    assert keys(q) == {"p": period}
+    assert put(q, key="p", unique_for="1 day") == (period, False)
+
+
+def test_a_debounce_that_began_before_the_job_does_not_cut_its_period_short(q: Caller) -> None:
+    """As one that had to wait for it does."""
+    at(q, 10)
+    job, _ = put(q, unique_for="1 minute", delay="10 s")
+    at(q, 0)
+    assert put(q, unique_for="1 minute", delay="10 s", on_duplicate="debounce") == (job, False)
+    at(q, 65)
+    assert put(q, unique_for="1 minute") == (job, False)
+
+
 def test_one_kind_does_not_get_the_arguments_of_another(q: Caller) -> None:
     job, _ = put(q)
     for policy in ("replace", "debounce"):

@@ -380,7 +380,6 @@ class Actor:
             self.random.choices(steps, weights=[6, 4, 5, 1, 1, 2, 0.2])[0]()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", seeds(range(3)))
 def test_several_sessions_and_no_replacement_is_lost(q: Caller, session: Session, seed: int) -> None:
     """Three histories, four sessions of 80 steps each: enqueues of all kinds and policies in batches, some rolled back,

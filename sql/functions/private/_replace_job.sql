@@ -49,7 +49,8 @@ begin
     return holder;
   end if;
   if v_until is not null and until is not null then
-    update pgqueue.job_key k set until = _replace_job.until where k.queue = (new_).queue and k.unique_key = (new_).unique_key;
+    -- Never earlier: a call that had to wait for the job it found may be older than that.
+    update pgqueue.job_key k set until = greatest(k.until, _replace_job.until) where k.queue = (new_).queue and k.unique_key = (new_).unique_key;
   end if;
   if v_place.place = 'dependent' then
     update pgqueue.dependent w set run_at = case when (new_).due > now_ then (new_).due end where w.job_id = holder;
