@@ -15,7 +15,7 @@ from operator import index
 from typing import Any
 
 from pgqueue._json import dumps
-from pgqueue.errors import InvalidArgument, NotSerialisable
+from pgqueue.errors import InvalidArgument
 
 __all__ = ["ENCODERS", "Encoder"]
 
@@ -95,13 +95,6 @@ def document(name: str, value: Any) -> str | None:
     if name == "args" and isinstance(value, str):
         return value
     return dumps(value, "argument" if name == "args" and isinstance(value, Mapping) else name)
-
-
-def made_document(name: str, value: Any) -> str | None:
-    """JSON text that pgqueue's own `dumps` has made."""
-    if value is not None and not isinstance(value, str):
-        raise NotSerialisable(f"{name} takes JSON text, not {type(value).__name__}")
-    return value
 
 
 def integers(name: str, value: Any) -> str | None:
