@@ -115,6 +115,7 @@ drop routine if exists
   pgqueue._go_back(jobs bigint[], queues text[], priorities smallint[], attempts smallint[], traits integer[]),
   pgqueue._group_period(queue text, group_key text),
   pgqueue._group_settings(queue text, group_key text),
+  pgqueue._groups_behind(queue text, groups text[]),
   pgqueue._groups_start(lease pgqueue.lease, settings pgqueue.queue),
   pgqueue._groups_wait(settings pgqueue.queue, groups text[], now_ timestamp with time zone),
   pgqueue._has_window(setting text, queues text[]),

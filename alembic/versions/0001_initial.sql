@@ -1336,7 +1336,9 @@ begin
     v_mine := array(
       select g.key from (select g.key from unnest(groups) g(key) order by g.key) g
       where pg_try_advisory_xact_lock(pgqueue._lock_class('group'), hashtext(_admit_groups.queue || E'\x1f' || g.key)));
-    passed := array(select g.key from unnest(groups) g(key) where g.key <> all(v_mine));
+    if cardinality(v_mine) < cardinality(groups) then
+      passed := array(select g.key from unnest(groups) g(key) where g.key <> all(v_mine));
+    end if;
   end if;
 
   if locked then
@@ -2760,12 +2762,15 @@ create function pgqueue._cursor(
   in priority integer,
   out floor bigint,
   out expires float8)
-language sql volatile
+language plpgsql
 as $$
-  select pgqueue._floor_of(c.text, c.owner), pgqueue._expiry_of(c.text, c.owner)
-  from (
-    select current_setting(pgqueue._cursor_name(purpose, queue, priority), true) as text, pgqueue._cursor_owner(purpose, queue, priority) as owner) c;
-$$;
+declare
+  v_text text := current_setting(pgqueue._cursor_name(purpose, queue, priority), true);
+  v_owner text := pgqueue._cursor_owner(purpose, queue, priority);
+begin
+  floor := pgqueue._floor_of(v_text, v_owner);
+  expires := pgqueue._expiry_of(v_text, v_owner);
+end $$;
 
 -- source: sql/functions/private/_cursor_name.sql
 -- The setting that holds the cursor of a purpose and lane. Inlined: keep it one expression.
@@ -4135,7 +4140,8 @@ begin
 end $$;
 
 -- source: sql/functions/private/_free_slots.sql
--- Takes the slots of these jobs away and hands them on at once; turns are given by claims, so for those a worker is woken if somebody stands in line. The lock of a group is only tried: see _admit_or_ask. A group without a limit has nobody waiting.
+-- Takes the slots of these jobs away and hands them on at once to those that stand behind; who is in the inbox still is for claims to look at. Turns are given by claims,
+-- so for those a worker is woken if somebody stands in line. The lock of a group is only tried: see _admit_or_ask. A group without a limit has nobody waiting.
 create function pgqueue._free_slots(jobs bigint[]) returns void
 language plpgsql
 as $$
@@ -4154,12 +4160,17 @@ begin
   for v_queue in
     with gone as (delete from pgqueue.slot s where s.job_id = any(jobs) returning s.queue, s.group_key),
     freed as (select gone.queue, gone.group_key, count(*) as slots from gone group by gone.queue, gone.group_key)
-    select f.queue, array_agg(f.group_key) as groups, max(f.slots)::integer as most
+    select f.queue, q.counted, array_agg(f.group_key) as groups, max(f.slots)::integer as most
     from freed f join pgqueue.queue q on q.name = f.queue and (q.group_limit is not null or q.counted)
-    group by f.queue order by f.queue
+    group by f.queue, q.counted order by f.queue
   loop
+    if not v_queue.counted then
+      v_queue.groups := pgqueue._groups_behind(v_queue.queue, v_queue.groups);
+    end if;
     -- As many of each group as it has lost slots, and no more: what is taken from the inbox and does not fit would be put aside, to be taken from there later.
-    perform pgqueue._admit_or_ask(v_queue.queue, v_queue.groups, v_queue.most);
+    if cardinality(v_queue.groups) > 0 then
+      perform pgqueue._admit_or_ask(v_queue.queue, v_queue.groups, v_queue.most);
+    end if;
   end loop;
 end $$;
 
@@ -4290,6 +4301,38 @@ as $$
     select jsonb_strip_nulls(jsonb_build_object('weight', g.weight, 'group_limit', g.group_limit, 'rate_limit', g.rate_limit, 'rate_period', g.rate_period))
     from pgqueue.group_setting g where g.queue = _group_settings.queue and g.group_key = _group_settings.group_key), '{}');
 $$;
+
+-- source: sql/functions/private/_groups_behind.sql
+-- Of groups that have just lost slots, those whose blocked jobs have to be looked at by whoever took the slots away. Those of which nobody is blocked have theirs in the inbox, if any, in front of
+-- everybody: claims find them in the order in which all have come, and admit a hundred groups as cheaply as one. Certain only under a group's lock: a claim that holds it may be putting jobs
+-- aside for want of the very slot that is given up here. Such groups are asked to be looked at again, as in _admit_or_ask.
+create function pgqueue._groups_behind(queue text, groups text[]) returns text[]
+language plpgsql
+set enable_bitmapscan = off
+set enable_sort = off
+as $$
+declare
+  v_mine text[] := array(
+    select g.key from (select g.key from unnest(groups) g(key) order by g.key) g
+    where pg_try_advisory_xact_lock(pgqueue._lock_class('group'), hashtext(_groups_behind.queue || E'\x1f' || g.key)));
+begin
+  if cardinality(v_mine) < cardinality(groups) then
+    insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
+    select nextval('pgqueue.job_id'), 0, 0, 0, _groups_behind.queue, g.key from unnest(groups) g(key) where g.key <> all(v_mine);
+  end if;
+  if not pgqueue._nobody_sleeps(queue) then
+    -- A worker that went to sleep has looked at the inbox, and wakes for what comes into it; so this is for one whose last look was cut short.
+    perform from pgqueue.arrival a where a.queue = _groups_behind.queue order by a.queue, a.seq limit 1;
+    if found then
+      perform pgqueue._wake(queue);
+    end if;
+  end if;
+  return array(
+    select m.key from unnest(v_mine) m(key)
+    where (
+      select b.job_id from pgqueue.blocked b
+      where b.queue = _groups_behind.queue and b.group_key = m.key order by b.queue, b.group_key, b.priority desc, b.seq limit 1) is not null);
+end $$;
 
 -- source: sql/functions/private/_groups_start.sql
 -- What _starts does for the groups of one lease.
@@ -5366,10 +5409,15 @@ begin
 end $$;
 
 -- source: sql/functions/private/_line_waits.sql
--- Whether anybody stands in line in a queue. The order names the index: without it the planner may look for one of the queue along any.
+-- Whether anybody stands in line in a queue. The order names the index: without it the planner may look for one of the queue along any. Not a SQL function: with a
+-- query in it, that is not inlined but planned at every call, and every settle of a job with a group asks.
 create function pgqueue._line_waits(queue text) returns boolean
-language sql stable
-return (select l.job_id from pgqueue.line l where l.queue = $1 order by l.queue, l.owner, l.priority desc, l.job_id limit 1) is not null;
+language plpgsql stable
+as $$
+begin
+  perform from pgqueue.line l where l.queue = _line_waits.queue order by l.queue, l.owner, l.priority desc, l.job_id limit 1;
+  return found;
+end $$;
 
 -- source: sql/functions/private/_lock_batches.sql
 -- Locks the batches whose rows these leases carry, in the order of their ids: for a call that ends slices of several leases one after the other. Two such calls that went by their leases

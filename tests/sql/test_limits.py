@@ -168,6 +168,35 @@ def test_a_slot_freed_while_another_session_admits_is_not_forgotten(q: Caller, s
     assert [job["id"] for job in q.claim(worker)] == [second]
 
 
+def test_a_freed_slot_overtakes_nobody_who_came_before(q: Caller) -> None:
+    """The next of its group is behind more in the inbox than one claim looks at."""
+    q("configure_queue", queue="default", settings={"group_limit": 1})
+    jobs = [q.enqueue(group_key=key) for key in ("g", *(f"g{n}" for n in range(120)), "g")]
+    worker = q.worker()
+    (first,) = q.claim(worker, 1)
+    assert q.sql("select count(*) from pgqueue.arrival") == [(22,)]  # so the others were not looked at
+    q.settle([first])
+    done = [first]
+    while taken := q.claim(worker, 1):
+        q.settle(taken)
+        done += taken
+    assert [job["id"] for job in done] == jobs
+    assert q.places() == {}
+
+
+def test_a_freed_slot_wakes_a_worker_for_the_inbox(q: Caller, session: Session) -> None:
+    q("configure_queue", queue="default", settings={"group_limit": 1})
+    for key in ("g", *(f"g{n}" for n in range(120)), "g"):
+        q.enqueue(group_key=key)
+    taken = q.claim(q.worker(), 100)
+    q.enqueue(group_key="g")
+    sleeper = session()
+    sleeper.sql("listen pgqueue_wake")
+    sleeper("worker_sleep", queues=["default"])
+    q.settle(taken[:1])
+    assert [notify.channel for notify in sleeper.connection.notifies(timeout=20, stop_after=1)] == ["pgqueue_wake"]
+
+
 def test_groups_under_many_sessions_are_exact_and_in_order(q: Caller, session: Session) -> None:
     q("configure_queue", queue="default", settings={"group_limit": 1})
     q("enqueue_each", kind="noop", args=[{"n": n} for n in range(300)], group_keys=[f"g{n % 10}" for n in range(300)])

@@ -39,7 +39,9 @@ begin
     v_mine := array(
       select g.key from (select g.key from unnest(groups) g(key) order by g.key) g
       where pg_try_advisory_xact_lock(pgqueue._lock_class('group'), hashtext(_admit_groups.queue || E'\x1f' || g.key)));
-    passed := array(select g.key from unnest(groups) g(key) where g.key <> all(v_mine));
+    if cardinality(v_mine) < cardinality(groups) then
+      passed := array(select g.key from unnest(groups) g(key) where g.key <> all(v_mine));
+    end if;
   end if;
 
   if locked then

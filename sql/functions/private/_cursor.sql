@@ -11,9 +11,12 @@ create function pgqueue._cursor(
   in priority integer,
   out floor bigint,
   out expires float8)
-language sql volatile
+language plpgsql
 as $$
-  select pgqueue._floor_of(c.text, c.owner), pgqueue._expiry_of(c.text, c.owner)
-  from (
-    select current_setting(pgqueue._cursor_name(purpose, queue, priority), true) as text, pgqueue._cursor_owner(purpose, queue, priority) as owner) c;
-$$;
+declare
+  v_text text := current_setting(pgqueue._cursor_name(purpose, queue, priority), true);
+  v_owner text := pgqueue._cursor_owner(purpose, queue, priority);
+begin
+  floor := pgqueue._floor_of(v_text, v_owner);
+  expires := pgqueue._expiry_of(v_text, v_owner);
+end $$;
