@@ -1579,10 +1579,12 @@ begin
 end $$;
 
 -- source: sql/functions/private/_bulk_row.sql
--- What a bulk function returns: of the jobs that were selected, those that a batch came to, up to where it stopped before its end.
+-- What a bulk function returns: of the jobs that were selected, those that a batch came to, up to where it stopped before its end. `plain`: what was done all at once, also behind that; `rest`: how many
+-- one by one.
 create function pgqueue._bulk_row(
   in jobs bigint[],
-  in done_ bigint,
+  in plain bigint[],
+  in rest bigint,
   in stopped_at bigint,
   in last_ bigint,
   in more_ boolean,
@@ -1592,7 +1594,9 @@ create function pgqueue._bulk_row(
   out more boolean)
 language sql immutable
 as $$
-  select done_, (select count(*) from unnest(jobs) i where i <= coalesce(stopped_at, i)) - done_, coalesce(stopped_at, last_), more_ or stopped_at is not null;
+  select cardinality(plain) + rest,
+    (select count(*) from unnest(jobs) i where i <= coalesce(stopped_at, i) and i not in (select p from unnest(plain) p)) - rest,
+    coalesce(stopped_at, last_), more_ or stopped_at is not null;
 $$;
 
 -- source: sql/functions/private/_cancel_backend.sql
@@ -7204,6 +7208,72 @@ begin
       perform set_config('pgqueue.put_off', (v_put_off + 1)::text, true);
       return 'uncertain';
   end;
+end $$;
+
+-- source: sql/functions/private/_retry_plain.sql
+-- Of these jobs, runs those again for which nothing is to be asked one by one: no unique key that may be taken, no parents that may live again, no slot that is theirs still, and of no kind that has
+-- rules of its own. All at once, so that a redrive of thousands costs as little as their enqueue. The rest is as in retry and reschedule. Returns those that it did, in the order of their times; outcomes that
+-- another session has locked are passed over.
+create function pgqueue._retry_plain(
+  jobs bigint[],
+  starts_at timestamptz,
+  rate_limit integer,
+  rate_period interval) returns bigint[]
+language plpgsql
+set enable_nestloop = off
+set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+  v_low bigint;
+  v_high bigint;
+  v_done bigint[];
+  v_part record;
+begin
+  select min(i), max(i) into v_low, v_high from unnest(jobs) i;
+  v_done := array(
+    select o.job_id from pgqueue.outcome o
+    where o.job_id between v_low and v_high and o.state <> 'succeeded' and o.job_id = any(array(
+        select j.id from pgqueue.job j
+        where j.id between v_low and v_high and j.id = any(jobs) and j.unique_key is null and j.depends_on is null
+          and j.kind not in ('sql.script', 'sql.query', 'rows.slice', 'rows.slow', 'keyed.item')
+          and (select s.job_id from pgqueue.slot s where s.job_id = j.id) is null))
+    order by o.job_id for update skip locked);
+  if cardinality(v_done) = 0 then
+    return v_done;
+  end if;
+  with gone as (
+    delete from pgqueue.outcome o
+    where o.job_id between v_low and v_high and o.job_id = any(v_done) and o.state <> 'succeeded'
+    returning o.job_id, o.state, o.reason, o.attempt, o.finished_at)
+  insert into pgqueue.job_event (job_id, at, event, data)
+  select g.job_id, v_now, 'retried', jsonb_build_object('state', g.state, 'reason', g.reason, 'attempt', g.attempt, 'finished_at', g.finished_at) from gone g;
+  delete from pgqueue.cancel_request c where c.job_id = any(v_done);
+
+  for v_part in
+    with due as materialized (
+      select e.id, greatest(starts_at + coalesce((extract(epoch from rate_period) * (e.ord - 1) / rate_limit)::float8, 0) * interval '1 second', v_now) as at
+      from unnest(v_done) with ordinality e(id, ord)),
+    again as materialized (
+      select j.id, j.queue, j.priority, d.at,
+        pgqueue._traits(null, j.group_key, j.timeout, j.heartbeat, null)
+          + case when (select d.parent_id from pgqueue.dependency d where d.parent_id = j.id order by d.parent_id, d.child_id limit 1) is not null then 4096 else 0 end
+          + case when (select f.job_id from pgqueue.follow_up f where f.job_id = j.id order by f.job_id, f.outcome limit 1) is not null then 8192 else 0 end as traits
+      from (select j.* from pgqueue.job j where j.id between v_low and v_high and j.id = any(v_done)) j join due d on d.id = j.id)
+    select a.at > v_now as later, array_agg(a.id order by a.id) as jobs, array_agg(a.queue order by a.id) as queues, array_agg(a.priority order by a.id) as priorities,
+      array_agg(0::smallint) as attempts, array_agg(a.traits order by a.id) as traits, array_agg(a.at order by a.id) as due
+    from again a group by a.at > v_now
+  loop
+    if v_part.later then
+      perform pgqueue._schedule(v_part.jobs, v_part.queues, v_part.priorities, v_part.attempts, v_part.traits, v_part.due);
+      insert into pgqueue.job_event (job_id, at, event, data)
+      select e.id, v_now, 'rescheduled', jsonb_build_object('from', null, 'to', e.due) from unnest(v_part.jobs, v_part.due) e(id, due);
+    else
+      perform pgqueue._enter(v_part.jobs, v_part.queues, v_part.priorities, v_part.attempts, v_part.traits, false);
+    end if;
+  end loop;
+  return v_done;
 end $$;
 
 -- source: sql/functions/private/_room.sql
@@ -13360,9 +13430,9 @@ begin
     end if;
   end loop;
   select * into v_rest
-  from pgqueue._try_each(array(select i from unnest(v_batch.ids) i where i <> all(v_plain)), v_locked, 'cancel', array[coalesce(to_jsonb(why), 'null')]);
+  from pgqueue._try_each(array(select i from unnest(v_batch.ids) i where i not in (select p from unnest(v_plain) p)), v_locked, 'cancel', array[coalesce(to_jsonb(why), 'null')]);
   return query
-  select * from pgqueue._bulk_row(v_batch.ids, cardinality(v_plain) + v_rest.done, v_rest.stopped_at, v_batch.last, v_batch.more);
+  select * from pgqueue._bulk_row(v_batch.ids, v_plain, v_rest.done, v_rest.stopped_at, v_batch.last, v_batch.more);
 end $$;
 
 comment on function pgqueue.cancel_jobs is
@@ -13529,7 +13599,7 @@ begin
     delete from pgqueue.outcome o where o.job_id between v_low and v_high and o.job_id = any(v_jobs);
     delete from pgqueue.job j where j.id between v_low and v_high and j.id = any(v_jobs);
   end if;
-  return query select * from pgqueue._bulk_row(v_batch.ids, cardinality(v_jobs), null, v_batch.last, v_batch.more);
+  return query select * from pgqueue._bulk_row(v_batch.ids, coalesce(v_jobs, '{}'), 0, null, v_batch.last, v_batch.more);
 end $$;
 
 comment on function pgqueue.delete_jobs is
@@ -13714,9 +13784,9 @@ begin
     v_plain := v_plain || v_was.jobs::bigint[];
   end loop;
   select * into v_rest
-  from pgqueue._try_each(array(select i from unnest(v_batch.ids) i where i <> all(v_plain || v_there)), v_locked, 'move', array[to_jsonb(queue)]);
+  from pgqueue._try_each(array(select i from unnest(v_batch.ids) i where i not in (select p from unnest(v_plain || v_there) p)), v_locked, 'move', array[to_jsonb(queue)]);
   return query
-  select * from pgqueue._bulk_row(v_batch.ids, cardinality(v_plain) + v_rest.done, v_rest.stopped_at, v_batch.last, v_batch.more);
+  select * from pgqueue._bulk_row(v_batch.ids, v_plain, v_rest.done, v_rest.stopped_at, v_batch.last, v_batch.more);
 end $$;
 
 comment on function pgqueue.move_jobs is
@@ -13836,7 +13906,7 @@ comment on function pgqueue.resume_schedule is
 'Ends a pause; the next tick from now on is the first, those of the pause were not missed. Returns whether that changed anything. Errors: PQ001, PQ002 unknown schedule.';
 
 -- source: sql/functions/flow/retry_jobs.sql
--- One by one, each as if alone: a key that is taken meanwhile, or another reason not to run again, is that job's own.
+-- Plain jobs all at once, then the others one by one, each as if alone: a key that is taken meanwhile, or another reason not to run again, is that job's own.
 create function pgqueue.retry_jobs(
   filter jsonb,
   max integer default 1000,
@@ -13857,6 +13927,7 @@ declare
   v_now timestamptz := pgqueue._now();
   v_start timestamptz := greatest(starts_at, v_now);
   v_batch record;
+  v_plain bigint[];
   v_job bigint;
   v_due timestamptz;
   v_outcome boolean;
@@ -13874,8 +13945,9 @@ begin
     perform pgqueue._check_time('starts_at', starts_at);
   end if;
   select * into v_batch from pgqueue._select_jobs(pgqueue._read_filter(filter, 'retried', v_states), v_states, retry_jobs.max, after);
-  done := 0;
-  for v_job in select i from unnest(v_batch.ids) i loop
+  v_plain := pgqueue._retry_plain(v_batch.ids, v_start, rate_limit, rate_period);
+  done := cardinality(v_plain);
+  for v_job in select i from unnest(v_batch.ids) i where i not in (select p from unnest(v_plain) p) loop
     -- Another retry of it, or an edit, has it just now: passed over.
     perform from pgqueue.outcome o where o.job_id = v_job and o.state <> 'succeeded' for update skip locked;
     continue when not found;
@@ -13894,7 +13966,7 @@ begin
   return query
   select b.done, b.skipped, b.last, b.more,
     case when rate_limit is not null then v_start + (extract(epoch from rate_period) * retry_jobs.done / rate_limit)::float8 * interval '1 second' end
-  from pgqueue._bulk_row(v_batch.ids, retry_jobs.done, v_stopped, v_batch.last, v_batch.more) b;
+  from pgqueue._bulk_row(v_batch.ids, v_plain, retry_jobs.done - cardinality(v_plain), v_stopped, v_batch.last, v_batch.more) b;
 end $$;
 
 comment on function pgqueue.retry_jobs is
@@ -14078,9 +14150,9 @@ begin
     v_plain := v_plain || v_was.jobs::bigint[];
   end loop;
   select * into v_rest
-  from pgqueue._try_each(array(select i from unnest(v_batch.ids) i where i <> all(v_plain || v_same)), v_locked, 'set_priority', array[to_jsonb(priority)]);
+  from pgqueue._try_each(array(select i from unnest(v_batch.ids) i where i not in (select p from unnest(v_plain || v_same) p)), v_locked, 'set_priority', array[to_jsonb(priority)]);
   return query
-  select * from pgqueue._bulk_row(v_batch.ids, cardinality(v_plain) + v_rest.done, v_rest.stopped_at, v_batch.last, v_batch.more);
+  select * from pgqueue._bulk_row(v_batch.ids, v_plain, v_rest.done, v_rest.stopped_at, v_batch.last, v_batch.more);
 end $$;
 
 comment on function pgqueue.set_priority_of_jobs is

@@ -532,6 +532,59 @@ def test_many_locked_rows_end_a_batch_early_and_the_next_goes_on(q: Caller, sess
         assert (row["done"], row["skipped"], row["more"]) == (0, 20, False)
 
 
+def test_what_is_done_behind_the_end_of_a_batch_is_not_taken_for_skipped(q: Caller, session: Session) -> None:
+    """Plain jobs go all at once, also those behind the fortieth that is locked."""
+    user = session()
+    failed = [q.enqueue(queue="f", unique_key=f"k{n}") for n in range(45)] + [q.enqueue(queue="f") for _ in range(50)]
+    fail(q, q.worker("f"), "f")
+    with user.connection.transaction():
+        for n in range(45):
+            user.enqueue(queue="f", unique_key=f"k{n}")
+        row = q.one("retry_jobs", filter={"state": "failed"})
+        assert (row["done"], row["skipped"], row["last"], row["more"]) == (50, 40, failed[39], True)
+        row = q.one("retry_jobs", filter={"state": "failed"}, after=row["last"])
+        assert (row["done"], row["skipped"], row["more"]) == (0, 5, False)
+
+
+def test_a_redrive_of_plain_jobs_is_as_one_by_one(q: Caller) -> None:
+    """Jobs that differ in everything that counts for it: what retry makes of each, retry_jobs does."""
+
+    def make(queue: str) -> list[int]:
+        q("configure_queue", queue=queue, settings={"group_limit": 1})
+        options: list[dict[str, object]] = [
+            {},
+            {"group_key": "g"},
+            {"group_key": "g"},
+            {"timeout": "1 minute", "priority": 3},
+            {"heartbeat": "1 minute"},
+            {"on_error": {"kind": "told"}},
+        ]
+        jobs = [q.enqueue(queue=queue, max_attempts=1, **given) for given in options]
+        q.enqueue(queue="children", depends_on=[jobs[0]], on_parent_failure="wait")
+        worker = q.worker(queue)
+        for _ in jobs:
+            q.settle(q.claim(worker, 1, [queue]), "failed")
+        q("maintain", duties=["dependents"])
+        return jobs
+
+    one_by_one, at_once = make("one"), make("all")
+    for job in one_by_one:
+        q("retry", id=job)
+    assert bulk(q, "retry_jobs", {"queue": "all", "state": "failed"}) == (len(at_once), 0)
+    places = """select * from (
+        select job_id, 'ready' as place, traits, priority, attempt from pgqueue.ready
+        union all select job_id, 'arrival', traits, priority, attempt from pgqueue.arrival) p
+        where job_id = any(%s) order by job_id"""
+    assert [row[1:] for row in q.sql(places, one_by_one)] == [row[1:] for row in q.sql(places, at_once)]
+    assert len(q.sql(places, at_once)) == len(at_once)
+    for one, other in zip(one_by_one, at_once, strict=True):
+        told = [
+            [(row["event"], row["data"]["state"]) for row in q("job_timeline", id=job) if row["event"] == "retried"]
+            for job in (one, other)
+        ]
+        assert told[0] == told[1] == [("retried", "failed")]
+
+
 @pytest.mark.parametrize("rounds", [6])
 def test_batches_and_workers_side_by_side_come_to_an_end(q: Caller, session: Session, rounds: int) -> None:
     """Cancels, moves, redrives, priorities and deletes over the same jobs, with workers between them."""

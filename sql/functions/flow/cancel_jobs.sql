@@ -39,9 +39,9 @@ begin
     end if;
   end loop;
   select * into v_rest
-  from pgqueue._try_each(array(select i from unnest(v_batch.ids) i where i <> all(v_plain)), v_locked, 'cancel', array[coalesce(to_jsonb(why), 'null')]);
+  from pgqueue._try_each(array(select i from unnest(v_batch.ids) i where i not in (select p from unnest(v_plain) p)), v_locked, 'cancel', array[coalesce(to_jsonb(why), 'null')]);
   return query
-  select * from pgqueue._bulk_row(v_batch.ids, cardinality(v_plain) + v_rest.done, v_rest.stopped_at, v_batch.last, v_batch.more);
+  select * from pgqueue._bulk_row(v_batch.ids, v_plain, v_rest.done, v_rest.stopped_at, v_batch.last, v_batch.more);
 end $$;
 
 comment on function pgqueue.cancel_jobs is

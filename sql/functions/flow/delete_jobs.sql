@@ -36,7 +36,7 @@ begin
     delete from pgqueue.outcome o where o.job_id between v_low and v_high and o.job_id = any(v_jobs);
     delete from pgqueue.job j where j.id between v_low and v_high and j.id = any(v_jobs);
   end if;
-  return query select * from pgqueue._bulk_row(v_batch.ids, cardinality(v_jobs), null, v_batch.last, v_batch.more);
+  return query select * from pgqueue._bulk_row(v_batch.ids, coalesce(v_jobs, '{}'), 0, null, v_batch.last, v_batch.more);
 end $$;
 
 comment on function pgqueue.delete_jobs is

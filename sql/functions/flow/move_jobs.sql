@@ -42,9 +42,9 @@ begin
     v_plain := v_plain || v_was.jobs::bigint[];
   end loop;
   select * into v_rest
-  from pgqueue._try_each(array(select i from unnest(v_batch.ids) i where i <> all(v_plain || v_there)), v_locked, 'move', array[to_jsonb(queue)]);
+  from pgqueue._try_each(array(select i from unnest(v_batch.ids) i where i not in (select p from unnest(v_plain || v_there) p)), v_locked, 'move', array[to_jsonb(queue)]);
   return query
-  select * from pgqueue._bulk_row(v_batch.ids, cardinality(v_plain) + v_rest.done, v_rest.stopped_at, v_batch.last, v_batch.more);
+  select * from pgqueue._bulk_row(v_batch.ids, v_plain, v_rest.done, v_rest.stopped_at, v_batch.last, v_batch.more);
 end $$;
 
 comment on function pgqueue.move_jobs is

@@ -1,4 +1,4 @@
--- One by one, each as if alone: a key that is taken meanwhile, or another reason not to run again, is that job's own.
+-- Plain jobs all at once, then the others one by one, each as if alone: a key that is taken meanwhile, or another reason not to run again, is that job's own.
 create function pgqueue.retry_jobs(
   filter jsonb,
   max integer default 1000,
@@ -19,6 +19,7 @@ declare
   v_now timestamptz := pgqueue._now();
   v_start timestamptz := greatest(starts_at, v_now);
   v_batch record;
+  v_plain bigint[];
   v_job bigint;
   v_due timestamptz;
   v_outcome boolean;
@@ -36,8 +37,9 @@ begin
     perform pgqueue._check_time('starts_at', starts_at);
   end if;
   select * into v_batch from pgqueue._select_jobs(pgqueue._read_filter(filter, 'retried', v_states), v_states, retry_jobs.max, after);
-  done := 0;
-  for v_job in select i from unnest(v_batch.ids) i loop
+  v_plain := pgqueue._retry_plain(v_batch.ids, v_start, rate_limit, rate_period);
+  done := cardinality(v_plain);
+  for v_job in select i from unnest(v_batch.ids) i where i not in (select p from unnest(v_plain) p) loop
     -- Another retry of it, or an edit, has it just now: passed over.
     perform from pgqueue.outcome o where o.job_id = v_job and o.state <> 'succeeded' for update skip locked;
     continue when not found;
@@ -56,7 +58,7 @@ begin
   return query
   select b.done, b.skipped, b.last, b.more,
     case when rate_limit is not null then v_start + (extract(epoch from rate_period) * retry_jobs.done / rate_limit)::float8 * interval '1 second' end
-  from pgqueue._bulk_row(v_batch.ids, retry_jobs.done, v_stopped, v_batch.last, v_batch.more) b;
+  from pgqueue._bulk_row(v_batch.ids, v_plain, retry_jobs.done - cardinality(v_plain), v_stopped, v_batch.last, v_batch.more) b;
 end $$;
 
 comment on function pgqueue.retry_jobs is

@@ -47,9 +47,9 @@ begin
     v_plain := v_plain || v_was.jobs::bigint[];
   end loop;
   select * into v_rest
-  from pgqueue._try_each(array(select i from unnest(v_batch.ids) i where i <> all(v_plain || v_same)), v_locked, 'set_priority', array[to_jsonb(priority)]);
+  from pgqueue._try_each(array(select i from unnest(v_batch.ids) i where i not in (select p from unnest(v_plain || v_same) p)), v_locked, 'set_priority', array[to_jsonb(priority)]);
   return query
-  select * from pgqueue._bulk_row(v_batch.ids, cardinality(v_plain) + v_rest.done, v_rest.stopped_at, v_batch.last, v_batch.more);
+  select * from pgqueue._bulk_row(v_batch.ids, v_plain, v_rest.done, v_rest.stopped_at, v_batch.last, v_batch.more);
 end $$;
 
 comment on function pgqueue.set_priority_of_jobs is
