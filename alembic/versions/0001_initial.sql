@@ -500,6 +500,7 @@ create table pgqueue.slot (
   group_key text collate "C" not null,
   state smallint not null default 0) with (fillfactor = 80);
 create index slot_group on pgqueue.slot (queue, group_key);
+create index slot_returns on pgqueue.slot (queue) where state = 4;
 
 -- Settings of one group that differ from its queue's.
 create table pgqueue.group_setting (
@@ -2975,13 +2976,19 @@ return width_bucket((extract(epoch from span) * 1000)::float8, array[
   274877906944, 549755813888, 1099511627776]::float8[]);
 
 -- source: sql/functions/private/_duty_admit.sql
--- Upkeep: arrivals that no claim has looked at, for queues nobody claims from just now. Bounded per queue; claims do the bulk.
+-- Upkeep: arrivals that no claim has looked at, for queues nobody claims from just now. Bounded per queue; claims do the bulk. And jobs that came back and stood among the blocked to have their start counted
+-- (slot state 4), while somebody was changing the queue to one whose starts are not: see _no_longer_counted.
 create function pgqueue._duty_admit() returns bigint
-language sql
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
 as $$
-  select coalesce(sum(pgqueue._admit(l.queue, 1000)), 0)
-  from (select distinct l.queue from pgqueue.lane l where l.grouped order by 1) l;
-$$;
+begin
+  perform pgqueue._no_longer_counted(s.queue) from (select distinct s.queue from (select s.queue from pgqueue.slot s where s.state = 4 order by s.queue limit 10000) s) s;
+  return (
+    select coalesce(sum(pgqueue._admit(l.queue, 1000)), 0)
+    from (select distinct l.queue from pgqueue.lane l where l.grouped order by 1) l);
+end $$;
 
 -- source: sql/functions/private/_duty_age.sql
 -- Upkeep: in queues with ageing, who has waited that long in a lower lane goes to the end of the highest that has jobs. The head of a lane is its oldest, so the walk ends at the first that has not waited long enough.

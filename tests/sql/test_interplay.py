@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,6 +23,9 @@ EVENTS = (
     "follow_up",
     "parent_look",
 )
+
+
+Session = Callable[[], Caller]
 
 
 def at(q: Caller, seconds: int) -> None:
@@ -165,6 +169,26 @@ def test_what_kept_its_place_runs_when_starts_are_no_longer_counted(q: Caller, c
         taken = q.claim(worker)
         assert ids(taken) == [job], q.value("why", id=job)
         q.settle(taken)
+    assert q.places() == {}
+
+
+def test_what_comes_back_while_starts_cease_to_be_counted_runs(q: Caller, session: Session) -> None:
+    """It stands aside to be counted, by the settings that are about to go."""
+    q("configure_queue", queue="default", settings={"group_limit": 1, "group_order": "strict", "fair": True})
+    job = q.enqueue(group_key="g")
+    worker = q.worker()
+    q.settle(q.claim(worker), "retry", delay=60)
+    q.sql("update pgqueue.scheduled set run_at = '2020-01-01'")
+    operator = session()
+    with operator.connection.transaction():
+        operator("configure_queue", queue="default", settings={"fair": None})
+        q("maintain", duties=["promote"])
+    assert q.sql("select state from pgqueue.slot") == [(4,)]
+    assert q.claim(worker) == []
+    q("maintain", duties=["admit"])
+    taken = q.claim(worker)
+    assert [one["id"] for one in taken] == [job]
+    q.settle(taken)
     assert q.places() == {}
 
 
