@@ -156,8 +156,8 @@ class Server:
         self.execute(f"drop database if exists {name} with (force)")
 
     def leave_database(self, name: str) -> None:
-        """Ends the sessions in a database nobody needs any more, and drops it when the next but one is left: to drop a
-        database at once that a session is still leaving takes PostgreSQL 100 ms, for so long it sleeps between two looks.
+        """Ends the sessions in a database nobody needs any more, and drops it when the next but one is left: at once,
+        while a session is still leaving it, takes PostgreSQL 100 ms, for so long it sleeps between two looks.
         """
         self.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
         self._left.append(name)
