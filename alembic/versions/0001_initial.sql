@@ -1026,6 +1026,12 @@ create table pgqueue.schedule (
   heartbeat interval,
   backoff jsonb,
   headers jsonb,
+  unique_by text[],
+  unique_until text,
+  unique_for interval,
+  on_duplicate text,
+  on_success jsonb,
+  on_error jsonb,
   starts_at timestamptz,
   ends_at timestamptz,
   paused_at timestamptz,
@@ -2144,6 +2150,10 @@ begin
   perform pgqueue._check_zone(schedule.time_zone);
   perform pgqueue._check_job(schedule.kind, schedule.args, schedule.queue, schedule.priority, null, null, schedule.unique_key, schedule.group_key,
     schedule.max_attempts, schedule.timeout, schedule.expires_in, schedule.heartbeat, schedule.backoff, schedule.headers);
+  if num_nonnulls(schedule.unique_by, schedule.unique_until, schedule.unique_for, schedule.on_duplicate, schedule.on_success, schedule.on_error) > 0 then
+    perform pgqueue._check_flow(schedule.unique_key, schedule.unique_by, schedule.unique_until, schedule.unique_for, schedule.on_duplicate, null, null,
+      schedule.on_success, schedule.on_error);
+  end if;
   if schedule.missed is null or schedule.missed not in ('skip', 'one', 'all') then
     perform pgqueue._refuse('PQ001', format('missed is %L', schedule.missed),
       'Give skip (what was missed is left out), one (one job for all that was missed) or all (a job for each).');
@@ -2845,7 +2855,8 @@ language plpgsql
 as $$
 declare
   c_keys constant text[] := array['name', 'cron', 'kind', 'args', 'time_zone', 'queue', 'missed', 'priority', 'unique_key', 'group_key', 'max_attempts', 'timeout',
-    'expires_in', 'heartbeat', 'backoff', 'headers', 'starts_at', 'ends_at'];
+    'expires_in', 'heartbeat', 'backoff', 'headers', 'starts_at', 'ends_at', 'unique_by', 'unique_until', 'unique_for', 'on_duplicate',
+    'on_success', 'on_error'];
   c_hint constant text := format('Give an object; its keys are %s; time spans are seconds or interval text.', array_to_string(c_keys, ', '));
   v_given jsonb := jsonb '{"args": {}, "time_zone": "UTC", "queue": "default", "missed": "one", "priority": 0}';
   v_key text;
@@ -3742,7 +3753,13 @@ begin
       heartbeat => schedule.heartbeat,
       backoff => schedule.backoff,
       headers => coalesce(schedule.headers, '{}') || jsonb_build_object('schedule', schedule.name, 'tick',
-        (to_jsonb(tick at time zone 'UTC') #>> '{}') || '+00:00')) e);
+        (to_jsonb(tick at time zone 'UTC') #>> '{}') || '+00:00'),
+      unique_by => schedule.unique_by,
+      unique_until => schedule.unique_until,
+      unique_for => schedule.unique_for,
+      on_duplicate => schedule.on_duplicate,
+      on_success => schedule.on_success,
+      on_error => schedule.on_error) e);
 end $$;
 
 -- source: sql/functions/private/_enter.sql
@@ -6454,7 +6471,8 @@ begin
     cron = v_new.cron, time_zone = v_new.time_zone, kind = v_new.kind, args = v_new.args, queue = v_new.queue, missed = v_new.missed,
     priority = v_new.priority, unique_key = v_new.unique_key, group_key = v_new.group_key, max_attempts = v_new.max_attempts,
     timeout = v_new.timeout, expires_in = v_new.expires_in, heartbeat = v_new.heartbeat, backoff = v_new.backoff, headers = v_new.headers,
-    starts_at = v_new.starts_at, ends_at = v_new.ends_at, next_run = v_new.next_run, due_at = v_new.due_at, last_error = null,
+    unique_by = v_new.unique_by, unique_until = v_new.unique_until, unique_for = v_new.unique_for, on_duplicate = v_new.on_duplicate,
+    on_success = v_new.on_success, on_error = v_new.on_error, starts_at = v_new.starts_at, ends_at = v_new.ends_at, next_run = v_new.next_run, due_at = v_new.due_at, last_error = null,
     declared_by = v_new.declared_by, declared = v_new.declared, updated_at = v_now
   where s.name = v_new.name;
   change := 'changed';
@@ -7226,8 +7244,8 @@ return replace(replace($1, '%', '%25'), '/', '%2F') || '/' || replace(replace($2
 
 -- source: sql/functions/private/_run_due.sql
 -- Enqueues what a locked schedule owes by now and moves its next tick on, in one transaction: that is why there is one job a tick, whoever runs upkeep and how
--- often. Ticks less than a minute late are on time and get a job each. What is later was missed, and goes by the schedule's policy. At most a hundred jobs; what is
--- left is due at once, in the next pass.
+-- often. Ticks less than a minute late are on time and get a job each. What is later was missed, and goes by the schedule's policy. At most a hundred ticks; what is
+-- left is due at once, in the next pass. A tick whose key is held, where that is to be told, is passed over: it has nothing to wait for, and the error is that of the last tick.
 create function pgqueue._run_due(schedule pgqueue.schedule) returns bigint
 language plpgsql
 as $$
@@ -7237,23 +7255,26 @@ declare
   v_tick timestamptz := schedule.next_run;
   v_last_run timestamptz := schedule.last_run;
   v_last_job bigint := schedule.last_job;
+  v_once boolean := v_now - v_tick >= c_punctual and schedule.missed = 'one';
+  v_made record;
+  v_error text;
   v_done bigint := 0;
 begin
-  if v_now - v_tick >= c_punctual and schedule.missed = 'one' then
-    v_last_job := pgqueue._enqueue_tick(schedule, v_tick);
-    v_last_run := v_tick;
-    v_done := 1;
-    v_tick := pgqueue._schedule_after(schedule, v_now);
-  elsif v_now - v_tick >= c_punctual and schedule.missed = 'skip' then
+  if v_now - v_tick >= c_punctual and schedule.missed = 'skip' then
     v_tick := pgqueue._schedule_after(schedule, v_now - c_punctual);
   end if;
-  while v_tick <= v_now and v_done < 100 loop
-    v_last_job := pgqueue._enqueue_tick(schedule, v_tick);
-    v_last_run := v_tick;
-    v_done := v_done + 1;
-    v_tick := pgqueue._schedule_after(schedule, v_tick);
+  for v_nth in 1..100 loop
+    exit when v_tick is null or v_tick > v_now;
+    select * into v_made from pgqueue._try_tick(schedule, v_tick);
+    v_error := v_made.problem;
+    if v_made.job is not null then
+      v_last_job := v_made.job;
+      v_last_run := v_tick;
+      v_done := v_done + 1;
+    end if;
+    v_tick := pgqueue._schedule_after(schedule, case when v_once then v_now else v_tick end);
   end loop;
-  update pgqueue.schedule s set next_run = v_tick, due_at = v_tick, last_run = v_last_run, last_job = v_last_job, last_error = null
+  update pgqueue.schedule s set next_run = v_tick, due_at = v_tick, last_run = v_last_run, last_job = v_last_job, last_error = v_error
   where s.name = schedule.name;
   return v_done;
 end $$;
@@ -8932,6 +8953,26 @@ begin
   if found then return true; end if;
   perform from pgqueue.dependent w where w.job_id = job for update skip locked;
   return found;
+end $$;
+
+-- source: sql/functions/private/_try_tick.sql
+-- Enqueues the job of one tick, or says that its key is held, if the schedule is one that is to be told: to try that tick again would be of no use, and one that comes later may find the key free. What
+-- else goes wrong is raised.
+create function pgqueue._try_tick(schedule pgqueue.schedule, tick timestamptz, out job bigint, out problem text)
+language plpgsql
+as $$
+begin
+  if coalesce(schedule.on_duplicate, 'return') = 'return' then
+    job := pgqueue._enqueue_tick(schedule, tick);
+    return;
+  end if;
+  begin
+    job := pgqueue._enqueue_tick(schedule, tick);
+  exception
+    when sqlstate 'PQ005' then
+      get stacked diagnostics problem = message_text;
+      problem := format('the tick of %s was passed over: %s (PQ005)', to_char(tick at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS UTC'), problem);
+  end;
 end $$;
 
 -- source: sql/functions/private/_turn_before.sql
@@ -13877,7 +13918,7 @@ end $$;
 
 comment on function pgqueue.run_schedule is
 'Enqueues the job of a schedule now, out of turn, paused or not, and returns its id; with a unique_key that is taken, the id of the job that has it. Its tick is now; the ticks to come
-stay as they are. Errors: PQ002 unknown schedule, PQ001.';
+stay as they are. Errors: PQ002 unknown schedule, PQ001, PQ005 the key is held and on_duplicate is raise.';
 
 -- source: sql/functions/flow/schedule.sql
 create function pgqueue.schedule(
@@ -13898,7 +13939,13 @@ create function pgqueue.schedule(
   backoff jsonb default null,
   headers jsonb default null,
   starts_at timestamptz default null,
-  ends_at timestamptz default null)
+  ends_at timestamptz default null,
+  unique_by text[] default null,
+  unique_until text default null,
+  unique_for interval default null,
+  on_duplicate text default null,
+  on_success jsonb default null,
+  on_error jsonb default null)
 returns table (changed boolean, next_run timestamptz)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -13925,6 +13972,12 @@ begin
   v_new.headers := headers;
   v_new.starts_at := starts_at;
   v_new.ends_at := ends_at;
+  v_new.unique_by := unique_by;
+  v_new.unique_until := unique_until;
+  v_new.unique_for := unique_for;
+  v_new.on_duplicate := on_duplicate;
+  v_new.on_success := on_success;
+  v_new.on_error := on_error;
   perform pgqueue._check_schedule(v_new);
   return query select p.change <> 'unchanged', p.next_run from pgqueue._put_schedule(v_new) p;
 end $$;
@@ -13935,7 +13988,8 @@ cron: five fields (minute, hour, day of the month, month, day of the week) with 
 Or @hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually; or ''every <interval>'', counted from starts_at, else from 1970, whatever the zone.
 Where clocks change: fixed times come once, right after the gap or in the first pass; with a star at the start of the minute or hour, each real minute or hour that passes counts.
 missed: what becomes of ticks more than a minute late: skip leaves them out, one enqueues one job for all, all enqueues each. starts_at, ends_at: no tick before, none after.
-unique_key: no further job while one lives. The rest is as in enqueue. A job''s headers hold schedule (the name) and tick (the time it was due).
+unique_key, unique_by: no further job while one has the key; the tick counts as done, with the holder as its job. on_duplicate raise: it is passed over too, and last_error says so.
+The rest is as in enqueue. A job''s headers hold schedule (the name) and tick (the time it was due).
 A replaced schedule stays paused if it was, and keeps the tick it owes if its times stay. Errors: PQ001, also for an expression that never comes; nothing is stored then.';
 
 -- source: sql/functions/flow/schedules.sql
@@ -13966,19 +14020,25 @@ returns table (
   ends_at timestamptz,
   declared_by text,
   created_at timestamptz,
-  updated_at timestamptz)
+  updated_at timestamptz,
+  unique_by text[],
+  unique_until text,
+  unique_for interval,
+  on_duplicate text,
+  on_success jsonb,
+  on_error jsonb)
 language sql security definer
 set search_path = pg_catalog, pg_temp
 as $$
   select s.name, s.cron, s.time_zone, s.kind, s.queue, s.missed, s.paused_at is not null, s.next_run, s.last_run, s.last_job, s.last_error, s.args, s.priority,
     s.unique_key, s.group_key, s.max_attempts, s.timeout, s.expires_in, s.heartbeat, s.backoff, s.headers, s.starts_at, s.ends_at, s.declared_by, s.created_at,
-    s.updated_at
+    s.updated_at, s.unique_by, s.unique_until, s.unique_for, s.on_duplicate, s.on_success, s.on_error
   from pgqueue.schedule s order by s.name;
 $$;
 
 comment on function pgqueue.schedules is
 'All schedules by name. next_run: the next tick, null while paused and when there is none any more. last_run: the tick of the last job, last_job its id. last_error: why the tick that
-is due could not be enqueued, null when all is well; it is tried again. declared_by: the program that declares it.';
+is due could not be enqueued, and is tried again; or, with on_duplicate raise, why the last one was passed over; null when all is well. declared_by: the program that declares it.';
 
 -- source: sql/functions/flow/set_priority_of_jobs.sql
 -- As cancel_jobs.

@@ -47,6 +47,20 @@ def test_all_options_arrive(on: Run, client: Client) -> None:
     assert made.starts_at is not None and made.next_run == made.starts_at
 
 
+def test_its_key_and_its_follow_ups(on: Run, client: Client) -> None:
+    said = on(
+        "schedule", "add", "s", "@daily", "k", "a=1", "--unique-by", "a", "--unique-for", "1h", "--on-duplicate",
+        "debounce", "--on-success", '{"kind": "x"}', "--on-success", '{"kind": "y"}', "--on-error", '{"kind": "z"}',
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    (made,) = client.schedules()
+    assert (made.unique_by, str(made.unique_for), made.on_duplicate) == (["a"], "1:00:00", "debounce")
+    assert (made.on_success, made.on_error) == ([{"kind": "x"}, {"kind": "y"}], [{"kind": "z"}])
+    assert on("schedule", "add", "s", "@daily", "k", "--unique-by", "*", "--unique-until", "start").code == 0
+    (made,) = client.schedules()
+    assert (made.unique_by, made.unique_until, made.on_success) == ([], "start", None)
+
+
 def test_the_next_ticks_of_an_expression(on: Run) -> None:
     asked = (
         "schedule",
@@ -74,6 +88,10 @@ def test_the_next_ticks_of_an_expression(on: Run) -> None:
         (("add", "s", "@daily", "k", "a=1", "--args", "{}"), "not both"),
         (("add", "s", "@daily", "k", "--missed", "some"), "some"),
         (("pause", "s"), "no schedule 's'"),
+        (("add", "s", "@daily", "k", "--unique-key", "a", "--unique-by", "b"), "not both"),
+        (("add", "s", "@daily", "k", "--unique-until", "start", "--unique-for", "1h"), "not both"),
+        (("add", "s", "@daily", "k", "--on-duplicate", "raise"), "unique key"),
+        (("add", "s", "@daily", "k", "--on-error", "[1]"), "must be a JSON object"),
         (("next", "@never"), "@never"),
         (("next", "@daily", "-n", "0"), "0"),
     ],

@@ -8,6 +8,10 @@ begin
   perform pgqueue._check_zone(schedule.time_zone);
   perform pgqueue._check_job(schedule.kind, schedule.args, schedule.queue, schedule.priority, null, null, schedule.unique_key, schedule.group_key,
     schedule.max_attempts, schedule.timeout, schedule.expires_in, schedule.heartbeat, schedule.backoff, schedule.headers);
+  if num_nonnulls(schedule.unique_by, schedule.unique_until, schedule.unique_for, schedule.on_duplicate, schedule.on_success, schedule.on_error) > 0 then
+    perform pgqueue._check_flow(schedule.unique_key, schedule.unique_by, schedule.unique_until, schedule.unique_for, schedule.on_duplicate, null, null,
+      schedule.on_success, schedule.on_error);
+  end if;
   if schedule.missed is null or schedule.missed not in ('skip', 'one', 'all') then
     perform pgqueue._refuse('PQ001', format('missed is %L', schedule.missed),
       'Give skip (what was missed is left out), one (one job for all that was missed) or all (a job for each).');

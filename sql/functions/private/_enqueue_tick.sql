@@ -18,5 +18,11 @@ begin
       heartbeat => schedule.heartbeat,
       backoff => schedule.backoff,
       headers => coalesce(schedule.headers, '{}') || jsonb_build_object('schedule', schedule.name, 'tick',
-        (to_jsonb(tick at time zone 'UTC') #>> '{}') || '+00:00')) e);
+        (to_jsonb(tick at time zone 'UTC') #>> '{}') || '+00:00'),
+      unique_by => schedule.unique_by,
+      unique_until => schedule.unique_until,
+      unique_for => schedule.unique_for,
+      on_duplicate => schedule.on_duplicate,
+      on_success => schedule.on_success,
+      on_error => schedule.on_error) e);
 end $$;
