@@ -720,15 +720,18 @@ create table pgqueue.turn (
   with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
 create index turn_owner on pgqueue.turn (queue, owner);
 
--- How many turns each owner has had since the queue was last idle, and when it came.
+-- How many turns each owner has had since the queue was last idle, in millionths by its weight with what is left over (see _pick_turns), and when it came. `until`: it may
+-- start nothing before, as its rate is used up.
 create table pgqueue.owner_turns (
   queue text collate "C" not null,
   owner text collate "C" not null,
   turns bigint not null,
   arrived bigint not null,
+  rest bigint not null default 0,
+  until timestamptz,
   primary key (queue, owner))
   with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
-create index owner_turns_next on pgqueue.owner_turns (queue, turns, arrived);
+create index owner_turns_next on pgqueue.owner_turns (queue, turns, arrived) where until is null;
 
 -- What an operator has set for one owner, over all queues.
 create table pgqueue.owner (
@@ -1409,6 +1412,9 @@ begin
     perform pgqueue._enter(v_jobs, array_fill(_admit_groups.queue, array[admitted]), v_priorities, v_attempts, v_traits, true);
   end if;
   if v_settings.counted then
+    if v_settings.group_rate_limit is not null or v_settings.own_groups then
+      perform pgqueue._wake_owners(queue, v_mine, v_now);
+    end if;
     perform pgqueue._groups_wait(v_settings, v_mine, v_now);
   end if;
 end $$;
@@ -4116,7 +4122,7 @@ begin
     return;
   end if;
   v_idle := array(
-    select t.ctid from pgqueue.owner_turns t where t.queue = _forget_owners.queue order by t.queue, t.turns, t.arrived limit 1000 for update skip locked);
+    select t.ctid from pgqueue.owner_turns t where t.queue = _forget_owners.queue order by t.queue, t.owner limit 1000 for update skip locked);
   delete from pgqueue.owner_turns t
   where t.ctid = any(v_idle) and not pgqueue._line_waits(_forget_owners.queue)
     and not exists (select from pgqueue.turn w where w.queue = _forget_owners.queue);
@@ -4316,6 +4322,9 @@ as $$
 declare
   v_groups text[];
 begin
+  if 0 <> any(select t & 128 from unnest((lease).traits) t) then
+    perform pgqueue._owners_start(lease, settings);
+  end if;
   with started as (
     update pgqueue.slot s set state = 1
     where s.job_id = any((lease).job_ids)
@@ -5805,7 +5814,7 @@ begin
 end $$;
 
 -- source: sql/functions/private/_no_longer_counted.sql
--- After a change of a queue's settings: when its starts are no longer counted, jobs that have waited, and stand among the blocked until their start is admitted (slot state 4), have the place they kept, as in any
+-- After a change of a queue's settings: owners whose rate was used up are looked at again. When its starts are no longer counted, jobs that have waited, and stand among the blocked until their start is admitted (slot state 4), have the place they kept, as in any
 -- queue of slots alone: nobody would ask for their state any more, and they would wait for their own slot. What stands locked is being admitted just now.
 create function pgqueue._no_longer_counted(queue text) returns void
 language plpgsql
@@ -5816,6 +5825,8 @@ as $$
 declare
   v_was record;
 begin
+  -- Whatever the rates are now: who has none left goes to sleep again.
+  update pgqueue.owner_turns t set until = null where t.queue = _no_longer_counted.queue and t.until is not null;
   if (select q.counted from pgqueue.queue q where q.name = _no_longer_counted.queue) then
     return;
   end if;
@@ -5915,6 +5926,26 @@ begin
   end if;
   perform set_config('pgqueue.lane_' || (hashtextextended(queue, priority::bigint) & 255)::text,
     priority::text || E'\x1f' || pg_relation_filenode('pgqueue.lane')::text || E'\x1f' || queue, false);
+end $$;
+
+-- source: sql/functions/private/_owners_start.sql
+-- What _starts does for the owners of one lease: notes the starts of those who have a rate. As in _groups_start, with the time of the lease, which is never before the one by which the turn was given.
+create function pgqueue._owners_start(lease pgqueue.lease, settings pgqueue.queue) returns void
+language plpgsql
+as $$
+begin
+  with started as (
+    update pgqueue.turn t set traits = t.traits & ~16384
+    where t.job_id = any((lease).job_ids) and t.traits & 16384 <> 0
+    returning t.owner),
+  grouped as materialized (
+    select s.owner, count(*) as jobs,
+      case when (settings).own_groups then (
+        select g from pgqueue.group_setting g where g.queue = (lease).queue and g.group_key = s.owner) end as own
+    from started s group by s.owner)
+  insert into pgqueue.group_start (queue, group_key, started_at, jobs, expires_at)
+  select (lease).queue, g.owner, (lease).claimed_at, g.jobs, (lease).claimed_at + coalesce((g.own).rate_period, (settings).group_rate_period, '1 second')
+  from grouped g;
 end $$;
 
 -- source: sql/functions/private/_page_of_final.sql
@@ -6222,9 +6253,16 @@ end $$;
 -- for the owner that has had the fewest since the queue was last idle, of those for who came first; inside an owner it is by priority and id. An owner has as many turns
 -- at a time as `group_limit` says, and one of them with a script.
 --
+-- Turns are counted in millionths: one of an owner with weight w costs the w-th part of a turn, and what the division leaves over is kept for the next. So after any number of turns
+-- the shares are exact, for each weight; and a weight that is changed counts for the turns from then on, as what has been had is not counted anew.
+--
 -- Exact because an owner's row is locked while its turns are counted and given: in one statement, which skips what another claim has locked, and what the lock guards is
 -- read in the next, which sees what whoever held it before has committed. So nothing is waited for;
 -- a job that is just being cancelled is passed over.
+--
+-- An owner with a rate that is used up sleeps: it is out of the index in which the next are looked up until the first of its starts leaves the window, when upkeep has it looked at again
+-- (_duty_rates, _admit_groups). So owners that may not start anything are not looked at by each claim, however many they are. What has its turn and has not been noted as a start
+-- yet has trait 16384 in `turn`.
 create function pgqueue._pick_turns(queue text, n integer) returns tid[]
 language plpgsql
 set enable_nestloop = on
@@ -6233,64 +6271,108 @@ set enable_mergejoin = off
 set enable_sort = off
 as $$
 declare
+  c_turn constant bigint := 1000000;
   v_limit integer;
+  v_own boolean;
+  v_rate integer;
+  v_period interval;
+  v_now timestamptz;
   v_places tid[];
   v_owners text[];
   v_single boolean[];
   v_turns bigint[];
+  v_rests bigint[];
   v_picked tid[];
+  v_asleep boolean;
 begin
-  select q.group_limit into v_limit from pgqueue.queue q where q.name = _pick_turns.queue;
-  select array_agg(p.ctid), array_agg(p.owner), array_agg(p.single), array_agg(p.turns) into v_places, v_owners, v_single, v_turns
-  from (
-    select t.ctid, t.owner, t.turns, l.traits & 256 <> 0 as single
-    from pgqueue.owner_turns t
-    cross join lateral (
-      select l.traits from pgqueue.line l
-      where l.queue = t.queue and l.owner = t.owner order by l.queue, l.owner, l.priority desc, l.job_id limit 1) l
-    where t.queue = _pick_turns.queue and case
-      when l.traits & 256 <> 0 and exists (select from pgqueue.turn w where w.queue = t.queue and w.owner = t.owner and w.traits & 256 <> 0) then false
-      when v_limit is null then true
-      else v_limit > (select count(*) from pgqueue.turn w where w.queue = t.queue and w.owner = t.owner) end
-    order by t.queue, t.turns, t.arrived
-    limit n for no key update of t skip locked) p;
-  if v_owners is null then
-    return null;
-  end if;
+  select q.group_limit, q.own_groups, q.group_rate_limit, coalesce(q.group_rate_period, '1 second') into v_limit, v_own, v_rate, v_period
+  from pgqueue.queue q where q.name = _pick_turns.queue;
+  v_own := coalesce(v_own, false);
+  -- Another round only when all it found were put to sleep.
+  for v_round in 1..1000 loop
+    select array_agg(p.ctid), array_agg(p.owner), array_agg(p.single), array_agg(p.turns), array_agg(p.rest) into v_places, v_owners, v_single, v_turns, v_rests
+    from (
+      select t.ctid, t.owner, t.turns, t.rest, l.traits & 256 <> 0 as single
+      from pgqueue.owner_turns t
+      cross join lateral (
+        select l.traits from pgqueue.line l
+        where l.queue = t.queue and l.owner = t.owner order by l.queue, l.owner, l.priority desc, l.job_id limit 1) l
+      where t.queue = _pick_turns.queue and t.until is null and case
+        when l.traits & 256 <> 0 and exists (select from pgqueue.turn w where w.queue = t.queue and w.owner = t.owner and w.traits & 256 <> 0) then false
+        when v_limit is null and not v_own then true
+        else coalesce(
+          coalesce(case when v_own then (select g.group_limit from pgqueue.group_setting g where g.queue = t.queue and g.group_key = t.owner) end, v_limit)
+            > (select count(*) from pgqueue.turn w where w.queue = t.queue and w.owner = t.owner), true) end
+      order by t.queue, t.turns, t.arrived
+      limit n for no key update of t skip locked) p;
+    if v_owners is null then
+      return null;
+    end if;
 
-  with place as materialized (
-    select o.owner, o.turns, o.rank,
-      least(case when o.single then 1 else n end, case when v_limit is not null then
-        greatest(v_limit - (select count(*) from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = o.owner), 0) end) as free,
-      (select count(*) from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = o.owner and w.traits & 256 <> 0) as scripts
-    from unnest(v_owners, v_single, v_turns) with ordinality o(owner, single, turns, rank)),
-  head as materialized (
-    select h.place, p.turns + h.nth as turns, p.rank, h.nth
-    from place p
-    cross join lateral (
-      select l.place, row_number() over w as nth, count(*) filter (where l.traits & 256 <> 0) over w as scripts, l.traits
-      from (
-        select l.ctid as place, l.job_id, l.priority, l.traits from pgqueue.line l
-        where l.queue = _pick_turns.queue and l.owner = p.owner
-        order by l.queue, l.owner, l.priority desc, l.job_id limit least(p.free, n)) l
-      window w as (order by l.priority desc, l.job_id)) h
-    where h.traits & 256 = 0 or p.scripts + h.scripts = 1),
-  gone as (
-    delete from pgqueue.line l
-    where l.ctid = any(array(
-      select l.ctid from pgqueue.line l
-      where l.ctid = any(array(select h.place from head h order by h.turns, h.rank, h.nth limit n)) for update skip locked))
-    returning l.job_id, l.traits, l.priority, l.attempt, l.owner),
-  given as (
-    insert into pgqueue.turn (job_id, traits, queue, owner) select g.job_id, g.traits, _pick_turns.queue, g.owner from gone g),
-  counted as (
-    update pgqueue.owner_turns t set turns = t.turns + (select count(*) from gone g where g.owner = t.owner) where t.ctid = any(v_places)),
-  made as (
-    insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
-    select nextval('pgqueue.job_id'), g.job_id, g.traits, g.priority, g.attempt, _pick_turns.queue
-    from gone g
-    returning ctid)
-  select array_agg(m.ctid) into v_picked from made m;
+    v_now := pgqueue._now();
+    with known as materialized (
+      select o.owner, o.single, o.turns, o.rest, o.rank, o.place,
+        case when v_own then (select g from pgqueue.group_setting g where g.queue = _pick_turns.queue and g.group_key = o.owner) end as own
+      from unnest(v_owners, v_single, v_turns, v_rests, v_places) with ordinality o(owner, single, turns, rest, place, rank)),
+    place as materialized (
+      select k.owner, k.turns, k.rest, k.rank, k.place, coalesce((k.own).weight, 1) as weight, r.room, r.first + r.period as due,
+        least(case when k.single then 1 else n end, r.room, case when coalesce((k.own).group_limit, v_limit) is not null then
+          greatest(coalesce((k.own).group_limit, v_limit)
+            - (select count(*) from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = k.owner), 0) end) as free,
+        (select count(*) from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = k.owner and w.traits & 256 <> 0) as scripts
+      from known k
+      cross join lateral (
+        select s.period, case when s.rate is not null then greatest(s.rate - (
+            select coalesce(sum(g.jobs), 0) from pgqueue.group_start g
+            where g.queue = _pick_turns.queue and g.group_key = k.owner and g.started_at > v_now - s.period) - (
+            select count(*) from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = k.owner and w.traits & 16384 <> 0), 0) end as room,
+          case when s.rate is not null then coalesce((
+            select g.started_at from pgqueue.group_start g
+            where g.queue = _pick_turns.queue and g.group_key = k.owner and g.started_at > v_now - s.period
+            order by g.queue, g.group_key, g.started_at limit 1), v_now) end as first
+        from (select coalesce((k.own).rate_limit, v_rate) as rate, coalesce((k.own).rate_period, v_period) as period offset 0) s offset 0) r),
+    head as materialized (
+      select h.place, p.turns + (p.rest + (h.nth - 1) * c_turn) / p.weight as turns, p.rank, h.nth
+      from place p
+      cross join lateral (
+        select l.place, row_number() over w as nth, count(*) filter (where l.traits & 256 <> 0) over w as scripts, l.traits
+        from (
+          select l.ctid as place, l.job_id, l.priority, l.traits from pgqueue.line l
+          where l.queue = _pick_turns.queue and l.owner = p.owner
+          order by l.queue, l.owner, l.priority desc, l.job_id limit least(p.free, n)) l
+        window w as (order by l.priority desc, l.job_id)) h
+      where h.traits & 256 = 0 or p.scripts + h.scripts = 1),
+    gone as (
+      delete from pgqueue.line l
+      where l.ctid = any(array(
+        select l.ctid from pgqueue.line l
+        where l.ctid = any(array(select h.place from head h order by h.turns, h.rank, h.nth limit n)) for update skip locked))
+      returning l.job_id, l.traits & ~16384 as traits, l.priority, l.attempt, l.owner),
+    noted as materialized (
+      select g.job_id, g.priority, g.attempt, g.owner,
+        g.traits | case when (v_rate is not null or v_own) and (select p.room from place p where p.owner = g.owner) is not null then 16384 else 0 end as traits
+      from gone g),
+    given as (
+      insert into pgqueue.turn (job_id, traits, queue, owner) select g.job_id, g.traits, _pick_turns.queue, g.owner from noted g),
+    counted as materialized (
+      select p.place, p.owner, p.weight, p.rest + c_turn * g.jobs as rest,
+        case when p.room <= g.jobs then p.due end as until
+      from place p
+      cross join lateral (select count(*) as jobs from gone g where g.owner = p.owner) g),
+    changed as (
+      update pgqueue.owner_turns t set turns = t.turns + c.rest / c.weight, rest = c.rest % c.weight, until = c.until
+      from counted c where t.ctid = c.place),
+    asleep as (
+      insert into pgqueue.group_wait (at, queue, group_key) select c.until, _pick_turns.queue, c.owner from counted c where c.until is not null
+      returning at),
+    made as (
+      insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+      select nextval('pgqueue.job_id'), g.job_id, g.traits, g.priority, g.attempt, _pick_turns.queue
+      from noted g
+      returning ctid)
+    select (select array_agg(m.ctid) from made m), (select count(*) > 0 from asleep) into v_picked, v_asleep;
+    exit when v_picked is not null or not v_asleep;
+  end loop;
   return v_picked;
 end $$;
 
@@ -9137,6 +9219,20 @@ begin
   end if;
 end $$;
 
+-- source: sql/functions/private/_wake_owners.sql
+-- Owners whose rate has room again by a time take turns again. Nothing is waited for: what is locked is just being looked at by another claim, or changed by a user, who lets all of them be looked at.
+create function pgqueue._wake_owners(queue text, owners text[], now_ timestamptz) returns void
+language sql
+as $$
+  update pgqueue.owner_turns t set until = null
+  where t.ctid = any(array(
+    select t.ctid
+    from (select o from unnest(owners) o offset 0) w
+    cross join lateral (
+      select t.ctid from pgqueue.owner_turns t
+      where t.queue = $1 and t.owner = w.o and t.until <= now_ for no key update skip locked) t));
+$$;
+
 -- source: sql/functions/private/_why_apart.sql
 -- What `why` says of a queued job that does not stand where the others do: in the line of its owner, or alone after a crash. Null for the others.
 create function pgqueue._why_apart(job pgqueue.job_info, name text) returns text
@@ -9145,8 +9241,16 @@ as $$
 declare
   v_ahead bigint;
   v_running bigint;
+  v_until timestamptz;
 begin
   if exists (select from pgqueue.line l where l.job_id = (job).id) then
+    select t.until into v_until from pgqueue.owner_turns t where t.queue = (job).queue and t.owner = (job).group_key;
+    if v_until > pgqueue._now() then
+      return format('%s waits for its turn: owner %s of queue %s starts at most %s in %s, and has room again at %s.', name, (job).group_key, (job).queue,
+        coalesce((select g.rate_limit from pgqueue.group_setting g where g.queue = (job).queue and g.group_key = (job).group_key),
+          (select q.group_rate_limit from pgqueue.queue q where q.name = (job).queue)),
+        pgqueue._group_period((job).queue, (job).group_key), to_char(v_until, 'YYYY-MM-DD HH24:MI:SS.MS OF'));
+    end if;
     v_ahead := (
       select count(*) from pgqueue.line l, pgqueue.line o
       where l.job_id = (job).id and o.queue = l.queue and o.owner = l.owner and (o.priority > l.priority or o.priority = l.priority and o.job_id < l.job_id));
@@ -13448,7 +13552,7 @@ end $$;
 
 comment on function pgqueue.configure_group is
 'Changes settings of one group of a queue, where they differ from the queue''s, and returns all of them. Keys given are set, null clears, others stay.
-weight: jobs of it in a round, where groups take turns (1 to 1000; 1). group_limit: jobs of it running or about to. rate_limit, rate_period: starts of it in any time of that
+weight: jobs of it in a round, where groups take turns (1 to 1000; 1); of an owner of scripts and queries, its share of the turns. group_limit: jobs of it running or about to. rate_limit, rate_period: starts of it in any time of that
 length. What is not set is the queue''s. Errors: PQ001.';
 
 -- source: sql/functions/flow/count_jobs.sql
