@@ -23,7 +23,7 @@ class FlowCalls(BaseCalls):
         kind: str,
         args: Mapping[str, JSON] | None = None,
         time_zone: str = "UTC",
-        queue: str = "default",
+        queue: str | None = None,
         missed: str = "one",
         priority: int = 0,
         unique_key: str | None = None,
@@ -44,7 +44,9 @@ class FlowCalls(BaseCalls):
         on_error: FollowUps | None = None,
     ) -> Call[models.ScheduleChange]:
         """Creates or replaces a schedule: one job at each tick. `cron`: five fields, a word such as "@daily", or
-        "every 10 minutes". `missed`: what becomes of ticks more than a minute late: "skip", "one" job for all, or
+        "every 10 minutes". `kind` "sql.query" and "sql.script": a tick hands in a query or script, and `args` are the
+        arguments of the SQL function submit_query or submit_script. `queue`: by default "default", or "queries" or
+        "scripts". `missed`: what becomes of ticks more than a minute late: "skip", "one" job for all, or
         "all". The rest is as in `enqueue`; a tick that finds its key held is passed over, and with on_duplicate="raise"
         that shows in `last_error`. Raises InvalidArgument, also for an expression that never comes.
         """

@@ -2146,11 +2146,13 @@ begin
 end $$;
 
 -- source: sql/functions/private/_check_schedule.sql
--- Everything about a schedule that can be known to be wrong when it is made, so that nothing is found out at three in the morning.
-create function pgqueue._check_schedule(schedule pgqueue.schedule) returns void
+-- Everything about a schedule that can be known to be wrong when it is made, so that nothing is found out at three in the morning. Returns it as it is kept: with the queue that its kind goes to
+-- when none was named, and the owner of its queries.
+create function pgqueue._check_schedule(schedule pgqueue.schedule) returns pgqueue.schedule
 language plpgsql
 as $$
 begin
+  schedule.queue := coalesce(schedule.queue, case schedule.kind when 'sql.query' then 'queries' when 'sql.script' then 'scripts' else 'default' end);
   perform pgqueue._check_name('name', schedule.name, 200);
   perform pgqueue._check_name('cron', translate(schedule.cron, E'\t', ' '), 1000);
   perform pgqueue._check_zone(schedule.time_zone);
@@ -2159,6 +2161,9 @@ begin
   if num_nonnulls(schedule.unique_by, schedule.unique_until, schedule.unique_for, schedule.on_duplicate, schedule.on_success, schedule.on_error) > 0 then
     perform pgqueue._check_flow(schedule.unique_key, schedule.unique_by, schedule.unique_until, schedule.unique_for, schedule.on_duplicate, null, null,
       schedule.on_success, schedule.on_error);
+  end if;
+  if schedule.kind in ('sql.query', 'sql.script') then
+    schedule.args := pgqueue._check_sql_schedule(schedule);
   end if;
   if schedule.missed is null or schedule.missed not in ('skip', 'one', 'all') then
     perform pgqueue._refuse('PQ001', format('missed is %L', schedule.missed),
@@ -2176,6 +2181,7 @@ begin
   if pgqueue._next_tick(schedule.cron, schedule.time_zone, greatest(pgqueue._now(), schedule.starts_at), schedule.starts_at) is null then
     perform pgqueue._refuse('PQ001', format('cron %L never comes', schedule.cron), 'No such day: look at the day of the month and the month.');
   end if;
+  return schedule;
 end $$;
 
 -- source: sql/functions/private/_check_session.sql
@@ -2303,6 +2309,69 @@ begin
   if single and cardinality(v_statements) > 1 and v_statements[1] !~* '^\s*create\M' then
     perform pgqueue._refuse('PQ001', format('%s holds %s statements', what, cardinality(v_statements)), 'A query is one statement; for several use submit_script.');
   end if;
+end $$;
+
+-- source: sql/functions/private/_check_sql_schedule.sql
+-- What a schedule of kind sql.query or sql.script must be, and by the checks of submit_query and submit_script: its ticks call these. Returns the args as they are kept, with the owner: whoever makes
+-- the schedule, and not whoever runs upkeep.
+create function pgqueue._check_sql_schedule(schedule pgqueue.schedule) returns jsonb
+language plpgsql
+as $$
+declare
+  c_session constant text[] := array['owner', 'datasource', 'role', 'settings'];
+  c_query constant text[] := c_session || array['sql', 'params', 'timeout', 'wait_timeout', 'max_age', 'unique', 'read_only', 'batch_rows', 'max_rows', 'max_bytes', 'ttl'];
+  v_script boolean := schedule.kind = 'sql.script';
+  v_keys text[] := case when schedule.kind = 'sql.script' then c_session || array['document'] else c_query end;
+  v_hint text := format('They are the arguments of %s: %s. Intervals are seconds or text such as ''5 minutes''.',
+    case when schedule.kind = 'sql.script' then 'submit_script' else 'submit_query' end, array_to_string(v_keys, ', '));
+  v_option text;
+  v_key text;
+  v_call record;
+  v_owner text;
+  v_most integer;
+  v_problem text;
+begin
+  select o.name into v_option
+  from (values (1, 'unique_key', schedule.unique_key is not null), (2, 'group_key', schedule.group_key is not null), (3, 'max_attempts', schedule.max_attempts is not null),
+    (4, 'timeout', schedule.timeout is not null), (5, 'expires_in', schedule.expires_in is not null), (6, 'heartbeat', schedule.heartbeat is not null),
+    (7, 'backoff', schedule.backoff is not null), (8, 'headers', schedule.headers is not null), (9, 'unique_by', schedule.unique_by is not null),
+    (10, 'unique_until', schedule.unique_until is not null), (11, 'unique_for', schedule.unique_for is not null),
+    (12, 'on_duplicate', schedule.on_duplicate is not null), (13, 'on_success', schedule.on_success is not null),
+    (14, 'on_error', schedule.on_error is not null)) o(nth, name, given)
+  where o.given order by o.nth limit 1;
+  if found then
+    perform pgqueue._refuse('PQ001', format('a schedule of kind %s cannot have %s', schedule.kind, v_option),
+      'What the query or script is to have stands in args; queue and priority are the schedule''s.');
+  end if;
+  select k into v_key from jsonb_object_keys(schedule.args) k where k <> all(v_keys) order by k limit 1;
+  if found then
+    perform pgqueue._refuse('PQ001', format('args of a schedule of kind %s cannot have %L', schedule.kind, v_key), v_hint);
+  end if;
+  select e.key into v_key from jsonb_each(schedule.args) e
+  where e.key in ('sql', 'owner', 'datasource', 'role') and jsonb_typeof(e.value) not in ('string', 'null') order by e.key limit 1;
+  if found then
+    perform pgqueue._refuse('PQ001', format('%s is %s, not text', v_key, jsonb_typeof(schedule.args -> v_key)), v_hint);
+  end if;
+  begin
+    select * into v_call from pgqueue._tick_call(schedule.args);
+  exception
+    when data_exception then
+      get stacked diagnostics v_problem = message_text;
+      perform pgqueue._refuse('PQ001', v_problem, v_hint);
+  end;
+  v_owner := pgqueue._check_submit(v_call.owner, schedule.queue, schedule.priority, v_call.datasource, v_call.role, v_call.settings);
+  if v_script then
+    select c.script_max_chars into v_most from pgqueue.config c;
+    if pgqueue._compact_length(v_call.document) > v_most then
+      perform pgqueue._refuse('PQ001', format('the document is too large: %s characters of compact JSON', pgqueue._compact_length(v_call.document)),
+        format('It may have %s; pgqueue.configure changes script_max_chars.', v_most));
+    end if;
+    perform pgqueue._script_document(v_call.document);
+  else
+    perform pgqueue._check_query(v_call.sql, v_call.params, v_call.timeout, v_call.wait_timeout, v_call.max_age, v_call.ttl, v_call.batch_rows, v_call.max_rows,
+      v_call.max_bytes, v_call."unique", v_call.read_only);
+  end if;
+  return schedule.args || jsonb_build_object('owner', v_owner);
 end $$;
 
 -- source: sql/functions/private/_check_submit.sql
@@ -2864,7 +2933,7 @@ declare
     'expires_in', 'heartbeat', 'backoff', 'headers', 'starts_at', 'ends_at', 'unique_by', 'unique_until', 'unique_for', 'on_duplicate',
     'on_success', 'on_error'];
   c_hint constant text := format('Give an object; its keys are %s; time spans are seconds or interval text.', array_to_string(c_keys, ', '));
-  v_given jsonb := jsonb '{"args": {}, "time_zone": "UTC", "queue": "default", "missed": "one", "priority": 0}';
+  v_given jsonb := jsonb '{"args": {}, "time_zone": "UTC", "missed": "one", "priority": 0}';
   v_key text;
 begin
   if jsonb_typeof(declared) <> 'object' then
@@ -3739,11 +3808,14 @@ begin
 end $$;
 
 -- source: sql/functions/private/_enqueue_tick.sql
--- Enqueues the job of one tick. Its headers say of which, in UTC whatever the session's time zone is.
+-- Enqueues the job of one tick, or hands in its query or script. Its headers say of which, in UTC whatever the session's time zone is.
 create function pgqueue._enqueue_tick(schedule pgqueue.schedule, tick timestamptz) returns bigint
 language plpgsql
 as $$
 begin
+  if schedule.kind in ('sql.query', 'sql.script') then
+    return pgqueue._submit_tick(schedule);
+  end if;
   return (
     select e.id
     from pgqueue.enqueue(
@@ -8467,6 +8539,49 @@ begin
   order by i.ord;
 end $$;
 
+-- source: sql/functions/private/_submit_tick.sql
+-- Hands in what a schedule of kind sql.query or sql.script has for each tick.
+create function pgqueue._submit_tick(schedule pgqueue.schedule) returns bigint
+language plpgsql
+as $$
+declare
+  v_call record;
+begin
+  select * into v_call from pgqueue._tick_call(schedule.args);
+  if schedule.kind = 'sql.script' then
+    return (
+      select s.id
+      from pgqueue.submit_script(
+        document => v_call.document,
+        owner => v_call.owner,
+        queue => schedule.queue,
+        priority => schedule.priority,
+        datasource => v_call.datasource,
+        role => v_call.role,
+        settings => v_call.settings) s);
+  end if;
+  return (
+    select s.id
+    from pgqueue.submit_query(
+      sql => v_call.sql,
+      params => v_call.params,
+      owner => v_call.owner,
+      queue => schedule.queue,
+      datasource => v_call.datasource,
+      role => v_call.role,
+      settings => v_call.settings,
+      timeout => v_call.timeout,
+      wait_timeout => v_call.wait_timeout,
+      max_age => v_call.max_age,
+      "unique" => v_call."unique",
+      read_only => v_call.read_only,
+      batch_rows => v_call.batch_rows,
+      max_rows => v_call.max_rows,
+      max_bytes => v_call.max_bytes,
+      ttl => v_call.ttl,
+      priority => schedule.priority) s);
+end $$;
+
 -- source: sql/functions/private/_sum_buckets.sql
 -- Two distributions as one, however far each goes.
 create function pgqueue._sum_buckets(one bigint[], other bigint[]) returns bigint[]
@@ -8644,6 +8759,35 @@ begin
   delete from pgqueue.job j where j.id between v_first and v_last and j.id = any(v_jobs);
   return cardinality(v_jobs);
 end $$;
+
+-- source: sql/functions/private/_tick_call.sql
+-- What a schedule of kind sql.query or sql.script hands in at each tick: `args` read as the named arguments of submit_query or submit_script. Fails as a data exception where one cannot be read as
+-- the argument's type.
+create function pgqueue._tick_call(
+  in args jsonb,
+  out document jsonb,
+  out sql text,
+  out params jsonb,
+  out owner text,
+  out datasource text,
+  out role text,
+  out settings jsonb,
+  out timeout interval,
+  out wait_timeout interval,
+  out max_age interval,
+  out "unique" boolean,
+  out read_only boolean,
+  out batch_rows integer,
+  out max_rows bigint,
+  out max_bytes bigint,
+  out ttl interval)
+language sql stable
+as $$
+  select args -> 'document', args ->> 'sql', args -> 'params', args ->> 'owner', args ->> 'datasource', args ->> 'role', nullif(args -> 'settings', 'null'),
+    pgqueue._interval(args -> 'timeout'), pgqueue._interval(args -> 'wait_timeout'), pgqueue._interval(args -> 'max_age'),
+    coalesce((args ->> 'unique')::boolean, true), coalesce((args ->> 'read_only')::boolean, false), (args ->> 'batch_rows')::integer,
+    (args ->> 'max_rows')::bigint, (args ->> 'max_bytes')::bigint, pgqueue._interval(args -> 'ttl');
+$$;
 
 -- source: sql/functions/private/_tidy_flow.sql
 -- Upkeep: who waited for whom, and follow-ups, of jobs whose rows are gone. A slice a pass, as _duty_tidy does it; one by parent and child, since a parent may have a million.
@@ -14031,7 +14175,7 @@ create function pgqueue.schedule(
   kind text,
   args jsonb default '{}',
   time_zone text default 'UTC',
-  queue text default 'default',
+  queue text default null,
   missed text default 'one',
   priority integer default 0,
   unique_key text default null,
@@ -14082,8 +14226,7 @@ begin
   v_new.on_duplicate := on_duplicate;
   v_new.on_success := on_success;
   v_new.on_error := on_error;
-  perform pgqueue._check_schedule(v_new);
-  return query select p.change <> 'unchanged', p.next_run from pgqueue._put_schedule(v_new) p;
+  return query select p.change <> 'unchanged', p.next_run from pgqueue._put_schedule(pgqueue._check_schedule(v_new)) p;
 end $$;
 
 comment on function pgqueue.schedule is
@@ -14093,7 +14236,9 @@ Or @hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually; or ''every
 Where clocks change: fixed times come once, right after the gap or in the first pass; with a star at the start of the minute or hour, each real minute or hour that passes counts.
 missed: what becomes of ticks more than a minute late: skip leaves them out, one enqueues one job for all, all enqueues each. starts_at, ends_at: no tick before, none after.
 unique_key, unique_by: no further job while one has the key; the tick counts as done, with the holder as its job. on_duplicate raise: it is passed over too, and last_error says so.
-The rest is as in enqueue. A job''s headers hold schedule (the name) and tick (the time it was due).
+The rest is as in enqueue, and queue is default.
+kind sql.query and sql.script: a tick hands a query or script in; args are the named arguments of submit_query or submit_script, by default for the owner who makes the schedule; queue (queries,
+scripts) and priority are the schedule''s, and the options below are refused. A job''s headers hold schedule (the name) and tick (the time it was due).
 A replaced schedule stays paused if it was, and keeps the tick it owes if its times stay. Errors: PQ001, also for an expression that never comes; nothing is stored then.';
 
 -- source: sql/functions/flow/schedules.sql
@@ -14243,8 +14388,7 @@ begin
         v_new := pgqueue._declared_schedule(v_declared);
         v_new.declared_by := app;
         v_new.declared := v_declared;
-        perform pgqueue._check_schedule(v_new);
-        action := (select p.change from pgqueue._put_schedule(v_new) p);
+        action := (select p.change from pgqueue._put_schedule(pgqueue._check_schedule(v_new)) p);
       end if;
     exception
       when others then

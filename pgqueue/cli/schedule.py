@@ -56,6 +56,7 @@ def list_(settings: Settings) -> None:
     epilog=examples(
         "pgqueue schedule add report '30 7 * * mon-fri' make_report month=1 --time-zone Europe/Berlin",
         "pgqueue schedule add poll 'every 90 seconds' poll --unique-key poll --missed skip",
+        """pgqueue schedule add totals '0 3 * * *' sql.query sql='select count(*) from sales' owner=ada""",
         "pgqueue schedule add load @hourly load_all --unique-by '*' --on-error '{\"kind\": \"page_me\"}'",
     )
 )
@@ -65,7 +66,7 @@ def list_(settings: Settings) -> None:
 @click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--args", "document", metavar="JSON", help="Arguments as a JSON object; @FILE reads a file, - stdin.")
 @click.option("--time-zone", type=NAME, default="UTC", show_default=True, help="Whose clock CRON means.")
-@click.option("--queue", "-q", type=NAME, default="default", show_default=True)
+@click.option("--queue", "-q", type=NAME, help="Default: default; queries for sql.query, scripts for sql.script.")
 @click.option(
     "--missed",
     type=click.Choice(["skip", "one", "all"]),
@@ -119,7 +120,8 @@ def add(
     """Enqueue a job of KIND at each tick of CRON; replaces the schedule NAME.
 
     CRON is five fields (minute, hour, day of the month, month, day of the week), a word such as @daily, or "every 10
-    minutes". Quote it for the shell.
+    minutes". Quote it for the shell. With KIND sql.query or sql.script each tick hands in a query or
+    script: the arguments are those of submit_query or submit_script, such as document='["vacuum a", "vacuum b"]'.
     """
     if document is not None and pairs:
         raise click.UsageError("Give the arguments either as KEY=VALUE or with --args, not both.")

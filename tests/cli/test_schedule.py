@@ -61,6 +61,15 @@ def test_its_key_and_its_follow_ups(on: Run, client: Client) -> None:
     assert (made.unique_by, made.unique_until, made.on_success) == ([], "start", None)
 
 
+def test_a_query_and_a_script(on: Run, client: Client) -> None:
+    assert on("schedule", "add", "q", "@daily", "sql.query", "sql=select 1", "owner=ada").code == 0
+    assert on("schedule", "add", "s", "@daily", "sql.script", "--args", '{"document": ["select 1"]}').code == 0
+    assert [made.queue for made in client.schedules()] == ["queries", "scripts"]
+    asked = on("schedule", "run", "q", "--json").json["id"]
+    assert client.query_handle(asked).status().owner == "ada"
+    assert "cannot have 'document'" in on("schedule", "add", "q", "@daily", "sql.query", "document=x").err
+
+
 def test_the_next_ticks_of_an_expression(on: Run) -> None:
     asked = (
         "schedule",

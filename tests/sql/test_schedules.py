@@ -323,6 +323,128 @@ def test_its_options_are_shown_and_part_of_what_is_changed(q: Caller) -> None:
     assert put(q, unique_key="k", unique_until="start")["changed"] is True
 
 
+# Queries and scripts
+
+
+def test_a_query_at_each_tick(q: Caller) -> None:
+    args = {"sql": "select $1::int", "params": [7], "owner": "ada", "timeout": 90, "read_only": True, "max_rows": 5}
+    put(q, kind="sql.query", args=args, priority=3)
+    assert (shown(q)["queue"], shown(q)["args"]) == ("queries", args)
+    assert put(q, kind="sql.query", args=args, priority=3)["changed"] is False
+    clock(q, "12:05:00")
+    assert upkeep(q) == 1
+    asked = shown(q)["last_job"]
+    status = q.one("query_status", id=asked)
+    assert (status["owner"], status["state"]) == ("ada", "queued")
+    stored = q.sql(
+        "select sql, params, read_only, max_rows, extract(epoch from timeout) from pgqueue.query where job_id = %s",
+        asked,
+    )
+    assert stored == [("select $1::int", [7], True, 5, 90)]
+    assert q.one("job", id=asked)["priority"] == 3
+    # one that waits still is shared, as by any who asks for the same
+    clock(q, "12:10:00")
+    upkeep(q)
+    assert shown(q)["last_job"] == asked
+    (job,) = q.claim(q.worker("queries"), 10, ["queries"])
+    assert job["id"] == asked
+    assert q.one("query_begin", lease=job["lease"], job=asked, backend_pid=1, backend_start="2026-01-01") is not None
+
+
+def test_a_script_at_each_tick(q: Caller) -> None:
+    put(q, kind="sql.script", args={"document": ["select 1", "select 2"], "datasource": "dwh"}, queue="nightly")
+    (user,) = q.sql("select session_user::text")[0]
+    assert shown(q)["args"]["owner"] == user
+    for minute in (5, 10):
+        clock(q, f"12:{minute:02}:00")
+        assert upkeep(q) == 1
+    first, second = q("scripts", owner=user)
+    assert {first["queue"], second["queue"]} == {"nightly"}
+    assert [query["query"] for query in q.value("script_report", id=first["id"])["queries"]] == ["select 1", "select 2"]
+    assert q.sql("select distinct args ->> 'datasource' from pgqueue.job") == [("dwh",)]
+
+
+def test_the_owner_is_who_makes_the_schedule(q: Caller, session: Callable[[], Caller]) -> None:
+    """Whoever runs upkeep, or runs it out of turn."""
+    operator = session()
+    q.sql("create role nightly_operator in role pgqueue_operator")
+    try:
+        operator.sql("set session authorization nightly_operator")
+        clock(operator, "12:00:00")
+        put(operator, kind="sql.query", args={"sql": "select 1"})
+        asked = q.value("run_schedule", name="s")
+        assert q.one("query_status", id=asked)["owner"] == "nightly_operator"
+    finally:
+        operator.connection.close()
+        q.sql("drop role nightly_operator")
+
+
+def test_a_full_line_of_scripts_is_tried_again(q: Caller) -> None:
+    q("configure_owner", owner="ada", settings={"max_waiting": 1})
+    put(q, kind="sql.script", args={"document": "select 1", "owner": "ada"})
+    q("submit_script", document=Jsonb("select 2"), owner="ada")
+    clock(q, "12:05:00")
+    assert upkeep(q) == 0
+    assert ("ada has 1 scripts" in shown(q)["last_error"], shown(q)["next_run"]) == (True, at("12:05"))
+    q("configure_owner", owner="ada", settings={"max_waiting": 2})
+    clock(q, "12:05:15")
+    assert upkeep(q) == 1
+
+
+def test_queries_can_be_declared(q: Caller) -> None:
+    given = declared(kind="sql.query", args={"sql": "select 1"})
+    assert sync(q, given) == {"s": "added"}
+    assert sync(q, given) == {"s": "unchanged"}
+    assert shown(q)["queue"] == "queries"
+    assert sync(q, {**given, "headers": {"h": 1}}) == {"s": "refused"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "args", "options", "words"),
+    [
+        ("sql.query", {}, {}, "sql"),
+        ("sql.query", {"sql": 7}, {}, "sql number"),
+        ("sql.query", {"sql": ""}, {}, "sql"),
+        ("sql.query", {"sql": "select 1", "document": "x"}, {}, "document"),
+        ("sql.query", {"sql": "select 1", "priority": 3}, {}, "priority"),
+        ("sql.query", {"sql": "select 1", "params": {}}, {}, "params object"),
+        ("sql.query", {"sql": "select 1", "timeout": "soon"}, {}, "soon"),
+        ("sql.query", {"sql": "select 1", "ttl": -1}, {}, "ttl"),
+        ("sql.query", {"sql": "select 1", "batch_rows": "many"}, {}, "many"),
+        ("sql.query", {"sql": "select 1", "max_rows": -1}, {}, "max_rows"),
+        ("sql.query", {"sql": "select 1", "unique": "perhaps"}, {}, "perhaps"),
+        ("sql.query", {"sql": "select 1", "settings": {"role": "x"}}, {}, "role"),
+        ("sql.query", {"sql": "select 1", "owner": ["a"]}, {}, "owner array"),
+        ("sql.query", {"sql": "select 1", "owner": ""}, {}, "owner"),
+        ("sql.script", {"sql": "select 1"}, {}, "sql"),
+        ("sql.script", {}, {}, "document"),
+        ("sql.script", {"document": [7]}, {}, "query 0"),
+        ("sql.script", {"document": ["x" * 17000]}, {}, "too large"),
+        *(
+            ("sql.query", {"sql": "select 1"}, {option: value}, option)
+            for option, value in {
+                "unique_key": "u",
+                "group_key": "g",
+                "max_attempts": 2,
+                "timeout": "1 s",
+                "expires_in": "1 s",
+                "heartbeat": "1 s",
+                "backoff": {"base": 1},
+                "headers": {"h": 1},
+                "unique_by": ["sql"],
+                "on_success": {"kind": "k"},
+                "on_error": {"kind": "k"},
+            }.items()
+        ),
+    ],
+)
+def test_what_a_query_or_script_cannot_be_is_refused_at_once(
+    q: Caller, kind: str, args: dict[str, Any], options: dict[str, Any], words: str
+) -> None:
+    with refused(q, "PQ001", *words.split()):
+        q("schedule", name="s", cron="@daily", kind=kind, args=args, **options)
+
+
 def test_the_leader_knows_when_to_wake(q: Caller) -> None:
     q.enqueue(run_at="2030-01-01 12:30+00")
     assert q.value("next_due") == at("12:30")

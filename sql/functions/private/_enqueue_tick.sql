@@ -1,8 +1,11 @@
--- Enqueues the job of one tick. Its headers say of which, in UTC whatever the session's time zone is.
+-- Enqueues the job of one tick, or hands in its query or script. Its headers say of which, in UTC whatever the session's time zone is.
 create function pgqueue._enqueue_tick(schedule pgqueue.schedule, tick timestamptz) returns bigint
 language plpgsql
 as $$
 begin
+  if schedule.kind in ('sql.query', 'sql.script') then
+    return pgqueue._submit_tick(schedule);
+  end if;
   return (
     select e.id
     from pgqueue.enqueue(
