@@ -7,6 +7,7 @@ from datetime import datetime
 
 from pgqueue import models
 from pgqueue._calls_base import BaseCalls, Call, Row, Seconds, many, one, plain_settings, value
+from pgqueue._calls_compose import FollowUps, plain_follow_ups
 from pgqueue.models import JSON
 
 __all__ = ["FlowCalls"]
@@ -22,7 +23,7 @@ class FlowCalls(BaseCalls):
         kind: str,
         args: Mapping[str, JSON] | None = None,
         time_zone: str = "UTC",
-        queue: str = "default",
+        queue: str | None = None,
         missed: str = "one",
         priority: int = 0,
         unique_key: str | None = None,
@@ -35,12 +36,27 @@ class FlowCalls(BaseCalls):
         headers: Mapping[str, JSON] | None = None,
         starts_at: datetime | None = None,
         ends_at: datetime | None = None,
+        unique_by: Sequence[str] | None = None,
+        unique_until: models.UniqueUntil | None = None,
+        unique_for: Seconds | None = None,
+        on_duplicate: models.OnDuplicate | None = None,
+        on_success: FollowUps | None = None,
+        on_error: FollowUps | None = None,
     ) -> Call[models.ScheduleChange]:
         """Creates or replaces a schedule: one job at each tick. `cron`: five fields, a word such as "@daily", or
-        "every 10 minutes". `missed`: what becomes of ticks more than a minute late: "skip", "one" job for all, or
-        "all". Raises InvalidArgument, also for an expression that never comes.
+        "every 10 minutes". `kind` "sql.query" and "sql.script": a tick hands in a query or script, and `args` are the
+        arguments of the SQL function submit_query or submit_script. `queue`: by default "default", or "queries" or
+        "scripts". `missed`: what becomes of ticks more than a minute late: "skip", "one" job for all, or
+        "all". The rest is as in `enqueue`; a tick that finds its key held is passed over, and with on_duplicate="raise"
+        that shows in `last_error`. Raises InvalidArgument, also for an expression that never comes.
         """
-        return self._call("schedule", one(models.ScheduleChange), dict(locals(), args={} if args is None else args))
+        values = dict(
+            locals(),
+            args={} if args is None else args,
+            on_success=plain_follow_ups("on_success", on_success),
+            on_error=plain_follow_ups("on_error", on_error),
+        )
+        return self._call("schedule", one(models.ScheduleChange), values)
 
     def unschedule(self, name: str) -> Call[bool]:
         """Removes a schedule. Returns whether there was one."""

@@ -318,6 +318,7 @@ _ALL: Final = [
             **_POLICY,
             "starts_at": "timestamptz",
             "ends_at": "timestamptz",
+            **{name: type for name, type in _FLOW.items() if name not in ("depends_on", "on_parent_failure")},
         },
         _columns(models.ScheduleChange),
     ),

@@ -20,8 +20,8 @@ class ScheduleChange:
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """One schedule. `next_run`: its next tick, None while paused and when there is none any more. `last_run`: the tick
-    of the last job, `last_job` its id. `last_error`: why the tick that is due could not be enqueued. `declared_by`: the
-    App that declares it.
+    of the last job, `last_job` its id. `last_error`: why the tick that is due could not be enqueued, or why the last
+    one was passed over. `declared_by`: the App that declares it.
     """
 
     name: str
@@ -50,6 +50,12 @@ class Schedule:
     declared_by: str | None
     created_at: datetime
     updated_at: datetime
+    unique_by: list[str] | None
+    unique_until: str | None
+    unique_for: timedelta | None
+    on_duplicate: str | None
+    on_success: dict[str, Any] | list[dict[str, Any]] | None
+    on_error: dict[str, Any] | list[dict[str, Any]] | None
 
 
 @dataclass(frozen=True, slots=True)

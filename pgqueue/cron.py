@@ -22,7 +22,7 @@ __all__ = ["Cron", "Missed", "declarations"]
 Missed: TypeAlias = Literal["skip", "one", "all"]
 """What becomes of ticks that are more than a minute late: none of them, one job for all, a job for each."""
 
-_SPANS = ("timeout", "expires_in", "heartbeat")
+_SPANS = ("timeout", "expires_in", "heartbeat", "unique_for")
 
 
 @dataclass(frozen=True, slots=True)

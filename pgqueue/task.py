@@ -43,16 +43,7 @@ Arguments: TypeAlias = "tuple[Any, ...] | Mapping[str, Any]"
 """One call's arguments in enqueue_many: by position, or by name."""
 Progress: TypeAlias = Callable[[int], object]
 """Called by enqueue_many with the number of jobs enqueued so far."""
-_NOT_OF_SCHEDULES = (
-    "unique_by",
-    "unique_until",
-    "unique_for",
-    "on_duplicate",
-    "depends_on",
-    "on_parent_failure",
-    "on_success",
-    "on_error",
-)
+_NOT_OF_SCHEDULES = ("depends_on", "on_parent_failure")
 
 
 class Task(Generic[P, R]):
@@ -264,6 +255,8 @@ class Task(Generic[P, R]):
                 raise InvalidArgument(
                     f"a schedule's jobs cannot have {name}", "schedule a small task that enqueues this one"
                 )
+        if self.settings.unique_by is not None:
+            options["unique_by"] = list(self.settings.unique_by)
         unique_key, group_key = self.keys((), args)
         return {
             **options,

@@ -721,15 +721,18 @@ create table pgqueue.turn (
   with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
 create index turn_owner on pgqueue.turn (queue, owner);
 
--- How many turns each owner has had since the queue was last idle, and when it came.
+-- How many turns each owner has had since the queue was last idle, in millionths by its weight with what is left over (see _pick_turns), and when it came. `until`: it may
+-- start nothing before, as its rate is used up.
 create table pgqueue.owner_turns (
   queue text collate "C" not null,
   owner text collate "C" not null,
   turns bigint not null,
   arrived bigint not null,
+  rest bigint not null default 0,
+  until timestamptz,
   primary key (queue, owner))
   with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
-create index owner_turns_next on pgqueue.owner_turns (queue, turns, arrived);
+create index owner_turns_next on pgqueue.owner_turns (queue, turns, arrived) where until is null;
 
 -- What an operator has set for one owner, over all queues.
 create table pgqueue.owner (
@@ -1027,6 +1030,12 @@ create table pgqueue.schedule (
   heartbeat interval,
   backoff jsonb,
   headers jsonb,
+  unique_by text[],
+  unique_until text,
+  unique_for interval,
+  on_duplicate text,
+  on_success jsonb,
+  on_error jsonb,
   starts_at timestamptz,
   ends_at timestamptz,
   paused_at timestamptz,
@@ -1406,6 +1415,9 @@ begin
     perform pgqueue._enter(v_jobs, array_fill(_admit_groups.queue, array[admitted]), v_priorities, v_attempts, v_traits, true);
   end if;
   if v_settings.counted then
+    if v_settings.group_rate_limit is not null or v_settings.own_groups then
+      perform pgqueue._wake_owners(queue, v_mine, v_now);
+    end if;
     perform pgqueue._groups_wait(v_settings, v_mine, v_now);
   end if;
 end $$;
@@ -2141,16 +2153,25 @@ begin
 end $$;
 
 -- source: sql/functions/private/_check_schedule.sql
--- Everything about a schedule that can be known to be wrong when it is made, so that nothing is found out at three in the morning.
-create function pgqueue._check_schedule(schedule pgqueue.schedule) returns void
+-- Everything about a schedule that can be known to be wrong when it is made, so that nothing is found out at three in the morning. Returns it as it is kept: with the queue that its kind goes to
+-- when none was named, and the owner of its queries.
+create function pgqueue._check_schedule(schedule pgqueue.schedule) returns pgqueue.schedule
 language plpgsql
 as $$
 begin
+  schedule.queue := coalesce(schedule.queue, case schedule.kind when 'sql.query' then 'queries' when 'sql.script' then 'scripts' else 'default' end);
   perform pgqueue._check_name('name', schedule.name, 200);
   perform pgqueue._check_name('cron', translate(schedule.cron, E'\t', ' '), 1000);
   perform pgqueue._check_zone(schedule.time_zone);
   perform pgqueue._check_job(schedule.kind, schedule.args, schedule.queue, schedule.priority, null, null, schedule.unique_key, schedule.group_key,
     schedule.max_attempts, schedule.timeout, schedule.expires_in, schedule.heartbeat, schedule.backoff, schedule.headers);
+  if num_nonnulls(schedule.unique_by, schedule.unique_until, schedule.unique_for, schedule.on_duplicate, schedule.on_success, schedule.on_error) > 0 then
+    perform pgqueue._check_flow(schedule.unique_key, schedule.unique_by, schedule.unique_until, schedule.unique_for, schedule.on_duplicate, null, null,
+      schedule.on_success, schedule.on_error);
+  end if;
+  if schedule.kind in ('sql.query', 'sql.script') then
+    schedule.args := pgqueue._check_sql_schedule(schedule);
+  end if;
   if schedule.missed is null or schedule.missed not in ('skip', 'one', 'all') then
     perform pgqueue._refuse('PQ001', format('missed is %L', schedule.missed),
       'Give skip (what was missed is left out), one (one job for all that was missed) or all (a job for each).');
@@ -2167,6 +2188,7 @@ begin
   if pgqueue._next_tick(schedule.cron, schedule.time_zone, greatest(pgqueue._now(), schedule.starts_at), schedule.starts_at) is null then
     perform pgqueue._refuse('PQ001', format('cron %L never comes', schedule.cron), 'No such day: look at the day of the month and the month.');
   end if;
+  return schedule;
 end $$;
 
 -- source: sql/functions/private/_check_session.sql
@@ -2294,6 +2316,69 @@ begin
   if single and cardinality(v_statements) > 1 and v_statements[1] !~* '^\s*create\M' then
     perform pgqueue._refuse('PQ001', format('%s holds %s statements', what, cardinality(v_statements)), 'A query is one statement; for several use submit_script.');
   end if;
+end $$;
+
+-- source: sql/functions/private/_check_sql_schedule.sql
+-- What a schedule of kind sql.query or sql.script must be, and by the checks of submit_query and submit_script: its ticks call these. Returns the args as they are kept, with the owner: whoever makes
+-- the schedule, and not whoever runs upkeep.
+create function pgqueue._check_sql_schedule(schedule pgqueue.schedule) returns jsonb
+language plpgsql
+as $$
+declare
+  c_session constant text[] := array['owner', 'datasource', 'role', 'settings'];
+  c_query constant text[] := c_session || array['sql', 'params', 'timeout', 'wait_timeout', 'max_age', 'unique', 'read_only', 'batch_rows', 'max_rows', 'max_bytes', 'ttl'];
+  v_script boolean := schedule.kind = 'sql.script';
+  v_keys text[] := case when schedule.kind = 'sql.script' then c_session || array['document'] else c_query end;
+  v_hint text := format('They are the arguments of %s: %s. Intervals are seconds or text such as ''5 minutes''.',
+    case when schedule.kind = 'sql.script' then 'submit_script' else 'submit_query' end, array_to_string(v_keys, ', '));
+  v_option text;
+  v_key text;
+  v_call record;
+  v_owner text;
+  v_most integer;
+  v_problem text;
+begin
+  select o.name into v_option
+  from (values (1, 'unique_key', schedule.unique_key is not null), (2, 'group_key', schedule.group_key is not null), (3, 'max_attempts', schedule.max_attempts is not null),
+    (4, 'timeout', schedule.timeout is not null), (5, 'expires_in', schedule.expires_in is not null), (6, 'heartbeat', schedule.heartbeat is not null),
+    (7, 'backoff', schedule.backoff is not null), (8, 'headers', schedule.headers is not null), (9, 'unique_by', schedule.unique_by is not null),
+    (10, 'unique_until', schedule.unique_until is not null), (11, 'unique_for', schedule.unique_for is not null),
+    (12, 'on_duplicate', schedule.on_duplicate is not null), (13, 'on_success', schedule.on_success is not null),
+    (14, 'on_error', schedule.on_error is not null)) o(nth, name, given)
+  where o.given order by o.nth limit 1;
+  if found then
+    perform pgqueue._refuse('PQ001', format('a schedule of kind %s cannot have %s', schedule.kind, v_option),
+      'What the query or script is to have stands in args; queue and priority are the schedule''s.');
+  end if;
+  select k into v_key from jsonb_object_keys(schedule.args) k where k <> all(v_keys) order by k limit 1;
+  if found then
+    perform pgqueue._refuse('PQ001', format('args of a schedule of kind %s cannot have %L', schedule.kind, v_key), v_hint);
+  end if;
+  select e.key into v_key from jsonb_each(schedule.args) e
+  where e.key in ('sql', 'owner', 'datasource', 'role') and jsonb_typeof(e.value) not in ('string', 'null') order by e.key limit 1;
+  if found then
+    perform pgqueue._refuse('PQ001', format('%s is %s, not text', v_key, jsonb_typeof(schedule.args -> v_key)), v_hint);
+  end if;
+  begin
+    select * into v_call from pgqueue._tick_call(schedule.args);
+  exception
+    when data_exception then
+      get stacked diagnostics v_problem = message_text;
+      perform pgqueue._refuse('PQ001', v_problem, v_hint);
+  end;
+  v_owner := pgqueue._check_submit(v_call.owner, schedule.queue, schedule.priority, v_call.datasource, v_call.role, v_call.settings);
+  if v_script then
+    select c.script_max_chars into v_most from pgqueue.config c;
+    if pgqueue._compact_length(v_call.document) > v_most then
+      perform pgqueue._refuse('PQ001', format('the document is too large: %s characters of compact JSON', pgqueue._compact_length(v_call.document)),
+        format('It may have %s; pgqueue.configure changes script_max_chars.', v_most));
+    end if;
+    perform pgqueue._script_document(v_call.document);
+  else
+    perform pgqueue._check_query(v_call.sql, v_call.params, v_call.timeout, v_call.wait_timeout, v_call.max_age, v_call.ttl, v_call.batch_rows, v_call.max_rows,
+      v_call.max_bytes, v_call."unique", v_call.read_only);
+  end if;
+  return schedule.args || jsonb_build_object('owner', v_owner);
 end $$;
 
 -- source: sql/functions/private/_check_submit.sql
@@ -2855,9 +2940,10 @@ language plpgsql
 as $$
 declare
   c_keys constant text[] := array['name', 'cron', 'kind', 'args', 'time_zone', 'queue', 'missed', 'priority', 'unique_key', 'group_key', 'max_attempts', 'timeout',
-    'expires_in', 'heartbeat', 'backoff', 'headers', 'starts_at', 'ends_at'];
+    'expires_in', 'heartbeat', 'backoff', 'headers', 'starts_at', 'ends_at', 'unique_by', 'unique_until', 'unique_for', 'on_duplicate',
+    'on_success', 'on_error'];
   c_hint constant text := format('Give an object; its keys are %s; time spans are seconds or interval text.', array_to_string(c_keys, ', '));
-  v_given jsonb := jsonb '{"args": {}, "time_zone": "UTC", "queue": "default", "missed": "one", "priority": 0}';
+  v_given jsonb := jsonb '{"args": {}, "time_zone": "UTC", "missed": "one", "priority": 0}';
   v_key text;
 begin
   if jsonb_typeof(declared) <> 'object' then
@@ -3738,11 +3824,14 @@ begin
 end $$;
 
 -- source: sql/functions/private/_enqueue_tick.sql
--- Enqueues the job of one tick. Its headers say of which, in UTC whatever the session's time zone is.
+-- Enqueues the job of one tick, or hands in its query or script. Its headers say of which, in UTC whatever the session's time zone is.
 create function pgqueue._enqueue_tick(schedule pgqueue.schedule, tick timestamptz) returns bigint
 language plpgsql
 as $$
 begin
+  if schedule.kind in ('sql.query', 'sql.script') then
+    return pgqueue._submit_tick(schedule);
+  end if;
   return (
     select e.id
     from pgqueue.enqueue(
@@ -3758,7 +3847,13 @@ begin
       heartbeat => schedule.heartbeat,
       backoff => schedule.backoff,
       headers => coalesce(schedule.headers, '{}') || jsonb_build_object('schedule', schedule.name, 'tick',
-        (to_jsonb(tick at time zone 'UTC') #>> '{}') || '+00:00')) e);
+        (to_jsonb(tick at time zone 'UTC') #>> '{}') || '+00:00'),
+      unique_by => schedule.unique_by,
+      unique_until => schedule.unique_until,
+      unique_for => schedule.unique_for,
+      on_duplicate => schedule.on_duplicate,
+      on_success => schedule.on_success,
+      on_error => schedule.on_error) e);
 end $$;
 
 -- source: sql/functions/private/_enter.sql
@@ -4115,7 +4210,7 @@ begin
     return;
   end if;
   v_idle := array(
-    select t.ctid from pgqueue.owner_turns t where t.queue = _forget_owners.queue order by t.queue, t.turns, t.arrived limit 1000 for update skip locked);
+    select t.ctid from pgqueue.owner_turns t where t.queue = _forget_owners.queue order by t.queue, t.owner limit 1000 for update skip locked);
   delete from pgqueue.owner_turns t
   where t.ctid = any(v_idle) and not pgqueue._line_waits(_forget_owners.queue)
     and not exists (select from pgqueue.turn w where w.queue = _forget_owners.queue);
@@ -4353,6 +4448,9 @@ as $$
 declare
   v_groups text[];
 begin
+  if 0 <> any(select t & 128 from unnest((lease).traits) t) then
+    perform pgqueue._owners_start(lease, settings);
+  end if;
   with started as (
     update pgqueue.slot s set state = 1
     where s.job_id = any((lease).job_ids)
@@ -5847,7 +5945,7 @@ begin
 end $$;
 
 -- source: sql/functions/private/_no_longer_counted.sql
--- After a change of a queue's settings: when its starts are no longer counted, jobs that have waited, and stand among the blocked until their start is admitted (slot state 4), have the place they kept, as in any
+-- After a change of a queue's settings: owners whose rate was used up are looked at again. When its starts are no longer counted, jobs that have waited, and stand among the blocked until their start is admitted (slot state 4), have the place they kept, as in any
 -- queue of slots alone: nobody would ask for their state any more, and they would wait for their own slot. What stands locked is being admitted just now.
 create function pgqueue._no_longer_counted(queue text) returns void
 language plpgsql
@@ -5858,6 +5956,8 @@ as $$
 declare
   v_was record;
 begin
+  -- Whatever the rates are now: who has none left goes to sleep again.
+  update pgqueue.owner_turns t set until = null where t.queue = _no_longer_counted.queue and t.until is not null;
   if (select q.counted from pgqueue.queue q where q.name = _no_longer_counted.queue) then
     return;
   end if;
@@ -5957,6 +6057,26 @@ begin
   end if;
   perform set_config('pgqueue.lane_' || (hashtextextended(queue, priority::bigint) & 255)::text,
     priority::text || E'\x1f' || pg_relation_filenode('pgqueue.lane')::text || E'\x1f' || queue, false);
+end $$;
+
+-- source: sql/functions/private/_owners_start.sql
+-- What _starts does for the owners of one lease: notes the starts of those who have a rate. As in _groups_start, with the time of the lease, which is never before the one by which the turn was given.
+create function pgqueue._owners_start(lease pgqueue.lease, settings pgqueue.queue) returns void
+language plpgsql
+as $$
+begin
+  with started as (
+    update pgqueue.turn t set traits = t.traits & ~16384
+    where t.job_id = any((lease).job_ids) and t.traits & 16384 <> 0
+    returning t.owner),
+  grouped as materialized (
+    select s.owner, count(*) as jobs,
+      case when (settings).own_groups then (
+        select g from pgqueue.group_setting g where g.queue = (lease).queue and g.group_key = s.owner) end as own
+    from started s group by s.owner)
+  insert into pgqueue.group_start (queue, group_key, started_at, jobs, expires_at)
+  select (lease).queue, g.owner, (lease).claimed_at, g.jobs, (lease).claimed_at + coalesce((g.own).rate_period, (settings).group_rate_period, '1 second')
+  from grouped g;
 end $$;
 
 -- source: sql/functions/private/_page_of_final.sql
@@ -6264,9 +6384,16 @@ end $$;
 -- for the owner that has had the fewest since the queue was last idle, of those for who came first; inside an owner it is by priority and id. An owner has as many turns
 -- at a time as `group_limit` says, and one of them with a script.
 --
+-- Turns are counted in millionths: one of an owner with weight w costs the w-th part of a turn, and what the division leaves over is kept for the next. So after any number of turns
+-- the shares are exact, for each weight; and a weight that is changed counts for the turns from then on, as what has been had is not counted anew.
+--
 -- Exact because an owner's row is locked while its turns are counted and given: in one statement, which skips what another claim has locked, and what the lock guards is
 -- read in the next, which sees what whoever held it before has committed. So nothing is waited for;
 -- a job that is just being cancelled is passed over.
+--
+-- An owner with a rate that is used up sleeps: it is out of the index in which the next are looked up until the first of its starts leaves the window, when upkeep has it looked at again
+-- (_duty_rates, _admit_groups). So owners that may not start anything are not looked at by each claim, however many they are. What has its turn and has not been noted as a start
+-- yet has trait 16384 in `turn`.
 create function pgqueue._pick_turns(queue text, n integer) returns tid[]
 language plpgsql
 set enable_nestloop = on
@@ -6275,64 +6402,108 @@ set enable_mergejoin = off
 set enable_sort = off
 as $$
 declare
+  c_turn constant bigint := 1000000;
   v_limit integer;
+  v_own boolean;
+  v_rate integer;
+  v_period interval;
+  v_now timestamptz;
   v_places tid[];
   v_owners text[];
   v_single boolean[];
   v_turns bigint[];
+  v_rests bigint[];
   v_picked tid[];
+  v_asleep boolean;
 begin
-  select q.group_limit into v_limit from pgqueue.queue q where q.name = _pick_turns.queue;
-  select array_agg(p.ctid), array_agg(p.owner), array_agg(p.single), array_agg(p.turns) into v_places, v_owners, v_single, v_turns
-  from (
-    select t.ctid, t.owner, t.turns, l.traits & 256 <> 0 as single
-    from pgqueue.owner_turns t
-    cross join lateral (
-      select l.traits from pgqueue.line l
-      where l.queue = t.queue and l.owner = t.owner order by l.queue, l.owner, l.priority desc, l.job_id limit 1) l
-    where t.queue = _pick_turns.queue and case
-      when l.traits & 256 <> 0 and exists (select from pgqueue.turn w where w.queue = t.queue and w.owner = t.owner and w.traits & 256 <> 0) then false
-      when v_limit is null then true
-      else v_limit > (select count(*) from pgqueue.turn w where w.queue = t.queue and w.owner = t.owner) end
-    order by t.queue, t.turns, t.arrived
-    limit n for no key update of t skip locked) p;
-  if v_owners is null then
-    return null;
-  end if;
+  select q.group_limit, q.own_groups, q.group_rate_limit, coalesce(q.group_rate_period, '1 second') into v_limit, v_own, v_rate, v_period
+  from pgqueue.queue q where q.name = _pick_turns.queue;
+  v_own := coalesce(v_own, false);
+  -- Another round only when all it found were put to sleep.
+  for v_round in 1..1000 loop
+    select array_agg(p.ctid), array_agg(p.owner), array_agg(p.single), array_agg(p.turns), array_agg(p.rest) into v_places, v_owners, v_single, v_turns, v_rests
+    from (
+      select t.ctid, t.owner, t.turns, t.rest, l.traits & 256 <> 0 as single
+      from pgqueue.owner_turns t
+      cross join lateral (
+        select l.traits from pgqueue.line l
+        where l.queue = t.queue and l.owner = t.owner order by l.queue, l.owner, l.priority desc, l.job_id limit 1) l
+      where t.queue = _pick_turns.queue and t.until is null and case
+        when l.traits & 256 <> 0 and exists (select from pgqueue.turn w where w.queue = t.queue and w.owner = t.owner and w.traits & 256 <> 0) then false
+        when v_limit is null and not v_own then true
+        else coalesce(
+          coalesce(case when v_own then (select g.group_limit from pgqueue.group_setting g where g.queue = t.queue and g.group_key = t.owner) end, v_limit)
+            > (select count(*) from pgqueue.turn w where w.queue = t.queue and w.owner = t.owner), true) end
+      order by t.queue, t.turns, t.arrived
+      limit n for no key update of t skip locked) p;
+    if v_owners is null then
+      return null;
+    end if;
 
-  with place as materialized (
-    select o.owner, o.turns, o.rank,
-      least(case when o.single then 1 else n end, case when v_limit is not null then
-        greatest(v_limit - (select count(*) from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = o.owner), 0) end) as free,
-      (select count(*) from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = o.owner and w.traits & 256 <> 0) as scripts
-    from unnest(v_owners, v_single, v_turns) with ordinality o(owner, single, turns, rank)),
-  head as materialized (
-    select h.place, p.turns + h.nth as turns, p.rank, h.nth
-    from place p
-    cross join lateral (
-      select l.place, row_number() over w as nth, count(*) filter (where l.traits & 256 <> 0) over w as scripts, l.traits
-      from (
-        select l.ctid as place, l.job_id, l.priority, l.traits from pgqueue.line l
-        where l.queue = _pick_turns.queue and l.owner = p.owner
-        order by l.queue, l.owner, l.priority desc, l.job_id limit least(p.free, n)) l
-      window w as (order by l.priority desc, l.job_id)) h
-    where h.traits & 256 = 0 or p.scripts + h.scripts = 1),
-  gone as (
-    delete from pgqueue.line l
-    where l.ctid = any(array(
-      select l.ctid from pgqueue.line l
-      where l.ctid = any(array(select h.place from head h order by h.turns, h.rank, h.nth limit n)) for update skip locked))
-    returning l.job_id, l.traits, l.priority, l.attempt, l.owner),
-  given as (
-    insert into pgqueue.turn (job_id, traits, queue, owner) select g.job_id, g.traits, _pick_turns.queue, g.owner from gone g),
-  counted as (
-    update pgqueue.owner_turns t set turns = t.turns + (select count(*) from gone g where g.owner = t.owner) where t.ctid = any(v_places)),
-  made as (
-    insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
-    select nextval('pgqueue.job_id'), g.job_id, g.traits, g.priority, g.attempt, _pick_turns.queue
-    from gone g
-    returning ctid)
-  select array_agg(m.ctid) into v_picked from made m;
+    v_now := pgqueue._now();
+    with known as materialized (
+      select o.owner, o.single, o.turns, o.rest, o.rank, o.place,
+        case when v_own then (select g from pgqueue.group_setting g where g.queue = _pick_turns.queue and g.group_key = o.owner) end as own
+      from unnest(v_owners, v_single, v_turns, v_rests, v_places) with ordinality o(owner, single, turns, rest, place, rank)),
+    place as materialized (
+      select k.owner, k.turns, k.rest, k.rank, k.place, coalesce((k.own).weight, 1) as weight, r.room, r.first + r.period as due,
+        least(case when k.single then 1 else n end, r.room, case when coalesce((k.own).group_limit, v_limit) is not null then
+          greatest(coalesce((k.own).group_limit, v_limit)
+            - (select count(*) from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = k.owner), 0) end) as free,
+        (select count(*) from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = k.owner and w.traits & 256 <> 0) as scripts
+      from known k
+      cross join lateral (
+        select s.period, case when s.rate is not null then greatest(s.rate - (
+            select coalesce(sum(g.jobs), 0) from pgqueue.group_start g
+            where g.queue = _pick_turns.queue and g.group_key = k.owner and g.started_at > v_now - s.period) - (
+            select count(*) from pgqueue.turn w where w.queue = _pick_turns.queue and w.owner = k.owner and w.traits & 16384 <> 0), 0) end as room,
+          case when s.rate is not null then coalesce((
+            select g.started_at from pgqueue.group_start g
+            where g.queue = _pick_turns.queue and g.group_key = k.owner and g.started_at > v_now - s.period
+            order by g.queue, g.group_key, g.started_at limit 1), v_now) end as first
+        from (select coalesce((k.own).rate_limit, v_rate) as rate, coalesce((k.own).rate_period, v_period) as period offset 0) s offset 0) r),
+    head as materialized (
+      select h.place, p.turns + (p.rest + (h.nth - 1) * c_turn) / p.weight as turns, p.rank, h.nth
+      from place p
+      cross join lateral (
+        select l.place, row_number() over w as nth, count(*) filter (where l.traits & 256 <> 0) over w as scripts, l.traits
+        from (
+          select l.ctid as place, l.job_id, l.priority, l.traits from pgqueue.line l
+          where l.queue = _pick_turns.queue and l.owner = p.owner
+          order by l.queue, l.owner, l.priority desc, l.job_id limit least(p.free, n)) l
+        window w as (order by l.priority desc, l.job_id)) h
+      where h.traits & 256 = 0 or p.scripts + h.scripts = 1),
+    gone as (
+      delete from pgqueue.line l
+      where l.ctid = any(array(
+        select l.ctid from pgqueue.line l
+        where l.ctid = any(array(select h.place from head h order by h.turns, h.rank, h.nth limit n)) for update skip locked))
+      returning l.job_id, l.traits & ~16384 as traits, l.priority, l.attempt, l.owner),
+    noted as materialized (
+      select g.job_id, g.priority, g.attempt, g.owner,
+        g.traits | case when (v_rate is not null or v_own) and (select p.room from place p where p.owner = g.owner) is not null then 16384 else 0 end as traits
+      from gone g),
+    given as (
+      insert into pgqueue.turn (job_id, traits, queue, owner) select g.job_id, g.traits, _pick_turns.queue, g.owner from noted g),
+    counted as materialized (
+      select p.place, p.owner, p.weight, p.rest + c_turn * g.jobs as rest,
+        case when p.room <= g.jobs then p.due end as until
+      from place p
+      cross join lateral (select count(*) as jobs from gone g where g.owner = p.owner) g),
+    changed as (
+      update pgqueue.owner_turns t set turns = t.turns + c.rest / c.weight, rest = c.rest % c.weight, until = c.until
+      from counted c where t.ctid = c.place),
+    asleep as (
+      insert into pgqueue.group_wait (at, queue, group_key) select c.until, _pick_turns.queue, c.owner from counted c where c.until is not null
+      returning at),
+    made as (
+      insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+      select nextval('pgqueue.job_id'), g.job_id, g.traits, g.priority, g.attempt, _pick_turns.queue
+      from noted g
+      returning ctid)
+    select (select array_agg(m.ctid) from made m), (select count(*) > 0 from asleep) into v_picked, v_asleep;
+    exit when v_picked is not null or not v_asleep;
+  end loop;
   return v_picked;
 end $$;
 
@@ -6513,7 +6684,8 @@ begin
     cron = v_new.cron, time_zone = v_new.time_zone, kind = v_new.kind, args = v_new.args, queue = v_new.queue, missed = v_new.missed,
     priority = v_new.priority, unique_key = v_new.unique_key, group_key = v_new.group_key, max_attempts = v_new.max_attempts,
     timeout = v_new.timeout, expires_in = v_new.expires_in, heartbeat = v_new.heartbeat, backoff = v_new.backoff, headers = v_new.headers,
-    starts_at = v_new.starts_at, ends_at = v_new.ends_at, next_run = v_new.next_run, due_at = v_new.due_at, last_error = null,
+    unique_by = v_new.unique_by, unique_until = v_new.unique_until, unique_for = v_new.unique_for, on_duplicate = v_new.on_duplicate,
+    on_success = v_new.on_success, on_error = v_new.on_error, starts_at = v_new.starts_at, ends_at = v_new.ends_at, next_run = v_new.next_run, due_at = v_new.due_at, last_error = null,
     declared_by = v_new.declared_by, declared = v_new.declared, updated_at = v_now
   where s.name = v_new.name;
   change := 'changed';
@@ -7351,8 +7523,8 @@ return replace(replace($1, '%', '%25'), '/', '%2F') || '/' || replace(replace($2
 
 -- source: sql/functions/private/_run_due.sql
 -- Enqueues what a locked schedule owes by now and moves its next tick on, in one transaction: that is why there is one job a tick, whoever runs upkeep and how
--- often. Ticks less than a minute late are on time and get a job each. What is later was missed, and goes by the schedule's policy. At most a hundred jobs; what is
--- left is due at once, in the next pass.
+-- often. Ticks less than a minute late are on time and get a job each. What is later was missed, and goes by the schedule's policy. At most a hundred ticks; what is
+-- left is due at once, in the next pass. A tick whose key is held, where that is to be told, is passed over: it has nothing to wait for, and the error is that of the last tick.
 create function pgqueue._run_due(schedule pgqueue.schedule) returns bigint
 language plpgsql
 as $$
@@ -7362,23 +7534,26 @@ declare
   v_tick timestamptz := schedule.next_run;
   v_last_run timestamptz := schedule.last_run;
   v_last_job bigint := schedule.last_job;
+  v_once boolean := v_now - v_tick >= c_punctual and schedule.missed = 'one';
+  v_made record;
+  v_error text;
   v_done bigint := 0;
 begin
-  if v_now - v_tick >= c_punctual and schedule.missed = 'one' then
-    v_last_job := pgqueue._enqueue_tick(schedule, v_tick);
-    v_last_run := v_tick;
-    v_done := 1;
-    v_tick := pgqueue._schedule_after(schedule, v_now);
-  elsif v_now - v_tick >= c_punctual and schedule.missed = 'skip' then
+  if v_now - v_tick >= c_punctual and schedule.missed = 'skip' then
     v_tick := pgqueue._schedule_after(schedule, v_now - c_punctual);
   end if;
-  while v_tick <= v_now and v_done < 100 loop
-    v_last_job := pgqueue._enqueue_tick(schedule, v_tick);
-    v_last_run := v_tick;
-    v_done := v_done + 1;
-    v_tick := pgqueue._schedule_after(schedule, v_tick);
+  for v_nth in 1..100 loop
+    exit when v_tick is null or v_tick > v_now;
+    select * into v_made from pgqueue._try_tick(schedule, v_tick);
+    v_error := v_made.problem;
+    if v_made.job is not null then
+      v_last_job := v_made.job;
+      v_last_run := v_tick;
+      v_done := v_done + 1;
+    end if;
+    v_tick := pgqueue._schedule_after(schedule, case when v_once then v_now else v_tick end);
   end loop;
-  update pgqueue.schedule s set next_run = v_tick, due_at = v_tick, last_run = v_last_run, last_job = v_last_job, last_error = null
+  update pgqueue.schedule s set next_run = v_tick, due_at = v_tick, last_run = v_last_run, last_job = v_last_job, last_error = v_error
   where s.name = schedule.name;
   return v_done;
 end $$;
@@ -8489,6 +8664,49 @@ begin
   order by i.ord;
 end $$;
 
+-- source: sql/functions/private/_submit_tick.sql
+-- Hands in what a schedule of kind sql.query or sql.script has for each tick.
+create function pgqueue._submit_tick(schedule pgqueue.schedule) returns bigint
+language plpgsql
+as $$
+declare
+  v_call record;
+begin
+  select * into v_call from pgqueue._tick_call(schedule.args);
+  if schedule.kind = 'sql.script' then
+    return (
+      select s.id
+      from pgqueue.submit_script(
+        document => v_call.document,
+        owner => v_call.owner,
+        queue => schedule.queue,
+        priority => schedule.priority,
+        datasource => v_call.datasource,
+        role => v_call.role,
+        settings => v_call.settings) s);
+  end if;
+  return (
+    select s.id
+    from pgqueue.submit_query(
+      sql => v_call.sql,
+      params => v_call.params,
+      owner => v_call.owner,
+      queue => schedule.queue,
+      datasource => v_call.datasource,
+      role => v_call.role,
+      settings => v_call.settings,
+      timeout => v_call.timeout,
+      wait_timeout => v_call.wait_timeout,
+      max_age => v_call.max_age,
+      "unique" => v_call."unique",
+      read_only => v_call.read_only,
+      batch_rows => v_call.batch_rows,
+      max_rows => v_call.max_rows,
+      max_bytes => v_call.max_bytes,
+      ttl => v_call.ttl,
+      priority => schedule.priority) s);
+end $$;
+
 -- source: sql/functions/private/_sum_buckets.sql
 -- Two distributions as one, however far each goes.
 create function pgqueue._sum_buckets(one bigint[], other bigint[]) returns bigint[]
@@ -8666,6 +8884,35 @@ begin
   delete from pgqueue.job j where j.id between v_first and v_last and j.id = any(v_jobs);
   return cardinality(v_jobs);
 end $$;
+
+-- source: sql/functions/private/_tick_call.sql
+-- What a schedule of kind sql.query or sql.script hands in at each tick: `args` read as the named arguments of submit_query or submit_script. Fails as a data exception where one cannot be read as
+-- the argument's type.
+create function pgqueue._tick_call(
+  in args jsonb,
+  out document jsonb,
+  out sql text,
+  out params jsonb,
+  out owner text,
+  out datasource text,
+  out role text,
+  out settings jsonb,
+  out timeout interval,
+  out wait_timeout interval,
+  out max_age interval,
+  out "unique" boolean,
+  out read_only boolean,
+  out batch_rows integer,
+  out max_rows bigint,
+  out max_bytes bigint,
+  out ttl interval)
+language sql stable
+as $$
+  select args -> 'document', args ->> 'sql', args -> 'params', args ->> 'owner', args ->> 'datasource', args ->> 'role', nullif(args -> 'settings', 'null'),
+    pgqueue._interval(args -> 'timeout'), pgqueue._interval(args -> 'wait_timeout'), pgqueue._interval(args -> 'max_age'),
+    coalesce((args ->> 'unique')::boolean, true), coalesce((args ->> 'read_only')::boolean, false), (args ->> 'batch_rows')::integer,
+    (args ->> 'max_rows')::bigint, (args ->> 'max_bytes')::bigint, pgqueue._interval(args -> 'ttl');
+$$;
 
 -- source: sql/functions/private/_tidy_flow.sql
 -- Upkeep: who waited for whom, and follow-ups, of jobs whose rows are gone. A slice a pass, as _duty_tidy does it; one by parent and child, since a parent may have a million.
@@ -9059,6 +9306,26 @@ begin
   return found;
 end $$;
 
+-- source: sql/functions/private/_try_tick.sql
+-- Enqueues the job of one tick, or says that its key is held, if the schedule is one that is to be told: to try that tick again would be of no use, and one that comes later may find the key free. What
+-- else goes wrong is raised.
+create function pgqueue._try_tick(schedule pgqueue.schedule, tick timestamptz, out job bigint, out problem text)
+language plpgsql
+as $$
+begin
+  if coalesce(schedule.on_duplicate, 'return') = 'return' then
+    job := pgqueue._enqueue_tick(schedule, tick);
+    return;
+  end if;
+  begin
+    job := pgqueue._enqueue_tick(schedule, tick);
+  exception
+    when sqlstate 'PQ005' then
+      get stacked diagnostics problem = message_text;
+      problem := format('the tick of %s was passed over: %s (PQ005)', to_char(tick at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS UTC'), problem);
+  end;
+end $$;
+
 -- source: sql/functions/private/_turn_before.sql
 -- A turn that had been drawn by a time, from `first` on: the last it can find. Jobs' rows tell when their ids were drawn, about: halves the distance to the newest until it is small, by looks at the primary key.
 create function pgqueue._turn_before(time_ timestamptz, first bigint) returns bigint
@@ -9221,6 +9488,20 @@ begin
   end if;
 end $$;
 
+-- source: sql/functions/private/_wake_owners.sql
+-- Owners whose rate has room again by a time take turns again. Nothing is waited for: what is locked is just being looked at by another claim, or changed by a user, who lets all of them be looked at.
+create function pgqueue._wake_owners(queue text, owners text[], now_ timestamptz) returns void
+language sql
+as $$
+  update pgqueue.owner_turns t set until = null
+  where t.ctid = any(array(
+    select t.ctid
+    from (select o from unnest(owners) o offset 0) w
+    cross join lateral (
+      select t.ctid from pgqueue.owner_turns t
+      where t.queue = $1 and t.owner = w.o and t.until <= now_ for no key update skip locked) t));
+$$;
+
 -- source: sql/functions/private/_why_apart.sql
 -- What `why` says of a queued job that does not stand where the others do: in the line of its owner, or alone after a crash. Null for the others.
 create function pgqueue._why_apart(job pgqueue.job_info, name text) returns text
@@ -9229,8 +9510,16 @@ as $$
 declare
   v_ahead bigint;
   v_running bigint;
+  v_until timestamptz;
 begin
   if exists (select from pgqueue.line l where l.job_id = (job).id) then
+    select t.until into v_until from pgqueue.owner_turns t where t.queue = (job).queue and t.owner = (job).group_key;
+    if v_until > pgqueue._now() then
+      return format('%s waits for its turn: owner %s of queue %s starts at most %s in %s, and has room again at %s.', name, (job).group_key, (job).queue,
+        coalesce((select g.rate_limit from pgqueue.group_setting g where g.queue = (job).queue and g.group_key = (job).group_key),
+          (select q.group_rate_limit from pgqueue.queue q where q.name = (job).queue)),
+        pgqueue._group_period((job).queue, (job).group_key), to_char(v_until, 'YYYY-MM-DD HH24:MI:SS.MS OF'));
+    end if;
     v_ahead := (
       select count(*) from pgqueue.line l, pgqueue.line o
       where l.job_id = (job).id and o.queue = l.queue and o.owner = l.owner and (o.priority > l.priority or o.priority = l.priority and o.job_id < l.job_id));
@@ -13532,7 +13821,7 @@ end $$;
 
 comment on function pgqueue.configure_group is
 'Changes settings of one group of a queue, where they differ from the queue''s, and returns all of them. Keys given are set, null clears, others stay.
-weight: jobs of it in a round, where groups take turns (1 to 1000; 1). group_limit: jobs of it running or about to. rate_limit, rate_period: starts of it in any time of that
+weight: jobs of it in a round, where groups take turns (1 to 1000; 1); of an owner of scripts and queries, its share of the turns. group_limit: jobs of it running or about to. rate_limit, rate_period: starts of it in any time of that
 length. What is not set is the queue''s. Errors: PQ001.';
 
 -- source: sql/functions/flow/count_jobs.sql
@@ -14004,7 +14293,7 @@ end $$;
 
 comment on function pgqueue.run_schedule is
 'Enqueues the job of a schedule now, out of turn, paused or not, and returns its id; with a unique_key that is taken, the id of the job that has it. Its tick is now; the ticks to come
-stay as they are. Errors: PQ002 unknown schedule, PQ001.';
+stay as they are. Errors: PQ002 unknown schedule, PQ001, PQ005 the key is held and on_duplicate is raise.';
 
 -- source: sql/functions/flow/schedule.sql
 create function pgqueue.schedule(
@@ -14013,7 +14302,7 @@ create function pgqueue.schedule(
   kind text,
   args jsonb default '{}',
   time_zone text default 'UTC',
-  queue text default 'default',
+  queue text default null,
   missed text default 'one',
   priority integer default 0,
   unique_key text default null,
@@ -14025,7 +14314,13 @@ create function pgqueue.schedule(
   backoff jsonb default null,
   headers jsonb default null,
   starts_at timestamptz default null,
-  ends_at timestamptz default null)
+  ends_at timestamptz default null,
+  unique_by text[] default null,
+  unique_until text default null,
+  unique_for interval default null,
+  on_duplicate text default null,
+  on_success jsonb default null,
+  on_error jsonb default null)
 returns table (changed boolean, next_run timestamptz)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -14052,8 +14347,13 @@ begin
   v_new.headers := headers;
   v_new.starts_at := starts_at;
   v_new.ends_at := ends_at;
-  perform pgqueue._check_schedule(v_new);
-  return query select p.change <> 'unchanged', p.next_run from pgqueue._put_schedule(v_new) p;
+  v_new.unique_by := unique_by;
+  v_new.unique_until := unique_until;
+  v_new.unique_for := unique_for;
+  v_new.on_duplicate := on_duplicate;
+  v_new.on_success := on_success;
+  v_new.on_error := on_error;
+  return query select p.change <> 'unchanged', p.next_run from pgqueue._put_schedule(pgqueue._check_schedule(v_new)) p;
 end $$;
 
 comment on function pgqueue.schedule is
@@ -14062,7 +14362,10 @@ cron: five fields (minute, hour, day of the month, month, day of the week) with 
 Or @hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually; or ''every <interval>'', counted from starts_at, else from 1970, whatever the zone.
 Where clocks change: fixed times come once, right after the gap or in the first pass; with a star at the start of the minute or hour, each real minute or hour that passes counts.
 missed: what becomes of ticks more than a minute late: skip leaves them out, one enqueues one job for all, all enqueues each. starts_at, ends_at: no tick before, none after.
-unique_key: no further job while one lives. The rest is as in enqueue. A job''s headers hold schedule (the name) and tick (the time it was due).
+unique_key, unique_by: no further job while one has the key; the tick counts as done, with the holder as its job. on_duplicate raise: it is passed over too, and last_error says so.
+The rest is as in enqueue, and queue is default.
+kind sql.query and sql.script: a tick hands a query or script in; args are the named arguments of submit_query or submit_script, by default for the owner who makes the schedule; queue (queries,
+scripts) and priority are the schedule''s, and the options below are refused. A job''s headers hold schedule (the name) and tick (the time it was due).
 A replaced schedule stays paused if it was, and keeps the tick it owes if its times stay. Errors: PQ001, also for an expression that never comes; nothing is stored then.';
 
 -- source: sql/functions/flow/schedules.sql
@@ -14093,19 +14396,25 @@ returns table (
   ends_at timestamptz,
   declared_by text,
   created_at timestamptz,
-  updated_at timestamptz)
+  updated_at timestamptz,
+  unique_by text[],
+  unique_until text,
+  unique_for interval,
+  on_duplicate text,
+  on_success jsonb,
+  on_error jsonb)
 language sql security definer
 set search_path = pg_catalog, pg_temp
 as $$
   select s.name, s.cron, s.time_zone, s.kind, s.queue, s.missed, s.paused_at is not null, s.next_run, s.last_run, s.last_job, s.last_error, s.args, s.priority,
     s.unique_key, s.group_key, s.max_attempts, s.timeout, s.expires_in, s.heartbeat, s.backoff, s.headers, s.starts_at, s.ends_at, s.declared_by, s.created_at,
-    s.updated_at
+    s.updated_at, s.unique_by, s.unique_until, s.unique_for, s.on_duplicate, s.on_success, s.on_error
   from pgqueue.schedule s order by s.name;
 $$;
 
 comment on function pgqueue.schedules is
 'All schedules by name. next_run: the next tick, null while paused and when there is none any more. last_run: the tick of the last job, last_job its id. last_error: why the tick that
-is due could not be enqueued, null when all is well; it is tried again. declared_by: the program that declares it.';
+is due could not be enqueued, and is tried again; or, with on_duplicate raise, why the last one was passed over; null when all is well. declared_by: the program that declares it.';
 
 -- source: sql/functions/flow/set_priority_of_jobs.sql
 -- As cancel_jobs.
@@ -14206,8 +14515,7 @@ begin
         v_new := pgqueue._declared_schedule(v_declared);
         v_new.declared_by := app;
         v_new.declared := v_declared;
-        perform pgqueue._check_schedule(v_new);
-        action := (select p.change from pgqueue._put_schedule(v_new) p);
+        action := (select p.change from pgqueue._put_schedule(pgqueue._check_schedule(v_new)) p);
       end if;
     exception
       when others then

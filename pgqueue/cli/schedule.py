@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pgqueue.cli._options import Settings, common, examples, pass_settings
 from pgqueue.cli._output import Column, emit, emit_rows, moment, to_json
-from pgqueue.cli._params import DURATION, KEY, MOMENT, NAME, Text, json_object, pairs_to_object
+from pgqueue.cli._params import DURATION, KEY, MOMENT, NAME, NAMES, Text, json_object, pairs_to_object
 from pgqueue.cli._session import session
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def list_(settings: Settings) -> None:
     epilog=examples(
         "pgqueue schedule add report '30 7 * * mon-fri' make_report month=1 --time-zone Europe/Berlin",
         "pgqueue schedule add poll 'every 90 seconds' poll --unique-key poll --missed skip",
+        """pgqueue schedule add totals '0 3 * * *' sql.query sql='select count(*) from sales' owner=ada""",
+        "pgqueue schedule add load @hourly load_all --unique-by '*' --on-error '{\"kind\": \"page_me\"}'",
     )
 )
 @click.argument("name", type=NAME)
@@ -64,7 +66,7 @@ def list_(settings: Settings) -> None:
 @click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--args", "document", metavar="JSON", help="Arguments as a JSON object; @FILE reads a file, - stdin.")
 @click.option("--time-zone", type=NAME, default="UTC", show_default=True, help="Whose clock CRON means.")
-@click.option("--queue", "-q", type=NAME, default="default", show_default=True)
+@click.option("--queue", "-q", type=NAME, help="Default: default; queries for sql.query, scripts for sql.script.")
 @click.option(
     "--missed",
     type=click.Choice(["skip", "one", "all"]),
@@ -78,6 +80,29 @@ def list_(settings: Settings) -> None:
 @click.option("--max-attempts", type=click.IntRange(1, 32767), help="Default: the queue's, else 5.")
 @click.option("--job-timeout", "timeout", type=DURATION, help="Fail an attempt that runs longer.")
 @click.option("--expires-in", type=DURATION, help="Fail a job if it has not started by then (reason queue_timeout).")
+@click.option(
+    "--unique-by",
+    type=NAMES,
+    metavar="NAME[,NAME]...",
+    help="Instead of --unique-key: a key made of KIND and these arguments; '*' for all of them.",
+)
+@click.option(
+    "--unique-until", type=click.Choice(["finish", "start"]), help="When the key is given up.  [default: finish]"
+)
+@click.option("--unique-for", type=DURATION, help="Hold the key for this long from each job on.")
+@click.option(
+    "--on-duplicate",
+    type=click.Choice(["return", "replace", "debounce", "raise"]),
+    help="When a tick finds the key held: pass it over, replace the holder's arguments and headers while it waits, so "
+    "that it is the new tick's, or pass it over and show that in `list`.  [default: return]",
+)
+@click.option(
+    "--on-success",
+    multiple=True,
+    metavar="JSON",
+    help="A job to enqueue when one has succeeded: an object as enqueue_many takes it; repeatable.",
+)
+@click.option("--on-error", multiple=True, metavar="JSON", help="The same when one fails or is cancelled; repeatable.")
 @click.option("--starts-at", type=MOMENT, help="No tick before, ISO 8601; local time without a zone.")
 @click.option("--ends-at", type=MOMENT, help="No tick after.")
 @common
@@ -95,14 +120,21 @@ def add(
     """Enqueue a job of KIND at each tick of CRON; replaces the schedule NAME.
 
     CRON is five fields (minute, hour, day of the month, month, day of the week), a word such as @daily, or "every 10
-    minutes". Quote it for the shell.
+    minutes". Quote it for the shell. With KIND sql.query or sql.script each tick hands in a query or
+    script: the arguments are those of submit_query or submit_script, such as document='["vacuum a", "vacuum b"]'.
     """
     if document is not None and pairs:
         raise click.UsageError("Give the arguments either as KEY=VALUE or with --args, not both.")
     args = pairs_to_object(pairs) if document is None else json_object(document, option="--args")
-    given: dict[str, str | int | datetime | timedelta] = {k: v for k, v in options.items() if v is not None}
+    if options["unique_key"] is not None and options["unique_by"] is not None:
+        raise click.UsageError("Give either --unique-key or --unique-by, not both.")
+    if options["unique_until"] is not None and options["unique_for"] is not None:
+        raise click.UsageError("Give either --unique-until or --unique-for, not both.")
+    for key, option in (("on_success", "--on-success"), ("on_error", "--on-error")):
+        options[key] = [json_object(each, option=option) for each in options[key]] or None
+    given = {key: value for key, value in options.items() if value is not None}
     with session(settings) as client:
-        made = client.schedule(name, cron, kind, args, **given)  # type: ignore[arg-type]  # click has converted them
+        made = client.schedule(name, cron, kind, args, **given)
     emit(
         settings,
         {"name": name, "changed": made.changed, "next_run": made.next_run},

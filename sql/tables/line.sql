@@ -21,15 +21,18 @@ create table pgqueue.turn (
   with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
 create index turn_owner on pgqueue.turn (queue, owner);
 
--- How many turns each owner has had since the queue was last idle, and when it came.
+-- How many turns each owner has had since the queue was last idle, in millionths by its weight with what is left over (see _pick_turns), and when it came. `until`: it may
+-- start nothing before, as its rate is used up.
 create table pgqueue.owner_turns (
   queue text collate "C" not null,
   owner text collate "C" not null,
   turns bigint not null,
   arrived bigint not null,
+  rest bigint not null default 0,
+  until timestamptz,
   primary key (queue, owner))
   with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
-create index owner_turns_next on pgqueue.owner_turns (queue, turns, arrived);
+create index owner_turns_next on pgqueue.owner_turns (queue, turns, arrived) where until is null;
 
 -- What an operator has set for one owner, over all queues.
 create table pgqueue.owner (

@@ -47,6 +47,29 @@ def test_all_options_arrive(on: Run, client: Client) -> None:
     assert made.starts_at is not None and made.next_run == made.starts_at
 
 
+def test_its_key_and_its_follow_ups(on: Run, client: Client) -> None:
+    said = on(
+        "schedule", "add", "s", "@daily", "k", "a=1", "--unique-by", "a", "--unique-for", "1h", "--on-duplicate",
+        "debounce", "--on-success", '{"kind": "x"}', "--on-success", '{"kind": "y"}', "--on-error", '{"kind": "z"}',
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    (made,) = client.schedules()
+    assert (made.unique_by, str(made.unique_for), made.on_duplicate) == (["a"], "1:00:00", "debounce")
+    assert (made.on_success, made.on_error) == ([{"kind": "x"}, {"kind": "y"}], [{"kind": "z"}])
+    assert on("schedule", "add", "s", "@daily", "k", "--unique-by", "*", "--unique-until", "start").code == 0
+    (made,) = client.schedules()
+    assert (made.unique_by, made.unique_until, made.on_success) == ([], "start", None)
+
+
+def test_a_query_and_a_script(on: Run, client: Client) -> None:
+    assert on("schedule", "add", "q", "@daily", "sql.query", "sql=select 1", "owner=ada").code == 0
+    assert on("schedule", "add", "s", "@daily", "sql.script", "--args", '{"document": ["select 1"]}').code == 0
+    assert [made.queue for made in client.schedules()] == ["queries", "scripts"]
+    asked = on("schedule", "run", "q", "--json").json["id"]
+    assert client.query_handle(asked).status().owner == "ada"
+    assert "cannot have 'document'" in on("schedule", "add", "q", "@daily", "sql.query", "document=x").err
+
+
 def test_the_next_ticks_of_an_expression(on: Run) -> None:
     asked = (
         "schedule",
@@ -74,6 +97,10 @@ def test_the_next_ticks_of_an_expression(on: Run) -> None:
         (("add", "s", "@daily", "k", "a=1", "--args", "{}"), "not both"),
         (("add", "s", "@daily", "k", "--missed", "some"), "some"),
         (("pause", "s"), "no schedule 's'"),
+        (("add", "s", "@daily", "k", "--unique-key", "a", "--unique-by", "b"), "not both"),
+        (("add", "s", "@daily", "k", "--unique-until", "start", "--unique-for", "1h"), "not both"),
+        (("add", "s", "@daily", "k", "--on-duplicate", "raise"), "unique key"),
+        (("add", "s", "@daily", "k", "--on-error", "[1]"), "must be a JSON object"),
         (("next", "@never"), "@never"),
         (("next", "@daily", "-n", "0"), "0"),
     ],

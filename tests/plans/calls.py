@@ -371,6 +371,17 @@ def claim_turns(q: Caller, found: Population) -> Ids:
     return _ids(q.claim(found.workers[0], 20, ["scripts"]))
 
 
+@call(asked=40)
+def claim_turns_by_weight_and_rate(q: Caller, found: Population) -> Ids:
+    """What owners have of their own, and what they have started: looked up for those whose turn it is."""
+    q.sql("update pgqueue.queue set group_rate_limit = 100, own_groups = true where name = 'scripts'")
+    q.sql(
+        """insert into pgqueue.group_setting (queue, group_key, weight, rate_limit, updated_at)
+           select queue, owner, 3, 50, now() from pgqueue.owner_turns where queue = 'scripts' on conflict do nothing"""
+    )
+    return _ids(q.claim(found.workers[0], 20, ["scripts"]))
+
+
 @call(asked=60)  # of each owner, as many as it might be given
 def claim_turns_of_queries(q: Caller, found: Population) -> Ids:
     return _ids(q.claim(found.workers[0], 20, ["asked"]))

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pgqueue import App, AsyncClient, Backoff, Client, InvalidArgument, UnknownJob
+from pgqueue import App, AsyncClient, Backoff, Client, Conflict, InvalidArgument, UnknownJob, result
+from pgqueue.testing import drain
 from tests.support.cluster import Database
 
 
@@ -64,6 +65,77 @@ def test_a_task_brings_its_options_and_its_arguments_are_checked() -> None:
             backoff={"base": 1},
         )
     ]  # fmt: skip
+
+
+def test_a_task_brings_its_key_and_its_follow_ups() -> None:
+    app = App()
+
+    @app.task(queue="mail")
+    def told(text: str, about: Any = None) -> None: ...
+
+    @app.cron("@daily", args={"region": "eu"})
+    @app.task(
+        unique_by=["region"],
+        unique_for=timedelta(hours=1),
+        on_duplicate="raise",
+        on_success=told.s("good", about=result),
+        on_error=[told.s("bad"), told.options(priority=3).s("worse")],
+    )
+    def job(region: str) -> None: ...
+
+    follow_up = {"kind": "told", "queue": "mail", "priority": 0}
+    assert app.schedules() == [
+        plain(
+            args={"region": "eu"}, unique_by=["region"], unique_for="3600000000 microseconds", on_duplicate="raise",
+            on_success=[{**follow_up, "args": {"text": "good"}, "pass_as": "about"}],
+            on_error=[{**follow_up, "args": {"text": "bad"}}, {**follow_up, "args": {"text": "worse"}, "priority": 3}],
+        )
+    ]  # fmt: skip
+
+
+def test_what_it_declares_is_what_runs(pg: Database) -> None:
+    """From the decorator to the job's end."""
+    with Client(pg.dsn) as client:
+        app = App(pg.dsn, name="shop")
+        heard: list[int] = []
+
+        @app.task
+        def told(about: int) -> None:
+            heard.append(about)
+
+        @app.cron("@daily")
+        @app.task(unique_by=[], on_duplicate="raise", on_success=told.s(result))
+        def job() -> int:
+            return 7
+
+        assert [answer.action for answer in client.sync_schedules("shop", app.schedules())] == ["added"]
+        assert [answer.action for answer in client.sync_schedules("shop", app.schedules())] == ["unchanged"]
+        (shown,) = client.schedules()
+        assert (shown.unique_by, shown.on_duplicate) == ([], "raise")
+        client.run_schedule("job")
+        with pytest.raises(Conflict):
+            client.run_schedule("job")
+        drain(app)
+        assert heard == [7]
+        app.close()
+
+
+def test_the_client_takes_all_options_of_enqueue(pg: Database) -> None:
+    with Client(pg.dsn) as client:
+        options: dict[str, Any] = {
+            "unique_by": ["a"],
+            "unique_for": 60,
+            "on_duplicate": "debounce",
+            "on_success": {"kind": "x", "delay": timedelta(seconds=5)},
+            "on_error": [{"kind": "y"}],
+        }
+        assert client.schedule("s", "@daily", "k", {"a": 1}, **options).changed is True
+        assert client.schedule("s", "@daily", "k", {"a": 1}, **options).changed is False
+        (shown,) = client.schedules()
+        assert (shown.unique_by, shown.unique_for, shown.on_duplicate) == (["a"], timedelta(minutes=1), "debounce")
+        assert (shown.on_success, shown.on_error) == ({"kind": "x", "delay": "5000000 microseconds"}, [{"kind": "y"}])
+        with pytest.raises(InvalidArgument, match="unique key"):
+            client.schedule("s", "@daily", "k", on_duplicate="raise")
 
 
 def test_bad_declarations_are_told_by_name_and_stop_nothing() -> None:

@@ -211,14 +211,15 @@ def test_follow_ups_are_sent_as_jobs() -> None:
     )
 
 
-def test_a_schedule_says_what_it_cannot_carry() -> None:
+@pytest.mark.parametrize("options", [{"depends_on": [1]}, {"on_parent_failure": "run"}])
+def test_a_schedule_says_what_it_cannot_carry(options: dict[str, Any]) -> None:
     app = App("unused")
 
-    @app.cron("@daily")
-    @app.task(unique_by=["n"])
+    @app.task
     def daily(n: int = 1) -> None: ...
 
-    assert "unique_by" in app.schedules()[0]["refused"]
+    app.cron("@daily")(daily.options(**options))
+    assert next(iter(options)) in app.schedules()[0]["refused"]
 
 
 def test_headers_of_ours_are_not_passed_on() -> None:

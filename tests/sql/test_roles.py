@@ -483,7 +483,14 @@ def batched(q: Caller, text: str) -> bool:
 def timed(q: Caller, text: str) -> bool:
     """A schedule from its making to its job; and one that a program declares."""
     given = {"kind": text, "queue": text, "unique_key": text, "group_key": text}
-    q("schedule", name=text, cron="@hourly", args={text: text}, headers={text: text}, **given)
+    follow_up = {"kind": text, "args": {text: text}, "pass_as": text}
+    q("schedule", name=text, cron="@hourly", kind="k", args={text: 1}, unique_by=[text])
+    (row,) = q("enqueue", kind="k", args={text: 1}, unique_by=[text])
+    assert row["id"] == q.value("run_schedule", name=text)
+    q("schedule", name=text, cron="@hourly", args={text: text}, headers={text: text}, on_success=follow_up, **given)
+    assert {row["name"]: row for row in q("schedules")}[text]["on_success"] == follow_up
+    with refused(q, "PQ001"):
+        q("schedule", name=text, cron="@hourly", kind="k", on_error={"kind": "k", text: text})
     q("pause_schedule", name=text), q("resume_schedule", name=text)
     job = q.one("job", id=q.value("run_schedule", name=text))
     assert (job["args"], job["headers"][text], job["headers"]["schedule"]) == ({text: text}, text, text)
@@ -675,6 +682,11 @@ ARGUMENTS: dict[str, Kept] = {
     "batch_list.kind": no("batch_list(kind => %s)"),
     "batch_list.status": no("batch_list(status => %s)"),
     **{f"schedule.{name}": timed for name in ("name", "kind", "args", "queue", "unique_key", "group_key", "headers")},
+    **{f"schedule.{name}": timed for name in ("unique_by", "on_success", "on_error")},
+    **{
+        f"schedule.{name}": no(f"schedule('s', '@daily', 'k', unique_key => 'u', {name} => %s)")
+        for name in ("unique_until", "on_duplicate")
+    },
     **{f"{name}.name": timed for name in ("unschedule", "pause_schedule", "resume_schedule", "run_schedule")},
     **{f"sync_schedules.{name}": timed for name in ("app", "declared")},
     **{f"schedule.{name}": no(f"schedule('s', '@daily', 'k', {name} => %s)") for name in ("time_zone", "missed")},

@@ -193,6 +193,258 @@ def test_a_unique_key_keeps_runs_apart(q: Caller) -> None:
     assert shown(q)["next_run"] == at("12:15")
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"unique_key": "one"}, {"unique_by": ["a"]}, {"unique_by": []}, {"unique_by": ["a"], "on_duplicate": "return"}],
+)
+def test_a_tick_that_finds_its_key_held_is_done(q: Caller, options: dict[str, Any]) -> None:
+    put(q, args={"a": 1, "b": 2}, **options)
+    clock(q, "12:05:00")
+    upkeep(q)
+    holder = shown(q)["last_job"]
+    clock(q, "12:10:00")
+    upkeep(q)
+    row = shown(q)
+    assert (row["last_job"], row["last_run"], row["next_run"], row["last_error"]) == (
+        holder,
+        at("12:10"),
+        at("12:15"),
+        None,
+    )
+    worker = q.worker()
+    q.settle(q.claim(worker))
+    clock(q, "12:15:00")
+    assert upkeep(q) == 1
+    assert ticks(q) == ["12:05:00", "12:15:00"]
+
+
+def test_a_tick_that_is_to_tell_of_a_held_key_tells_and_is_passed_over(q: Caller) -> None:
+    """It is not tried again, and the next one that finds the key free takes the error away."""
+    put(q, unique_key="one", on_duplicate="raise", missed="all")
+    clock(q, "12:05:00")
+    assert upkeep(q) == 1
+    first = shown(q)["last_job"]
+    clock(q, "12:15:00")
+    assert upkeep(q) == 0  # both of them
+    row = shown(q)
+    assert (row["last_job"], row["last_run"], row["next_run"]) == (first, at("12:05"), at("12:20"))
+    assert "12:15:00 UTC was passed over" in row["last_error"] and "'one'" in row["last_error"]
+    assert [health["ok"] for health in q("health") if health["item"] == "schedules"] == [False]
+    with refused(q, "PQ005", "one"):
+        q("run_schedule", name="s")
+    q.settle(q.claim(q.worker()))
+    assert upkeep(q) == 0
+    clock(q, "12:20:00")
+    assert upkeep(q) == 1
+    assert (shown(q)["last_error"], ticks(q)) == (None, ["12:05:00", "12:20:00"])
+
+
+def test_no_number_of_ticks_passed_over_holds_up_a_schedule(q: Caller) -> None:
+    put(q, "every 1 second", unique_key="one", on_duplicate="raise", missed="all")
+    clock(q, "12:05:00")
+    for _ in range(4):
+        upkeep(q)
+    assert (shown(q)["next_run"], len(ticks(q))) == (at("12:05:01"), 1)
+
+
+@pytest.mark.parametrize("policy", ["replace", "debounce"])
+def test_a_tick_replaces_the_job_that_waits(q: Caller, policy: str) -> None:
+    put(q, unique_key="one", on_duplicate=policy, args={"a": 1})
+    clock(q, "12:05:00")
+    upkeep(q)
+    put(q, unique_key="one", on_duplicate=policy, args={"a": 2})
+    clock(q, "12:10:00")
+    assert upkeep(q) == 1
+    assert ticks(q) == ["12:10:00"]
+    job = q.one("job", id=shown(q)["last_job"])
+    assert (job["args"], job["state"]) == ({"a": 2}, "queued")
+
+
+def test_a_job_of_another_kind_is_not_replaced_and_does_not_stop_the_schedule(q: Caller) -> None:
+    put(q, unique_key="one", on_duplicate="replace")
+    q.enqueue(kind="other", unique_key="one")
+    clock(q, "12:05:00")
+    assert upkeep(q) == 0
+    assert ("other" in shown(q)["last_error"], shown(q)["next_run"]) == (True, at("12:10"))
+
+
+def test_a_key_of_a_tick_is_held_as_the_schedule_says(q: Caller) -> None:
+    put(q, name="start", unique_key="a", unique_until="start")
+    put(q, name="period", unique_by=[], kind="other", unique_for="7 minutes")
+    worker = q.worker()
+    for time in ("12:05:00", "12:10:00"):
+        clock(q, time)
+        upkeep(q)
+        q.claim(worker)
+    assert ticks(q, "start") == ["12:05:00", "12:10:00"]
+    assert ticks(q, "period") == ["12:05:00"]
+    clock(q, "12:15:00")
+    upkeep(q)
+    assert ticks(q, "period") == ["12:05:00", "12:15:00"]
+
+
+def test_follow_ups_of_a_tick(q: Caller) -> None:
+    put(
+        q,
+        on_success={"kind": "good", "pass_as": "of"},
+        on_error=Jsonb([{"kind": "bad"}, {"kind": "page"}]),
+        max_attempts=1,
+    )
+    worker = q.worker()
+    for time, outcome in (("12:05:00", "succeeded"), ("12:10:00", "failed")):
+        clock(q, time)
+        upkeep(q)
+        q.settle(q.claim(worker), outcome, **({"result": 7} if outcome == "succeeded" else {}))
+    made = q.sql("select kind, args from pgqueue.job where kind <> 'k' order by id")
+    assert made == [("good", {"of": 7}), ("bad", {}), ("page", {})]
+
+
+def test_its_options_are_shown_and_part_of_what_is_changed(q: Caller) -> None:
+    options: dict[str, Any] = {
+        "unique_by": ["a"], "unique_for": "1 minute", "on_duplicate": "debounce", "on_success": {"kind": "x"},
+        "on_error": {"kind": "y", "delay": 5},
+    }  # fmt: skip
+    put(q)
+    assert put(q, **options)["changed"] is True
+    assert put(q, **options)["changed"] is False
+    row = shown(q)
+    assert {name: row[name] for name in options if name != "unique_for"} == {
+        name: value for name, value in options.items() if name != "unique_for"
+    }
+    assert (row["unique_for"].total_seconds(), row["unique_until"]) == (60, None)
+    for name, value in {
+        "unique_by": ["b"],
+        "unique_for": "2 minutes",
+        "on_duplicate": "replace",
+        "on_error": None,
+    }.items():
+        assert put(q, **{**options, name: value})["changed"] is True, name
+        put(q, **options)
+    assert put(q, unique_key="k", unique_until="start")["changed"] is True
+
+
+# Queries and scripts
+
+
+def test_a_query_at_each_tick(q: Caller) -> None:
+    args = {"sql": "select $1::int", "params": [7], "owner": "ada", "timeout": 90, "read_only": True, "max_rows": 5}
+    put(q, kind="sql.query", args=args, priority=3)
+    assert (shown(q)["queue"], shown(q)["args"]) == ("queries", args)
+    assert put(q, kind="sql.query", args=args, priority=3)["changed"] is False
+    clock(q, "12:05:00")
+    assert upkeep(q) == 1
+    asked = shown(q)["last_job"]
+    status = q.one("query_status", id=asked)
+    assert (status["owner"], status["state"]) == ("ada", "queued")
+    stored = q.sql(
+        "select sql, params, read_only, max_rows, extract(epoch from timeout) from pgqueue.query where job_id = %s",
+        asked,
+    )
+    assert stored == [("select $1::int", [7], True, 5, 90)]
+    assert q.one("job", id=asked)["priority"] == 3
+    # one that waits still is shared, as by any who asks for the same
+    clock(q, "12:10:00")
+    upkeep(q)
+    assert shown(q)["last_job"] == asked
+    (job,) = q.claim(q.worker("queries"), 10, ["queries"])
+    assert job["id"] == asked
+    assert q.one("query_begin", lease=job["lease"], job=asked, backend_pid=1, backend_start="2026-01-01") is not None
+
+
+def test_a_script_at_each_tick(q: Caller) -> None:
+    put(q, kind="sql.script", args={"document": ["select 1", "select 2"], "datasource": "dwh"}, queue="nightly")
+    (user,) = q.sql("select session_user::text")[0]
+    assert shown(q)["args"]["owner"] == user
+    for minute in (5, 10):
+        clock(q, f"12:{minute:02}:00")
+        assert upkeep(q) == 1
+    first, second = q("scripts", owner=user)
+    assert {first["queue"], second["queue"]} == {"nightly"}
+    assert [query["query"] for query in q.value("script_report", id=first["id"])["queries"]] == ["select 1", "select 2"]
+    assert q.sql("select distinct args ->> 'datasource' from pgqueue.job") == [("dwh",)]
+
+
+def test_the_owner_is_who_makes_the_schedule(q: Caller, session: Callable[[], Caller]) -> None:
+    """Whoever runs upkeep, or runs it out of turn."""
+    operator = session()
+    q.sql("create role nightly_operator in role pgqueue_operator")
+    try:
+        operator.sql("set session authorization nightly_operator")
+        clock(operator, "12:00:00")
+        put(operator, kind="sql.query", args={"sql": "select 1"})
+        asked = q.value("run_schedule", name="s")
+        assert q.one("query_status", id=asked)["owner"] == "nightly_operator"
+    finally:
+        operator.connection.close()
+        q.sql("drop role nightly_operator")
+
+
+def test_a_full_line_of_scripts_is_tried_again(q: Caller) -> None:
+    q("configure_owner", owner="ada", settings={"max_waiting": 1})
+    put(q, kind="sql.script", args={"document": "select 1", "owner": "ada"})
+    q("submit_script", document=Jsonb("select 2"), owner="ada")
+    clock(q, "12:05:00")
+    assert upkeep(q) == 0
+    assert ("ada has 1 scripts" in shown(q)["last_error"], shown(q)["next_run"]) == (True, at("12:05"))
+    q("configure_owner", owner="ada", settings={"max_waiting": 2})
+    clock(q, "12:05:15")
+    assert upkeep(q) == 1
+
+
+def test_queries_can_be_declared(q: Caller) -> None:
+    given = declared(kind="sql.query", args={"sql": "select 1"})
+    assert sync(q, given) == {"s": "added"}
+    assert sync(q, given) == {"s": "unchanged"}
+    assert shown(q)["queue"] == "queries"
+    assert sync(q, {**given, "headers": {"h": 1}}) == {"s": "refused"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "args", "options", "words"),
+    [
+        ("sql.query", {}, {}, "sql"),
+        ("sql.query", {"sql": 7}, {}, "sql number"),
+        ("sql.query", {"sql": ""}, {}, "sql"),
+        ("sql.query", {"sql": "select 1", "document": "x"}, {}, "document"),
+        ("sql.query", {"sql": "select 1", "priority": 3}, {}, "priority"),
+        ("sql.query", {"sql": "select 1", "params": {}}, {}, "params object"),
+        ("sql.query", {"sql": "select 1", "timeout": "soon"}, {}, "soon"),
+        ("sql.query", {"sql": "select 1", "ttl": -1}, {}, "ttl"),
+        ("sql.query", {"sql": "select 1", "batch_rows": "many"}, {}, "many"),
+        ("sql.query", {"sql": "select 1", "max_rows": -1}, {}, "max_rows"),
+        ("sql.query", {"sql": "select 1", "unique": "perhaps"}, {}, "perhaps"),
+        ("sql.query", {"sql": "select 1", "settings": {"role": "x"}}, {}, "role"),
+        ("sql.query", {"sql": "select 1", "owner": ["a"]}, {}, "owner array"),
+        ("sql.query", {"sql": "select 1", "owner": ""}, {}, "owner"),
+        ("sql.script", {"sql": "select 1"}, {}, "sql"),
+        ("sql.script", {}, {}, "document"),
+        ("sql.script", {"document": [7]}, {}, "query 0"),
+        ("sql.script", {"document": ["x" * 17000]}, {}, "too large"),
+        *(
+            ("sql.query", {"sql": "select 1"}, {option: value}, option)
+            for option, value in {
+                "unique_key": "u",
+                "group_key": "g",
+                "max_attempts": 2,
+                "timeout": "1 s",
+                "expires_in": "1 s",
+                "heartbeat": "1 s",
+                "backoff": {"base": 1},
+                "headers": {"h": 1},
+                "unique_by": ["sql"],
+                "on_success": {"kind": "k"},
+                "on_error": {"kind": "k"},
+            }.items()
+        ),
+    ],
+)
+def test_what_a_query_or_script_cannot_be_is_refused_at_once(
+    q: Caller, kind: str, args: dict[str, Any], options: dict[str, Any], words: str
+) -> None:
+    with refused(q, "PQ001", *words.split()):
+        q("schedule", name="s", cron="@daily", kind=kind, args=args, **options)
+
+
 def test_the_leader_knows_when_to_wake(q: Caller) -> None:
     q.enqueue(run_at="2030-01-01 12:30+00")
     assert q.value("next_due") == at("12:30")
@@ -274,6 +526,17 @@ def test_late_schedules_show_in_health(q: Caller) -> None:
         ({"starts_at": "infinity"}, "starts_at"),
         ({"ends_at": "infinity"}, "ends_at"),
         ({"starts_at": NOON, "ends_at": NOON}, "ends_at starts_at"),
+        ({"unique_by": ["a"], "unique_key": "u"}, "unique_by unique_key"),
+        ({"unique_by": [None]}, "unique_by null"),
+        ({"unique_until": "start"}, "unique_until"),
+        ({"unique_key": "u", "unique_until": "noon"}, "unique_until noon"),
+        ({"unique_key": "u", "unique_until": "start", "unique_for": "1 h"}, "unique_until unique_for"),
+        ({"unique_key": "u", "unique_for": "-1 h"}, "unique_for"),
+        ({"on_duplicate": "raise"}, "on_duplicate"),
+        ({"unique_key": "u", "on_duplicate": "panic"}, "on_duplicate panic"),
+        ({"on_success": Jsonb(1)}, "on_success number"),
+        ({"on_error": {"args": {}}}, "on_error kind"),
+        ({"on_error": {"kind": "k", "depends_on": [1]}}, "on_error depends_on"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(q: Caller, options: dict[str, Any], words: str) -> None:
@@ -421,6 +684,18 @@ def test_declarations_come_change_and_go(q: Caller) -> None:
     assert sync(q) == {"a": "removed"}
 
 
+def test_all_options_can_be_declared(q: Caller) -> None:
+    given = declared(
+        unique_by=["a"], unique_for=90, on_duplicate="raise", on_success={"kind": "x"}, on_error=[{"kind": "y"}]
+    )
+    assert sync(q, given) == {"s": "added"}
+    assert sync(q, given) == {"s": "unchanged"}
+    row = shown(q)
+    assert (row["unique_by"], row["unique_for"].total_seconds(), row["on_duplicate"]) == (["a"], 90, "raise")
+    assert (row["on_success"], row["on_error"]) == ({"kind": "x"}, [{"kind": "y"}])
+    assert sync(q, {**given, "unique_by": ["b"]}) == {"s": "changed"}
+
+
 def test_what_operators_do_survives_a_start(q: Caller) -> None:
     sync(q, declared())
     q("pause_schedule", name="s")
@@ -447,6 +722,10 @@ def test_what_others_have_made_is_theirs(q: Caller) -> None:
         declared(color="red"),
         declared(timeout="soon"),
         declared(priority="high"),
+        declared(unique_by="a"),
+        declared(on_duplicate="raise"),
+        declared(depends_on=[1]),
+        declared(on_success=[{"kind": ""}]),
         {"name": "s", "refused": "ValueError: no"},
         {"name": "s"},
     ],

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import signal
+import threading
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from pgqueue import App
+from pgqueue import App, result
 from tests.worker.harness import Inside, Jobs, Process, until
 
 if TYPE_CHECKING:
@@ -65,6 +66,35 @@ def test_a_due_schedule_wakes_the_leader(pg: Database, jobs: Jobs) -> None:
         "select min(j.created_at - (j.headers ->> 'tick')::timestamptz) from pgqueue.job j where j.kind = 'tick'"
     )
     assert late < timedelta(seconds=0.5)
+
+
+def test_a_ticks_key_and_follow_ups(pg: Database, jobs: Jobs) -> None:
+    """The first tick's job has the key until it is let go; each that has succeeded has its follow-up."""
+    app = App()
+    go = threading.Event()
+
+    @app.task
+    def told(of: int) -> None: ...
+
+    @app.cron("every 1 second")
+    @app.task(unique_by=[], on_success=told.s(result))
+    def tick() -> int:
+        return 7 if go.wait(30) else 0
+
+    with Inside(app, pg.dsn) as worker:
+        worker.wait("leading")
+        until(
+            lambda: jobs.one(
+                "select bool_or(last_run > (j.headers ->> 'tick')::timestamptz + interval '1 second') "
+                "from pgqueue.schedules() s join pgqueue.job j on j.id = s.last_job"
+            ),
+            "two more ticks",
+        )
+        assert len(ticks(jobs)) == 1
+        go.set()
+        until(lambda: len(ticks(jobs)) >= 2, "the next tick to have a job")
+        until(lambda: jobs.one("select count(*) from pgqueue.job where kind = 'told'") >= 2, "its follow-ups")
+    assert jobs.one("""select bool_and(args = '{"of": 7}') from pgqueue.job where kind = 'told'""")
 
 
 def test_declarations_that_are_gone_are_removed_and_bad_ones_stop_nothing(pg: Database, jobs: Jobs) -> None:

@@ -51,5 +51,5 @@ end $$;
 
 comment on function pgqueue.configure_group is
 'Changes settings of one group of a queue, where they differ from the queue''s, and returns all of them. Keys given are set, null clears, others stay.
-weight: jobs of it in a round, where groups take turns (1 to 1000; 1). group_limit: jobs of it running or about to. rate_limit, rate_period: starts of it in any time of that
+weight: jobs of it in a round, where groups take turns (1 to 1000; 1); of an owner of scripts and queries, its share of the turns. group_limit: jobs of it running or about to. rate_limit, rate_period: starts of it in any time of that
 length. What is not set is the queue''s. Errors: PQ001.';

@@ -19,4 +19,4 @@ end $$;
 
 comment on function pgqueue.run_schedule is
 'Enqueues the job of a schedule now, out of turn, paused or not, and returns its id; with a unique_key that is taken, the id of the job that has it. Its tick is now; the ticks to come
-stay as they are. Errors: PQ002 unknown schedule, PQ001.';
+stay as they are. Errors: PQ002 unknown schedule, PQ001, PQ005 the key is held and on_duplicate is raise.';

@@ -37,8 +37,7 @@ begin
         v_new := pgqueue._declared_schedule(v_declared);
         v_new.declared_by := app;
         v_new.declared := v_declared;
-        perform pgqueue._check_schedule(v_new);
-        action := (select p.change from pgqueue._put_schedule(v_new) p);
+        action := (select p.change from pgqueue._put_schedule(pgqueue._check_schedule(v_new)) p);
       end if;
     exception
       when others then

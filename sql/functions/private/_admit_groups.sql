@@ -108,6 +108,9 @@ begin
     perform pgqueue._enter(v_jobs, array_fill(_admit_groups.queue, array[admitted]), v_priorities, v_attempts, v_traits, true);
   end if;
   if v_settings.counted then
+    if v_settings.group_rate_limit is not null or v_settings.own_groups then
+      perform pgqueue._wake_owners(queue, v_mine, v_now);
+    end if;
     perform pgqueue._groups_wait(v_settings, v_mine, v_now);
   end if;
 end $$;

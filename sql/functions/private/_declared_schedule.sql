@@ -5,9 +5,10 @@ language plpgsql
 as $$
 declare
   c_keys constant text[] := array['name', 'cron', 'kind', 'args', 'time_zone', 'queue', 'missed', 'priority', 'unique_key', 'group_key', 'max_attempts', 'timeout',
-    'expires_in', 'heartbeat', 'backoff', 'headers', 'starts_at', 'ends_at'];
+    'expires_in', 'heartbeat', 'backoff', 'headers', 'starts_at', 'ends_at', 'unique_by', 'unique_until', 'unique_for', 'on_duplicate',
+    'on_success', 'on_error'];
   c_hint constant text := format('Give an object; its keys are %s; time spans are seconds or interval text.', array_to_string(c_keys, ', '));
-  v_given jsonb := jsonb '{"args": {}, "time_zone": "UTC", "queue": "default", "missed": "one", "priority": 0}';
+  v_given jsonb := jsonb '{"args": {}, "time_zone": "UTC", "missed": "one", "priority": 0}';
   v_key text;
 begin
   if jsonb_typeof(declared) <> 'object' then

@@ -1,8 +1,11 @@
--- Enqueues the job of one tick. Its headers say of which, in UTC whatever the session's time zone is.
+-- Enqueues the job of one tick, or hands in its query or script. Its headers say of which, in UTC whatever the session's time zone is.
 create function pgqueue._enqueue_tick(schedule pgqueue.schedule, tick timestamptz) returns bigint
 language plpgsql
 as $$
 begin
+  if schedule.kind in ('sql.query', 'sql.script') then
+    return pgqueue._submit_tick(schedule);
+  end if;
   return (
     select e.id
     from pgqueue.enqueue(
@@ -18,5 +21,11 @@ begin
       heartbeat => schedule.heartbeat,
       backoff => schedule.backoff,
       headers => coalesce(schedule.headers, '{}') || jsonb_build_object('schedule', schedule.name, 'tick',
-        (to_jsonb(tick at time zone 'UTC') #>> '{}') || '+00:00')) e);
+        (to_jsonb(tick at time zone 'UTC') #>> '{}') || '+00:00'),
+      unique_by => schedule.unique_by,
+      unique_until => schedule.unique_until,
+      unique_for => schedule.unique_for,
+      on_duplicate => schedule.on_duplicate,
+      on_success => schedule.on_success,
+      on_error => schedule.on_error) e);
 end $$;

@@ -10,7 +10,7 @@ begin
     return;
   end if;
   v_idle := array(
-    select t.ctid from pgqueue.owner_turns t where t.queue = _forget_owners.queue order by t.queue, t.turns, t.arrived limit 1000 for update skip locked);
+    select t.ctid from pgqueue.owner_turns t where t.queue = _forget_owners.queue order by t.queue, t.owner limit 1000 for update skip locked);
   delete from pgqueue.owner_turns t
   where t.ctid = any(v_idle) and not pgqueue._line_waits(_forget_owners.queue)
     and not exists (select from pgqueue.turn w where w.queue = _forget_owners.queue);

@@ -5,6 +5,9 @@ as $$
 declare
   v_groups text[];
 begin
+  if 0 <> any(select t & 128 from unnest((lease).traits) t) then
+    perform pgqueue._owners_start(lease, settings);
+  end if;
   with started as (
     update pgqueue.slot s set state = 1
     where s.job_id = any((lease).job_ids)

@@ -1,4 +1,4 @@
--- After a change of a queue's settings: when its starts are no longer counted, jobs that have waited, and stand among the blocked until their start is admitted (slot state 4), have the place they kept, as in any
+-- After a change of a queue's settings: owners whose rate was used up are looked at again. When its starts are no longer counted, jobs that have waited, and stand among the blocked until their start is admitted (slot state 4), have the place they kept, as in any
 -- queue of slots alone: nobody would ask for their state any more, and they would wait for their own slot. What stands locked is being admitted just now.
 create function pgqueue._no_longer_counted(queue text) returns void
 language plpgsql
@@ -9,6 +9,8 @@ as $$
 declare
   v_was record;
 begin
+  -- Whatever the rates are now: who has none left goes to sleep again.
+  update pgqueue.owner_turns t set until = null where t.queue = _no_longer_counted.queue and t.until is not null;
   if (select q.counted from pgqueue.queue q where q.name = _no_longer_counted.queue) then
     return;
   end if;

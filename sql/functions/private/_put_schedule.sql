@@ -56,7 +56,8 @@ begin
     cron = v_new.cron, time_zone = v_new.time_zone, kind = v_new.kind, args = v_new.args, queue = v_new.queue, missed = v_new.missed,
     priority = v_new.priority, unique_key = v_new.unique_key, group_key = v_new.group_key, max_attempts = v_new.max_attempts,
     timeout = v_new.timeout, expires_in = v_new.expires_in, heartbeat = v_new.heartbeat, backoff = v_new.backoff, headers = v_new.headers,
-    starts_at = v_new.starts_at, ends_at = v_new.ends_at, next_run = v_new.next_run, due_at = v_new.due_at, last_error = null,
+    unique_by = v_new.unique_by, unique_until = v_new.unique_until, unique_for = v_new.unique_for, on_duplicate = v_new.on_duplicate,
+    on_success = v_new.on_success, on_error = v_new.on_error, starts_at = v_new.starts_at, ends_at = v_new.ends_at, next_run = v_new.next_run, due_at = v_new.due_at, last_error = null,
     declared_by = v_new.declared_by, declared = v_new.declared, updated_at = v_now
   where s.name = v_new.name;
   change := 'changed';
