@@ -164,7 +164,6 @@ def a_batch_whose_parent_fails(q: Caller, found: Population) -> Ids:
     q("why", id=batch)
     q("batch_status", id=batch)
     q("parents", id=batch)
-    q("maintain", duties=["dependents"])
     q("cancel", id=parent)
     assert q.one("batch_status", id=batch)["status"] == "aborted"
     return None
@@ -177,9 +176,7 @@ def a_batch_is_let_go(q: Caller, found: Population) -> Ids:
     batch = q.value("batch_submit", app="app", op="gated", rows=_rows(SLICES * 10), depends_on=[parent], slice_size=500)
     q.enqueue(depends_on=[batch], queue="gated")
     worker = q.worker("gate", "app/gated")
-    q("maintain", duties=["dependents"])
     q.settle(q.claim(worker, queues=["gate"]))
-    q("maintain", duties=["dependents"])
     (job,) = q.claim(worker, queues=["app/gated"])
     assert q.settle([job], result=_said(job)) == []
     assert q.one("batch_status", id=batch)["status"] == "succeeded"
