@@ -6,6 +6,7 @@ drop view if exists
 drop routine if exists
   pgqueue._abort(id bigint, kind text, as_owner text, why text, OUT status text, OUT succeeded integer, OUT failed integer, OUT aborted integer, OUT changed boolean),
   pgqueue._abort_batch(batch pgqueue.batch, why text, by_gate boolean),
+  pgqueue._abort_held(batch bigint, low bigint, high bigint),
   pgqueue._add_block(low bigint, high bigint),
   pgqueue._add_rows(batch pgqueue.batch, lines integer[], inputs jsonb[]),
   pgqueue._admit(queue text, most integer),
@@ -267,7 +268,7 @@ drop routine if exists
   pgqueue._traits(unique_key text, group_key text, timeout interval, heartbeat interval, expires_at timestamp with time zone),
   pgqueue._try_batches(leases bigint[]),
   pgqueue._try_each(jobs bigint[], doubtful bigint[], action text, subjects jsonb[], OUT done bigint, OUT stopped_at bigint),
-  pgqueue._try_gates(jobs bigint[], upkeep boolean),
+  pgqueue._try_gates(jobs bigint[]),
   pgqueue._try_keys(INOUT jobs pgqueue.new_job[], now_ timestamp with time zone, OUT ids bigint[]),
   pgqueue._try_on(job bigint, action text, subject jsonb),
   pgqueue._try_place(job bigint),

@@ -1223,11 +1223,50 @@ begin
     where (select o.job_id from pgqueue.outcome o where o.job_id = s.job_id) is null and (select j.id from pgqueue.job j where j.id = s.job_id) is not null
     order by s.job_id);
   perform pgqueue._drop_slices(batch, v_slices);
+  -- No worker ends one of the few that are left meanwhile: it would need the counters.
+  v_slices := array(
+    select s.id from unnest(v_slices) s(id)
+    where (select o.job_id from pgqueue.outcome o where o.job_id = s.id) is null and (select j.id from pgqueue.job j where j.id = s.id) is not null order by s.id);
   foreach v_slice in array v_slices loop
-    continue when (select o.job_id from pgqueue.outcome o where o.job_id = v_slice) is not null or (select j.id from pgqueue.job j where j.id = v_slice) is null;
     perform pgqueue.cancel(v_slice, why);
   end loop;
   return v_count;
+end $$;
+
+-- source: sql/functions/private/_abort_held.sql
+-- Aborts rows of a batch that never ran: those of its slices in `held` with ids from low to high. The caller has its counters locked. Returns how many slices it has ended.
+create function pgqueue._abort_held(batch bigint, low bigint, high bigint) returns bigint
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_nestloop = on
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+  v_jobs bigint[];
+  v_traits integer[];
+  v_rows integer;
+begin
+  with picked as materialized (
+    select h.ctid from pgqueue.held h where h.job_id between low and high and h.batch_id = batch for update skip locked),
+  gone as (delete from pgqueue.held h where h.ctid = any(array(select p.ctid from picked p)) returning h.job_id, h.traits)
+  select array_agg(g.job_id order by g.job_id), array_agg(g.traits & ~512 order by g.job_id) into v_jobs, v_traits from gone g;
+  if v_jobs is null then
+    return 0;
+  end if;
+  insert into pgqueue.row_outcome (batch_id, line, row_id, status, done_at)
+  select batch, (r.value ->> 1)::integer, (r.value ->> 0)::integer, 'aborted', v_now
+  from unnest(v_jobs) s(id)
+  cross join lateral (select j.args from pgqueue.job j where j.id = s.id offset 0) j
+  cross join lateral jsonb_array_elements(j.args -> 'rows') r(value)
+  on conflict do nothing;
+  get diagnostics v_rows = row_count;
+  update pgqueue.batch_count c set pending = c.pending - v_rows, aborted = c.aborted + v_rows where c.batch_id = batch;
+  perform pgqueue._finish(v_jobs, array_fill('cancelled'::text, array[cardinality(v_jobs)]), array_fill('parent_failed'::text, array[cardinality(v_jobs)]),
+    array_fill(0::smallint, array[cardinality(v_jobs)]), v_traits, null, null, null,
+    pgqueue._forget((select q.history from pgqueue.queue q where q.name = (select b.queue from pgqueue.batch b where b.id = batch))));
+  return cardinality(v_jobs);
 end $$;
 
 -- source: sql/functions/private/_add_block.sql
@@ -3228,8 +3267,9 @@ begin
 end $$;
 
 -- source: sql/functions/private/_duty_leaving.sql
--- Upkeep: slices of large batches that have been let go come into ready, ten thousand rows of `held` a pass, in the order of their ids. Those of other batches are among them and
--- stay. One that is locked is passed over: when the walk has come to its end it begins anew, until none is left.
+-- Upkeep: slices of large batches that have been let go come into ready, ten thousand rows of `held` a pass, in the order of their ids; those of one whose parent has failed are
+-- aborted, about ten thousand of its rows a pass. Slices of other batches are among them and stay. One that is locked is passed over: when the walk has come to its end it begins
+-- anew, until none is left. So is a batch that is to be aborted and is locked.
 create function pgqueue._duty_leaving() returns bigint
 language plpgsql
 set enable_seqscan = off
@@ -3243,32 +3283,46 @@ declare
   v_jobs bigint[];
   v_rows bigint;
   v_left bigint := 10000;
+  v_most bigint;
   v_done bigint := 0;
 begin
   for v_batch in
-    select l.batch_id as id, l.after, b.queue from pgqueue.batch_leaving l left join pgqueue.batch b on b.id = l.batch_id order by l.batch_id limit 100
+    select l.batch_id as id, l.after, b.queue, b.slice_size, b.reason is not null as dead from pgqueue.batch_leaving l left join pgqueue.batch b on b.id = l.batch_id order by l.batch_id limit 100
   loop
     exit when v_left <= 0;
-    v_jobs := array(select h.job_id from pgqueue.held h where h.job_id > v_batch.after order by h.job_id limit v_left);
-    with picked as materialized (
-      select h.ctid from pgqueue.held h
-      where h.job_id between v_jobs[1] and v_jobs[cardinality(v_jobs)] and h.batch_id = v_batch.id for update skip locked),
-    gone as (delete from pgqueue.held h where h.ctid = any(array(select p.ctid from picked p)) returning h.*)
-    insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
-    select g.job_id, g.job_id, g.traits, g.priority, g.attempt, g.queue from gone g;
-    get diagnostics v_rows = row_count;
+    v_most := case when v_batch.dead then greatest(10000 / v_batch.slice_size, 1) else v_left end;
+    if v_batch.dead then
+      perform from pgqueue.batch_count c where c.batch_id = v_batch.id for no key update skip locked;
+      continue when not found;
+    end if;
+    v_jobs := array(select h.job_id from pgqueue.held h where h.job_id > v_batch.after order by h.job_id limit v_most);
+    v_rows := 0;
+    if v_batch.dead then
+      v_done := v_done + pgqueue._abort_held(v_batch.id, v_jobs[1], v_jobs[cardinality(v_jobs)]);
+    else
+      with picked as materialized (
+        select h.ctid from pgqueue.held h
+        where h.job_id between v_jobs[1] and v_jobs[cardinality(v_jobs)] and h.batch_id = v_batch.id for update skip locked),
+      gone as (delete from pgqueue.held h where h.ctid = any(array(select p.ctid from picked p)) returning h.*)
+      insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+      select g.job_id, g.job_id, g.traits, g.priority, g.attempt, g.queue from gone g;
+      get diagnostics v_rows = row_count;
+    end if;
     v_done := v_done + v_rows;
     if v_rows > 0 then
       perform pgqueue._wake(v_batch.queue);
     end if;
-    if cardinality(v_jobs) >= v_left then
+    if cardinality(v_jobs) >= v_most then
       update pgqueue.batch_leaving l set after = v_jobs[cardinality(v_jobs)] where l.batch_id = v_batch.id;
     elsif exists (select from pgqueue.held h where h.batch_id = v_batch.id) then
       update pgqueue.batch_leaving l set after = l.batch_id where l.batch_id = v_batch.id;
     else
       delete from pgqueue.batch_leaving l where l.batch_id = v_batch.id;
+      if v_batch.dead and (select b.done_at from pgqueue.batch b where b.id = v_batch.id) is null then
+        perform pgqueue._finish_batch(v_batch.id, 'aborted', true);
+      end if;
     end if;
-    v_left := v_left - greatest(cardinality(v_jobs), 100);
+    v_left := v_left - case when v_batch.dead then 10000 else greatest(cardinality(v_jobs), 100) end;
   end loop;
   return v_done;
 end $$;
@@ -4332,11 +4386,17 @@ begin
 end $$;
 
 -- source: sql/functions/private/_gate_ended.sql
--- The part of the final transition that belongs to gates. `state` null: it has succeeded. The caller has the batch's counters locked.
+-- The part of the final transition that belongs to gates. `state` null: it has succeeded. The caller has the batch's counters locked. It is in the settle of another job and so has a moment:
+-- a large batch is let go, or aborted, by upkeep, and one that is to be aborted waits until then.
 create function pgqueue._gate_ended(batch pgqueue.batch, state text, reason text) returns void
 language plpgsql
 as $$
 begin
+  if reason = 'parent_failed' and (select c.rows from pgqueue.batch_count c where c.batch_id = (batch).id) > 5000 then
+    update pgqueue.batch b set reason = 'parent_failed' where b.id = (batch).id;
+    insert into pgqueue.batch_leaving (batch_id, after) values ((batch).id, (batch).id);
+    return;
+  end if;
   update pgqueue.batch b set waits = false, reason = case _gate_ended.reason when 'parent_failed' then _gate_ended.reason end where b.id = (batch).id;
   if state <> 'succeeded' then
     perform pgqueue._abort_batch(batch, null, true);
@@ -7089,7 +7149,7 @@ begin
       select w.job_id, w.traits from pgqueue.dependent w
       where w.job_id = any(v_children) and (most is null or w.pending <= most) order by w.job_id for update skip locked) l;
     if v_any & 512 <> 0 then
-      v_locked := pgqueue._try_gates(v_locked, parked);
+      v_locked := pgqueue._try_gates(v_locked);
     end if;
     v_busy := array(select w.job_id from pgqueue.dependent w where w.job_id = any(v_children) and w.job_id <> all(v_locked));
     if cardinality(v_busy) > 0 then
@@ -8829,7 +8889,7 @@ begin
       select distinct s.child from unnest(v_parents, v_children) s(parent, child) where s.parent = any(v_gone) order by 1 limit 1000
     loop
       select bit_or(w.traits) into v_traits from (select w.traits from pgqueue.dependent w where w.job_id = v_child for update skip locked) w;
-      continue when v_traits is null or v_traits & 512 <> 0 and pgqueue._try_gates(array[v_child], true) = '{}';
+      continue when v_traits is null or v_traits & 512 <> 0 and pgqueue._try_gates(array[v_child]) = '{}';
       select * into v_was from pgqueue._withdraw(v_child);
       perform pgqueue._finish(array[v_child], array['cancelled'], array['parent_failed'], array[v_was.attempt], array[v_was.traits], null, null, null,
         pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_was.queue)));
@@ -9033,8 +9093,8 @@ end $$;
 
 -- source: sql/functions/private/_try_gates.sql
 -- Of jobs that are about to be let go or cancelled, those that may be: all but the gates of batches that somebody has locked, an append in an open transaction above all, whom nobody here
--- waits for; and of large batches, as what ends their gate would be long for the settle of another job. `upkeep`: for that it is not.
-create function pgqueue._try_gates(jobs bigint[], upkeep boolean) returns bigint[]
+-- waits for.
+create function pgqueue._try_gates(jobs bigint[]) returns bigint[]
 language plpgsql
 as $$
 declare
@@ -9043,7 +9103,7 @@ declare
 begin
   v_batches := array(
     select c.batch_id from pgqueue.batch_count c
-    where c.batch_id = any(v_batches) and (upkeep or c.rows <= 5000) order by c.batch_id for no key update skip locked);
+    where c.batch_id = any(v_batches) order by c.batch_id for no key update skip locked);
   return array(
     select j from unnest(jobs) j
     where j <> all(v_gates) or (select s.batch_id from pgqueue.batch_slice s where s.job_id = j) = any(v_batches));
@@ -9398,6 +9458,8 @@ begin
     return format('%s is final: it %s at %s%s.', v_name, case (batch).status when 'aborted' then 'was aborted' else (batch).status end,
       to_char((batch).done_at, 'YYYY-MM-DD HH24:MI:SS OF'),
       case (batch).kind when 'batch' then format('; of its %s rows %s succeeded, %s failed, %s were aborted', v_count.rows, v_count.succeeded, v_count.failed, v_count.aborted) end);
+  elsif (batch).status = 'held' and (batch).reason is not null then
+    return format('%s is being aborted, since one that it depends on has failed: upkeep does it in steps, %s rows are left.', v_name, v_count.pending);
   elsif (batch).status = 'held' and (batch).waits then
     return pgqueue._why_dependent((batch).gate, v_name)
       || case when (batch).hold then format(' It is held besides, with %s rows so far: call pgqueue.batch_release(%s).', v_count.rows, (batch).id) else '' end;
@@ -12310,8 +12372,8 @@ declare
   v_batch pgqueue.batch := pgqueue._batch_or_refuse(id, 'batch', true);
   v_rows integer;
 begin
-  if v_batch.status <> 'held' or not v_batch.hold then
-    perform pgqueue._refuse('PQ005', format('batch %s is %s', id, case v_batch.status when 'held' then 'released' else v_batch.status end), 'Rows can be appended while it is held.');
+  if v_batch.status <> 'held' or not v_batch.hold or v_batch.reason is not null then
+    perform pgqueue._refuse('PQ005', format('batch %s is %s', id, case when v_batch.status <> 'held' then v_batch.status when v_batch.reason is not null then 'being aborted' else 'released' end), 'Rows can be appended while it is held.');
   end if;
   if hold is null then
     perform pgqueue._refuse('PQ001', 'hold is null', 'Give true to append more rows later, else false.');

@@ -79,7 +79,7 @@ begin
       select w.job_id, w.traits from pgqueue.dependent w
       where w.job_id = any(v_children) and (most is null or w.pending <= most) order by w.job_id for update skip locked) l;
     if v_any & 512 <> 0 then
-      v_locked := pgqueue._try_gates(v_locked, parked);
+      v_locked := pgqueue._try_gates(v_locked);
     end if;
     v_busy := array(select w.job_id from pgqueue.dependent w where w.job_id = any(v_children) and w.job_id <> all(v_locked));
     if cardinality(v_busy) > 0 then

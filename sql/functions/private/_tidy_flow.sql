@@ -43,7 +43,7 @@ begin
       select distinct s.child from unnest(v_parents, v_children) s(parent, child) where s.parent = any(v_gone) order by 1 limit 1000
     loop
       select bit_or(w.traits) into v_traits from (select w.traits from pgqueue.dependent w where w.job_id = v_child for update skip locked) w;
-      continue when v_traits is null or v_traits & 512 <> 0 and pgqueue._try_gates(array[v_child], true) = '{}';
+      continue when v_traits is null or v_traits & 512 <> 0 and pgqueue._try_gates(array[v_child]) = '{}';
       select * into v_was from pgqueue._withdraw(v_child);
       perform pgqueue._finish(array[v_child], array['cancelled'], array['parent_failed'], array[v_was.attempt], array[v_was.traits], null, null, null,
         pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_was.queue)));

@@ -1,6 +1,6 @@
 -- Of jobs that are about to be let go or cancelled, those that may be: all but the gates of batches that somebody has locked, an append in an open transaction above all, whom nobody here
--- waits for; and of large batches, as what ends their gate would be long for the settle of another job. `upkeep`: for that it is not.
-create function pgqueue._try_gates(jobs bigint[], upkeep boolean) returns bigint[]
+-- waits for.
+create function pgqueue._try_gates(jobs bigint[]) returns bigint[]
 language plpgsql
 as $$
 declare
@@ -9,7 +9,7 @@ declare
 begin
   v_batches := array(
     select c.batch_id from pgqueue.batch_count c
-    where c.batch_id = any(v_batches) and (upkeep or c.rows <= 5000) order by c.batch_id for no key update skip locked);
+    where c.batch_id = any(v_batches) order by c.batch_id for no key update skip locked);
   return array(
     select j from unnest(jobs) j
     where j <> all(v_gates) or (select s.batch_id from pgqueue.batch_slice s where s.job_id = j) = any(v_batches));
