@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from pgqueue import models
 from pgqueue._calls_base import BaseCalls, Call, Seconds, many, one, value
+from pgqueue._calls_compose import FollowUps, plain_follow_ups
 from pgqueue._json import dumps
 from pgqueue.models import JSON
 
@@ -25,11 +27,15 @@ class RowCalls(BaseCalls):
         owner: str | None = None,
         priority: int = 0,
         slice_size: int = 10,
+        depends_on: Iterable[int] | None = None,
+        on_parent_failure: models.OnParentFailure | None = None,
+        on_success: FollowUps | None = None,
+        on_error: FollowUps | None = None,
     ) -> Call[int]:
         """Rows as objects of line and input. Returns the batch's id. Context None is {}. Raises InvalidArgument, also
-        for no rows unless held.
+        for no rows unless held, and UnknownJob for an unknown id in depends_on.
         """
-        return self._call("batch_submit", value, {**locals(), "rows": list(rows)})
+        return self._call("batch_submit", value, {**_plain(locals()), "rows": list(rows)})
 
     def batch_submit_each(
         self,
@@ -42,9 +48,13 @@ class RowCalls(BaseCalls):
         owner: str | None = None,
         priority: int = 0,
         slice_size: int = 10,
+        depends_on: Iterable[int] | None = None,
+        on_parent_failure: models.OnParentFailure | None = None,
+        on_success: FollowUps | None = None,
+        on_error: FollowUps | None = None,
     ) -> Call[int]:
         """`batch_submit` for many rows, as two lists of the same length."""
-        return self._call("batch_submit_each", value, {**locals(), "inputs": _texts(inputs)})
+        return self._call("batch_submit_each", value, {**_plain(locals()), "inputs": _texts(inputs)})
 
     def batch_append(self, id: int, rows: Sequence[Mapping[str, JSON]], hold: bool = True) -> Call[int]:
         """Adds rows to a held batch and returns how many it has now. Raises UnknownJob, and Conflict when it is not
@@ -109,9 +119,13 @@ class RowCalls(BaseCalls):
         input: JSON = None,
         owner: str | None = None,
         priority: int = 0,
+        depends_on: Iterable[int] | None = None,
+        on_parent_failure: models.OnParentFailure | None = None,
+        on_success: FollowUps | None = None,
+        on_error: FollowUps | None = None,
     ) -> Call[int]:
         """Returns an id to ask after. Context and input None are {}."""
-        return self._call("slow_query_submit", value, {**locals(), "input": {} if input is None else input})
+        return self._call("slow_query_submit", value, {**_plain(locals()), "input": {} if input is None else input})
 
     def slow_query_status(self, id: int, as_owner: str | None = None) -> Call[models.SlowQueryStatus]:
         """Raises UnknownJob, for another owner's too."""
@@ -138,3 +152,9 @@ class RowCalls(BaseCalls):
 
 def _texts(inputs: Iterable[JSON]) -> list[str]:
     return [dumps(each, "input") for each in inputs]
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    for name in ("on_success", "on_error"):
+        values[name] = plain_follow_ups(name, values[name])
+    return values

@@ -61,15 +61,18 @@ _POLICY: Final[_Arguments] = {
     "backoff": "jsonb",
     "headers": "jsonb",
 }
+_OTHERS: Final[_Arguments] = {
+    "depends_on": "bigint[]",
+    "on_parent_failure": "text",
+    "on_success": "jsonb",
+    "on_error": "jsonb",
+}
 _FLOW: Final[_Arguments] = {
     "unique_by": "text[]",
     "unique_until": "text",
     "unique_for": "interval",
     "on_duplicate": "text",
-    "depends_on": "bigint[]",
-    "on_parent_failure": "text",
-    "on_success": "jsonb",
-    "on_error": "jsonb",
+    **_OTHERS,
 }
 _PAGE: Final[_Arguments] = {"id": "bigint", "after": "bigint", "max": "int"}
 _SETTLED: Final[_Arguments] = {
@@ -84,7 +87,7 @@ _OF_OWNER: Final[_Arguments] = {"id": "bigint", "as_owner": "text"}
 _SESSION: Final[_Arguments] = {"datasource": "text", "role": "text", "settings": "jsonb"}
 _LEASED: Final[_Arguments] = {"lease": "bigint", "job": "bigint"}
 _BACKEND: Final[_Arguments] = {**_LEASED, "backend_pid": "int", "backend_start": "timestamptz"}
-_BATCH: Final[_Arguments] = {"hold": "boolean", "owner": "text", "priority": "int", "slice_size": "int"}
+_BATCH: Final[_Arguments] = {"hold": "boolean", "owner": "text", "priority": "int", "slice_size": "int", **_OTHERS}
 _KEYED: Final[_Arguments] = {"queue": "text", "key": "text", "id": "bigint"}
 _ITEM: Final[_Arguments] = {
     "queue": "text",
@@ -286,7 +289,15 @@ _ALL: Final = [
     Function("batch_purge", {"older_than": "interval", "app": "text"}),
     Function(
         "slow_query_submit",
-        {"app": "text", "op": "text", "context": "jsonb", "input": "jsonb", "owner": "text", "priority": "int"},
+        {
+            "app": "text",
+            "op": "text",
+            "context": "jsonb",
+            "input": "jsonb",
+            "owner": "text",
+            "priority": "int",
+            **_OTHERS,
+        },
     ),
     Function("slow_query_status", _OF_OWNER, _columns(models.SlowQueryStatus)),
     Function("slow_query_abort", {**_OF_OWNER, "why": "text"}, _columns(models.SlowQueryAborted)),

@@ -12,7 +12,8 @@ __all__ = ["BatchAborted", "BatchInfo", "FilePiece", "RowOutcome", "SlowQueryAbo
 @dataclass(frozen=True, slots=True)
 class BatchInfo:
     """Where a batch or slow query stands. `status` is held, queued, running, succeeded, failed or aborted; `try_later`:
-    it is not final. The counts are of this moment. `files`: name → lines and chars, once it is final.
+    it is not final. The counts are of this moment. `files`: name → lines and chars, once it is final. `waits_for`: what
+    holds it while it is held, of "release" and "parents".
     """
 
     id: int
@@ -32,6 +33,7 @@ class BatchInfo:
     released_at: datetime | None
     done_at: datetime | None
     files: dict[str, Any] | None
+    waits_for: list[str] | None = None
 
     @property
     def is_final(self) -> bool:

@@ -173,7 +173,8 @@ create type pgqueue.batch_info as (
   submitted_at timestamptz,
   released_at timestamptz,
   done_at timestamptz,
-  files jsonb);
+  files jsonb,
+  waits_for text[]);
 
 -- A cron expression, read: which minutes, hours, days … it names, sorted; Sunday is 0. both_days: the day of the month and the day of the week must match, not either.
 -- fixed: it names times of the clock on the wall, which come once whatever the clock does; the others follow the time that passes.

@@ -230,7 +230,8 @@ create type pgqueue.batch_info as (
   submitted_at timestamptz,
   released_at timestamptz,
   done_at timestamptz,
-  files jsonb);
+  files jsonb,
+  waits_for text[]);
 
 -- A cron expression, read: which minutes, hours, days … it names, sorted; Sunday is 0. both_days: the day of the month and the day of the week must match, not either.
 -- fixed: it names times of the clock on the wall, which come once whatever the clock does; the others follow the time that passes.
@@ -303,6 +304,9 @@ create type pgqueue.throughput_line as (
 -- source: sql/tables/batch.sql
 -- Batches of rows, and slow queries, which are batches of one row. The rows travel in the arguments of jobs, a slice of them in each, so that claiming a slice brings its rows;
 -- what became of a row is appended to `row_outcome`, in the transaction that settles its slice.
+--
+-- A batch is held as long as it was asked to be (`hold`), and until the jobs it depends on have ended (`waits`). For these stands its gate: a job of the kind rows.gate in `dependent`, with
+-- the trait of a slice and like one in `batch_slice`, that nobody claims. What ends a gate lets the batch go, or aborts it, with the `reason` that stands here.
 
 create table pgqueue.batch (
   id bigint primary key,
@@ -315,6 +319,10 @@ create table pgqueue.batch (
   priority smallint not null,
   slice_size integer not null check (slice_size between 1 and 10000),
   done_job bigint,
+  gate bigint,
+  hold boolean not null,
+  waits boolean not null,
+  reason text,
   app text collate "C" not null,
   op text collate "C" not null,
   queue text collate "C" not null,
@@ -341,7 +349,7 @@ create table pgqueue.batch_slice (
   batch_id bigint not null);
 create index batch_slice_batch on pgqueue.batch_slice (batch_id);
 
--- Jobs that wait for the release of their batch.
+-- Jobs that wait until their batch is let go.
 create table pgqueue.held (
   job_id bigint primary key,
   batch_id bigint not null,
@@ -350,6 +358,11 @@ create table pgqueue.held (
   attempt smallint not null,
   queue text collate "C" not null);
 create index held_batch on pgqueue.held (batch_id);
+
+-- Large batches that upkeep has let go: their slices leave `held` so many a pass. Those up to `after` have.
+create table pgqueue.batch_leaving (
+  batch_id bigint primary key,
+  after bigint not null) with (fillfactor = 50);
 
 create table pgqueue.row_outcome (
   batch_id bigint not null,
@@ -365,8 +378,9 @@ create table pgqueue.row_outcome (
 
 comment on table pgqueue.batch is 'Batches of rows, and slow queries.';
 comment on table pgqueue.batch_count is 'How many rows of a batch are pending, and what became of the others.';
-comment on table pgqueue.batch_slice is 'The jobs that carry the rows of a batch.';
-comment on table pgqueue.held is 'Slices of batches that are not released.';
+comment on table pgqueue.batch_slice is 'The jobs that carry the rows of a batch, and the one it waits with.';
+comment on table pgqueue.held is 'Slices of batches that are not let go.';
+comment on table pgqueue.batch_leaving is 'Large batches whose slices are being let go.';
 comment on table pgqueue.row_outcome is 'What became of each row.';
 
 -- source: sql/tables/batch_file.sql
@@ -1176,39 +1190,93 @@ as $$
 declare
   v_batch pgqueue.batch := pgqueue._batch_or_refuse(id, kind, true);
   v_count pgqueue.batch_count;
-  v_now timestamptz := pgqueue._now();
-  v_slice bigint;
-  v_slices bigint[];
 begin
   perform pgqueue._check_owner(v_batch, as_owner);
   select * into v_count from pgqueue.batch_count c where c.batch_id = _abort.id;
   changed := v_batch.done_at is null;
   if changed then
-    insert into pgqueue.row_outcome (batch_id, line, row_id, status, done_at)
-    select _abort.id, (r.value ->> 1)::integer, (r.value ->> 0)::integer, 'aborted', v_now
-    from pgqueue.batch_slice s
-    cross join lateral (select j.args from pgqueue.job j where j.id = s.job_id offset 0) j
-    cross join jsonb_array_elements(j.args -> 'rows') r(value)
-    where s.batch_id = _abort.id
-    on conflict do nothing;
-    update pgqueue.batch_count c set pending = 0, aborted = c.aborted + c.pending where c.batch_id = _abort.id returning * into v_count;
-    perform pgqueue._finish_batch(id, 'aborted');
-    -- Slices that are over have an outcome or, in a queue without history, no job any more.
-    v_slices := array(
-      select s.job_id
-      from (select s.job_id from pgqueue.batch_slice s where s.batch_id = _abort.id offset 0) s
-      where (select o.job_id from pgqueue.outcome o where o.job_id = s.job_id) is null and (select j.id from pgqueue.job j where j.id = s.job_id) is not null
-      order by s.job_id);
-    perform pgqueue._drop_slices(v_batch, v_slices);
-    foreach v_slice in array v_slices loop
-      continue when (select o.job_id from pgqueue.outcome o where o.job_id = v_slice) is not null or (select j.id from pgqueue.job j where j.id = v_slice) is null;
-      perform pgqueue.cancel(v_slice, why);
-    end loop;
+    v_count := pgqueue._abort_batch(v_batch, why, false);
   end if;
   select b.status into status from pgqueue.batch b where b.id = _abort.id;
   succeeded := v_count.succeeded;
   failed := v_count.failed;
   aborted := v_count.aborted;
+end $$;
+
+-- source: sql/functions/private/_abort_batch.sql
+-- Aborts a batch that is not over; the caller has its counters locked. `by_gate`: the end of its gate does it, and that is not for this function to cancel. Returns the counts.
+create function pgqueue._abort_batch(batch pgqueue.batch, why text, by_gate boolean) returns pgqueue.batch_count
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+#variable_conflict use_column
+declare
+  v_count pgqueue.batch_count;
+  v_now timestamptz := pgqueue._now();
+  v_slice bigint;
+  v_slices bigint[];
+begin
+  insert into pgqueue.row_outcome (batch_id, line, row_id, status, done_at)
+  select (batch).id, (r.value ->> 1)::integer, (r.value ->> 0)::integer, 'aborted', v_now
+  from pgqueue.batch_slice s
+  cross join lateral (select j.args from pgqueue.job j where j.id = s.job_id offset 0) j
+  cross join jsonb_array_elements(j.args -> 'rows') r(value)
+  where s.batch_id = (batch).id
+  on conflict do nothing;
+  update pgqueue.batch_count c set pending = 0, aborted = c.aborted + c.pending where c.batch_id = (batch).id returning * into v_count;
+  perform pgqueue._finish_batch((batch).id, 'aborted', by_gate);
+  -- Slices that are over have an outcome or, in a queue without history, no job any more.
+  v_slices := array(
+    select s.job_id
+    from (select s.job_id from pgqueue.batch_slice s where s.batch_id = (batch).id and (not by_gate or s.job_id <> (batch).gate) offset 0) s
+    where (select o.job_id from pgqueue.outcome o where o.job_id = s.job_id) is null and (select j.id from pgqueue.job j where j.id = s.job_id) is not null
+    order by s.job_id);
+  perform pgqueue._drop_slices(batch, v_slices);
+  -- No worker ends one of the few that are left meanwhile: it would need the counters.
+  v_slices := array(
+    select s.id from unnest(v_slices) s(id)
+    where (select o.job_id from pgqueue.outcome o where o.job_id = s.id) is null and (select j.id from pgqueue.job j where j.id = s.id) is not null order by s.id);
+  foreach v_slice in array v_slices loop
+    perform pgqueue.cancel(v_slice, why);
+  end loop;
+  return v_count;
+end $$;
+
+-- source: sql/functions/private/_abort_held.sql
+-- Aborts rows of a batch that never ran: those of its slices in `held` with ids from low to high. The caller has its counters locked. Returns how many slices it has ended.
+create function pgqueue._abort_held(batch bigint, low bigint, high bigint) returns bigint
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_nestloop = on
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := pgqueue._now();
+  v_jobs bigint[];
+  v_traits integer[];
+  v_rows integer;
+begin
+  with picked as materialized (
+    select h.ctid from pgqueue.held h where h.job_id between low and high and h.batch_id = batch for update skip locked),
+  gone as (delete from pgqueue.held h where h.ctid = any(array(select p.ctid from picked p)) returning h.job_id, h.traits)
+  select array_agg(g.job_id order by g.job_id), array_agg(g.traits & ~512 order by g.job_id) into v_jobs, v_traits from gone g;
+  if v_jobs is null then
+    return 0;
+  end if;
+  insert into pgqueue.row_outcome (batch_id, line, row_id, status, done_at)
+  select batch, (r.value ->> 1)::integer, (r.value ->> 0)::integer, 'aborted', v_now
+  from unnest(v_jobs) s(id)
+  cross join lateral (select j.args from pgqueue.job j where j.id = s.id offset 0) j
+  cross join lateral jsonb_array_elements(j.args -> 'rows') r(value)
+  on conflict do nothing;
+  get diagnostics v_rows = row_count;
+  update pgqueue.batch_count c set pending = c.pending - v_rows, aborted = c.aborted + v_rows where c.batch_id = batch;
+  perform pgqueue._finish(v_jobs, array_fill('cancelled'::text, array[cardinality(v_jobs)]), array_fill('parent_failed'::text, array[cardinality(v_jobs)]),
+    array_fill(0::smallint, array[cardinality(v_jobs)]), v_traits, null, null, null,
+    pgqueue._forget((select q.history from pgqueue.queue q where q.name = (select b.queue from pgqueue.batch b where b.id = batch))));
+  return cardinality(v_jobs);
 end $$;
 
 -- source: sql/functions/private/_add_block.sql
@@ -1503,7 +1571,8 @@ as $$
   select ((batch).id, (batch).app, (batch).op, (batch).kind, (batch).owner,
     case when (batch).status = 'queued' and (c.pending < c.rows or pgqueue._batch_runs(batch)) then 'running' else (batch).status end,
     (batch).done_at is null, c.rows, c.pending, c.succeeded, c.failed, c.aborted, (batch).context, (batch).submitted_at, (batch).released_at, (batch).done_at,
-    case when (batch).done_at is not null then pgqueue._batch_files((batch).id) end)::pgqueue.batch_info
+    case when (batch).done_at is not null then pgqueue._batch_files((batch).id) end,
+    case when (batch).status = 'held' then array_remove(array[case when (batch).hold then 'release' end, case when (batch).waits then 'parents' end], null) end)::pgqueue.batch_info
   from pgqueue.batch_count c where c.batch_id = (batch).id;
 $$;
 
@@ -1540,7 +1609,7 @@ declare
 begin
   select * into v_batch from pgqueue.batch b where b.id = _batch_result.id;
   select * into v_count from pgqueue.batch_count c where c.batch_id = _batch_result.id;
-  reason := case v_batch.status when 'failed' then 'error' when 'aborted' then 'aborted' end;
+  reason := case v_batch.status when 'failed' then 'error' when 'aborted' then coalesce(v_batch.reason, 'aborted') end;
   if v_batch.kind = 'batch' then
     result := jsonb_build_object('succeeded', v_count.succeeded, 'failed', v_count.failed, 'aborted', v_count.aborted);
   elsif v_batch.status <> 'aborted' then
@@ -3299,6 +3368,67 @@ begin
   return v_done;
 end $$;
 
+-- source: sql/functions/private/_duty_leaving.sql
+-- Upkeep: slices of large batches that have been let go come into ready, ten thousand rows of `held` a pass, in the order of their ids; those of one whose parent has failed are
+-- aborted, about ten thousand of its rows a pass. Slices of other batches are among them and stay. One that is locked is passed over: when the walk has come to its end it begins
+-- anew, until none is left. So is a batch that is to be aborted and is locked.
+create function pgqueue._duty_leaving() returns bigint
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_nestloop = on
+set enable_sort = off
+as $$
+#variable_conflict use_column
+declare
+  v_batch record;
+  v_jobs bigint[];
+  v_rows bigint;
+  v_left bigint := 10000;
+  v_most bigint;
+  v_done bigint := 0;
+begin
+  for v_batch in
+    select l.batch_id as id, l.after, b.queue, b.slice_size, b.reason is not null as dead from pgqueue.batch_leaving l left join pgqueue.batch b on b.id = l.batch_id order by l.batch_id limit 100
+  loop
+    exit when v_left <= 0;
+    v_most := case when v_batch.dead then greatest(10000 / v_batch.slice_size, 1) else v_left end;
+    if v_batch.dead then
+      perform from pgqueue.batch_count c where c.batch_id = v_batch.id for no key update skip locked;
+      continue when not found;
+    end if;
+    v_jobs := array(select h.job_id from pgqueue.held h where h.job_id > v_batch.after order by h.job_id limit v_most);
+    v_rows := 0;
+    if v_batch.dead then
+      v_done := v_done + pgqueue._abort_held(v_batch.id, v_jobs[1], v_jobs[cardinality(v_jobs)]);
+    else
+      with picked as materialized (
+        select h.ctid from pgqueue.held h
+        where h.job_id between v_jobs[1] and v_jobs[cardinality(v_jobs)] and h.batch_id = v_batch.id for update skip locked),
+      gone as (delete from pgqueue.held h where h.ctid = any(array(select p.ctid from picked p)) returning h.*)
+      insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+      select g.job_id, g.job_id, g.traits, g.priority, g.attempt, g.queue from gone g;
+      get diagnostics v_rows = row_count;
+    end if;
+    v_done := v_done + v_rows;
+    if v_rows > 0 then
+      perform pgqueue._wake(v_batch.queue);
+    end if;
+    if cardinality(v_jobs) >= v_most then
+      update pgqueue.batch_leaving l set after = v_jobs[cardinality(v_jobs)] where l.batch_id = v_batch.id;
+    elsif exists (select from pgqueue.held h where h.batch_id = v_batch.id) then
+      update pgqueue.batch_leaving l set after = l.batch_id where l.batch_id = v_batch.id;
+    else
+      delete from pgqueue.batch_leaving l where l.batch_id = v_batch.id;
+      if v_batch.dead and (select b.done_at from pgqueue.batch b where b.id = v_batch.id) is null then
+        perform pgqueue._finish_batch(v_batch.id, 'aborted', true);
+      end if;
+    end if;
+    v_left := v_left - case when v_batch.dead then 10000 else greatest(cardinality(v_jobs), 100) end;
+  end loop;
+  return v_done;
+end $$;
+
 -- source: sql/functions/private/_duty_metrics.sql
 -- Upkeep: counts what has ended into metric, stretch by stretch of finished_at, each once: the mark moves in the transaction that counts. The last five seconds are left for the
 -- next pass, so that settles that are about to commit are in. One that commits later than that (a cancel inside a user's long transaction) is in no count: waiting for such a transaction would
@@ -3767,7 +3897,8 @@ begin
 end $$;
 
 -- source: sql/functions/private/_enqueue_follow_up.sql
--- Enqueues one follow-up, or notes why not. An open transaction that holds its unique key is not waited for: upkeep tries again.
+-- Enqueues one follow-up, or notes why not. An open transaction that holds its unique key is not waited for: upkeep tries again. A batch
+-- has no attempts to note it with, and the block of its id may be gone.
 create function pgqueue._enqueue_follow_up(parent bigint, follow_up jsonb) returns boolean
 language plpgsql
 set lock_timeout = '10ms'
@@ -3787,7 +3918,8 @@ exception
     insert into pgqueue.late_follow_up (seq, job_id, made_at, follow_up, error)
     values (nextval('pgqueue.job_id'), parent, pgqueue._now(), _enqueue_follow_up.follow_up, format('%s (%s)', v_problem, v_code));
     insert into pgqueue.attempt_error (job_id, failed_at, attempt, reason, error)
-    values (parent, pgqueue._now(), 0, 'follow_up', jsonb_build_object('type', 'FollowUp', 'message', format('%s (%s)', v_problem, v_code), 'follow_up', follow_up));
+    select parent, pgqueue._now(), 0, 'follow_up', jsonb_build_object('type', 'FollowUp', 'message', format('%s (%s)', v_problem, v_code), 'follow_up', follow_up)
+    where exists (select from pgqueue.job j where j.id = parent);
     return true;
 end $$;
 
@@ -4073,8 +4205,9 @@ begin
 end $$;
 
 -- source: sql/functions/private/_finish_batch.sql
--- The end of a batch, once: its status, when it may be forgotten, and the job that calls its completion back, which is in the queue when this commits.
-create function pgqueue._finish_batch(batch bigint, status text) returns void
+-- The end of a batch, once: its status, when it may be forgotten, and the job that calls its completion back, which is in the queue when this commits, as what
+-- follows it is. `by_gate`: the end of another job ends it, on its way through those that wait; then upkeep tells those that wait for this one, so that no chain of batches goes deep here.
+create function pgqueue._finish_batch(batch bigint, status text, by_gate boolean default false) returns void
 language plpgsql
 as $$
 declare
@@ -4092,6 +4225,16 @@ begin
   perform pgqueue._open_lane(v_batch.queue, v_batch.priority, false);
   perform pgqueue._wake(v_batch.queue);
   perform pgqueue._announce(array[v_batch.id]);
+  perform pgqueue._follow_batch(v_batch);
+  if exists (select from pgqueue.dependency d where d.parent_id = batch) then
+    status := case status when 'aborted' then 'cancelled' else status end;
+    if by_gate then
+      insert into pgqueue.parent_look (seq, job_id, state, low, high, parked)
+      values (nextval('pgqueue.job_id'), batch, status::pgqueue.final_state, 0, 9223372036854775807, false);
+    else
+      perform pgqueue._release(array[batch], array[status], array[0::bigint], array[9223372036854775807], 1000, 1000, false);
+    end if;
+  end if;
 end $$;
 
 -- source: sql/functions/private/_first_word.sql
@@ -4118,6 +4261,34 @@ as $$
   select case when exists (select from pgqueue.dependency d where d.parent_id = $1) then 4096 else 0 end
     + case when exists (select from pgqueue.follow_up f where f.job_id = $1) then 8192 else 0 end;
 $$;
+
+-- source: sql/functions/private/_follow_batch.sql
+-- What follows a batch that has ended, as _follow_up does it for jobs. A batch ends once, and then its follow-ups are no longer needed.
+create function pgqueue._follow_batch(batch pgqueue.batch) returns void
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+declare
+  v_state text := case (batch).status when 'aborted' then 'cancelled' else (batch).status end;
+  v_result record;
+  v_value jsonb;
+  v_next jsonb;
+begin
+  if not exists (select from pgqueue.follow_up f where f.job_id = (batch).id) then
+    return;
+  end if;
+  select * into v_result from pgqueue._batch_result((batch).id);
+  v_value := case v_state when 'succeeded' then coalesce(v_result.result, 'null')
+    else jsonb_build_object('state', v_state, 'reason', v_result.reason, 'error', v_result.error) end;
+  for v_next in
+    select n.value from pgqueue.follow_up f cross join lateral jsonb_array_elements(f.jobs) with ordinality n(value, nth)
+    where f.job_id = (batch).id and f.outcome = case v_state when 'succeeded' then 'success' else 'error' end order by n.nth
+  loop
+    perform pgqueue._enqueue_follow_up((batch).id, pgqueue._follow_up_job(v_next, (batch).id, 'batch', v_state, v_value));
+  end loop;
+  delete from pgqueue.follow_up f where f.job_id = (batch).id;
+end $$;
 
 -- source: sql/functions/private/_follow_up.sql
 -- The part of the final transition that belongs to jobs with follow-ups, which are enqueued here and so exactly once. None can keep its parent from ending: what goes wrong with it is
@@ -4150,16 +4321,21 @@ begin
     v_value := case v_job.state when 'succeeded' then coalesce(v_job.result, 'null')
       else jsonb_build_object('state', v_job.state, 'reason', v_job.reason, 'error', v_job.attempt_error) end;
     for v_next in select n.value from jsonb_array_elements(v_job.jobs) with ordinality n(value, nth) order by n.nth loop
-      perform pgqueue._enqueue_follow_up(v_job.id, (v_next - 'pass_as') || jsonb_build_object(
-        'args', coalesce(nullif(v_next -> 'args', 'null'), '{}') || case when v_next ->> 'pass_as' is null then '{}' else jsonb_build_object(v_next ->> 'pass_as', v_value) end,
-        'headers', coalesce(nullif(v_next -> 'headers', 'null'), '{}')
-          || jsonb_build_object('parent', jsonb_build_object('job', v_job.id, 'kind', v_job.kind, 'state', v_job.state))));
+      perform pgqueue._enqueue_follow_up(v_job.id, pgqueue._follow_up_job(v_next, v_job.id, v_job.kind, v_job.state, v_value));
     end loop;
   end loop;
   delete from pgqueue.follow_up f
   where f.job_id = any(array(
     select e.id from unnest(_follow_up.jobs, states, traits) e(id, state, traits) where e.traits & 8192 <> 0 and coalesce(e.state, 'succeeded') = 'succeeded'));
 end $$;
+
+-- source: sql/functions/private/_follow_up_job.sql
+-- The element of enqueue_many that a follow-up becomes when its parent has ended: with what it is passed, and which job it follows.
+create function pgqueue._follow_up_job(follow_up jsonb, parent bigint, kind text, state text, value jsonb) returns jsonb
+language sql immutable
+return (follow_up - 'pass_as') || jsonb_build_object(
+  'args', coalesce(nullif(follow_up -> 'args', 'null'), '{}') || case when follow_up ->> 'pass_as' is null then '{}' else jsonb_build_object(follow_up ->> 'pass_as', value) end,
+  'headers', coalesce(nullif(follow_up -> 'headers', 'null'), '{}') || jsonb_build_object('parent', jsonb_build_object('job', parent, 'kind', kind, 'state', state)));
 
 -- source: sql/functions/private/_forget.sql
 -- What a queue's history setting means for _finish and the lease: 0 keep every outcome, 1 only unsuccessful ones, 2 none.
@@ -4180,6 +4356,7 @@ begin
   end if;
   delete from pgqueue.row_outcome o where o.batch_id = batch;
   delete from pgqueue.batch_file f where f.batch_id = batch;
+  delete from pgqueue.follow_up f where f.job_id = batch;
   delete from pgqueue.batch_slice s where s.batch_id = batch;
   delete from pgqueue.batch_count c where c.batch_id = batch;
   delete from pgqueue.batch b where b.id = batch;
@@ -4323,6 +4500,26 @@ begin
     v_leases := v_leases || v_taken.leases;
   end loop;
   return v_leases;
+end $$;
+
+-- source: sql/functions/private/_gate_ended.sql
+-- The part of the final transition that belongs to gates. `state` null: it has succeeded. The caller has the batch's counters locked. It is in the settle of another job and so has a moment:
+-- a large batch is let go, or aborted, by upkeep, and one that is to be aborted waits until then.
+create function pgqueue._gate_ended(batch pgqueue.batch, state text, reason text) returns void
+language plpgsql
+as $$
+begin
+  if reason = 'parent_failed' and (select c.rows from pgqueue.batch_count c where c.batch_id = (batch).id) > 5000 then
+    update pgqueue.batch b set reason = 'parent_failed' where b.id = (batch).id;
+    insert into pgqueue.batch_leaving (batch_id, after) values ((batch).id, (batch).id);
+    return;
+  end if;
+  update pgqueue.batch b set waits = false, reason = case _gate_ended.reason when 'parent_failed' then _gate_ended.reason end where b.id = (batch).id;
+  if state <> 'succeeded' then
+    perform pgqueue._abort_batch(batch, null, true);
+  else
+    perform pgqueue._let_go((batch).id, true);
+  end if;
 end $$;
 
 -- source: sql/functions/private/_give_back.sql
@@ -4755,6 +4952,7 @@ declare
 begin
   return format('Job %s', job) || case
     when v_batch is not null and kind = 'rows.slow' then format(' (slow query %s)', v_batch)
+    when v_batch is not null and kind = 'rows.gate' then format(' (for batch %s)', v_batch)
     when v_batch is not null then format(' (%s of batch %s)', case jsonb_array_length(args -> 'rows') when 1 then 'one row' else jsonb_array_length(args -> 'rows') || ' rows' end, v_batch)
     when kind = 'rows.done' and args ? 'batch' then format(' (completion of %s)', args ->> 'batch')
     else '' end;
@@ -5517,6 +5715,35 @@ begin
   order by coalesce(h.priority, j.priority) desc, h.lease, h.ord;
 end $$;
 
+-- source: sql/functions/private/_let_go.sql
+-- Lets a batch run that nothing holds any more; the caller has its counters locked. `by_gate`: it is let go by the end of another job, so only a moment may be spent here, and upkeep brings the
+-- slices of a large one along.
+create function pgqueue._let_go(batch bigint, by_gate boolean) returns void
+language plpgsql
+as $$
+declare
+  v_batch pgqueue.batch;
+  v_rows integer;
+begin
+  update pgqueue.batch b set status = 'queued', released_at = pgqueue._now()
+  where b.id = batch and b.status = 'held' and not b.hold and not b.waits returning b.* into v_batch;
+  if not found then
+    return;
+  end if;
+  select c.rows into v_rows from pgqueue.batch_count c where c.batch_id = batch;
+  if v_rows = 0 then
+    perform pgqueue._finish_batch(batch, 'succeeded', by_gate);
+    return;
+  elsif by_gate and v_rows > 5000 then
+    insert into pgqueue.batch_leaving (batch_id, after) values (batch, batch);
+    return;
+  end if;
+  with gone as (delete from pgqueue.held h where h.batch_id = batch returning h.*)
+  insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
+  select g.job_id, g.job_id, g.traits, g.priority, g.attempt, g.queue from gone g;
+  perform pgqueue._wake(v_batch.queue);
+end $$;
+
 -- source: sql/functions/private/_line_waits.sql
 -- Whether anybody stands in line in a queue. The order names the index: without it the planner may look for one of the queue along any. Not a SQL function: with a
 -- query in it, that is not inlined but planned at every call, and every settle of a job with a group asks.
@@ -5725,7 +5952,7 @@ begin
   -- A script before its place: whoever cancels one has it locked first.
   perform from pgqueue.script s where s.job_id = job for update;
   -- One that waits for other jobs goes on waiting, and is let go there.
-  update pgqueue.dependent d set queue = _move.queue where d.job_id = job and d.queue <> _move.queue returning d.traits, (select j.queue from pgqueue.job j where j.id = job) as queue into v_was;
+  update pgqueue.dependent d set queue = _move.queue where d.job_id = job and d.queue <> _move.queue and d.traits & 512 = 0 returning d.traits, (select j.queue from pgqueue.job j where j.id = job) as queue into v_was;
   if found then
     perform pgqueue._to_queue(array[job], _move.queue, array[v_was.queue], array[v_was.traits]);
     return;
@@ -5765,7 +5992,8 @@ begin
 end $$;
 
 -- source: sql/functions/private/_new_batch.sql
--- Checks what batches and slow queries have in common, and writes the batch without rows. Op is lower-cased everywhere.
+-- Checks what batches and slow queries have in common, and writes the batch without rows, and what follows it. Op is lower-cased everywhere. One that is to wait for others is held until
+-- its gate has been put up.
 create function pgqueue._new_batch(
   kind text,
   app text,
@@ -5774,7 +6002,11 @@ create function pgqueue._new_batch(
   hold boolean,
   owner text,
   priority integer,
-  slice_size integer) returns pgqueue.batch
+  slice_size integer,
+  depends_on bigint[],
+  on_parent_failure text,
+  on_success jsonb,
+  on_error jsonb) returns pgqueue.batch
 language plpgsql
 as $$
 declare
@@ -5797,17 +6029,25 @@ begin
   if slice_size is null or slice_size not between 1 and 10000 then
     perform pgqueue._refuse('PQ001', format('slice_size is %s', coalesce(slice_size::text, 'null')), 'Give a whole number from 1 to 10000; 10 is usual.');
   end if;
+  perform pgqueue._check_flow(null, null, null, null, null, depends_on, on_parent_failure, on_success, on_error);
   v_batch.id := nextval('pgqueue.job_id');
   v_batch.kind := kind;
-  v_batch.status := case when hold then 'held' else 'queued' end;
+  v_batch.hold := hold;
+  v_batch.waits := coalesce(cardinality(depends_on), 0) > 0;
+  v_batch.status := case when v_batch.hold or v_batch.waits then 'held' else 'queued' end;
   v_batch.submitted_at := pgqueue._now();
-  v_batch.released_at := case when not hold then v_batch.submitted_at end;
+  v_batch.released_at := case when v_batch.status = 'queued' then v_batch.submitted_at end;
   v_batch.priority := priority;
   v_batch.slice_size := slice_size;
   v_batch.app := app;
   v_batch.context := coalesce(context, '{}');
   insert into pgqueue.batch select v_batch.*;
   insert into pgqueue.batch_count (batch_id, rows, pending) values (v_batch.id, 0, 0);
+  if num_nonnulls(on_success, on_error) > 0 then
+    insert into pgqueue.follow_up (job_id, outcome, jobs)
+    select v_batch.id, f.outcome, case jsonb_typeof(f.jobs) when 'array' then f.jobs else jsonb_build_array(f.jobs) end
+    from (values ('success', on_success), ('error', on_error)) f(outcome, jobs) where f.jobs is not null;
+  end if;
   return v_batch;
 end $$;
 
@@ -6043,6 +6283,21 @@ create function pgqueue._now() returns timestamptz
 language sql volatile
 return coalesce(nullif(current_setting('pgqueue.now', true), '')::timestamptz, clock_timestamp());
 
+-- source: sql/functions/private/_open_gates.sql
+-- Ends gates whose batches need wait for nobody any more, and whom nobody else has locked. Those who wait for a gate are told by upkeep: a chain of them would go deep here.
+create function pgqueue._open_gates(gates bigint[], queues text[], traits integer[]) returns void
+language plpgsql
+as $$
+begin
+  insert into pgqueue.parent_look (seq, job_id, state, low, high, parked)
+  select nextval('pgqueue.job_id'), e.id, 'succeeded', 0, 9223372036854775807, false from unnest(gates, _open_gates.traits) e(id, traits) where e.traits & 4096 <> 0;
+  perform pgqueue._finish(array_agg(g.id order by g.id), null, null, array_agg(0::smallint), array_agg(g.traits & ~4096 order by g.id), null, null, null, g.forget)
+  from (
+    select e.id, e.traits, pgqueue._forget((select q.history from pgqueue.queue q where q.name = e.queue)) as forget
+    from unnest(gates, queues, _open_gates.traits) e(id, queue, traits)) g
+  group by g.forget;
+end $$;
+
 -- source: sql/functions/private/_open_lane.sql
 -- Makes a lane known to claims. Written only when it is not seen, and without a unique constraint: were there one, an uncommitted first
 -- enqueue into a lane would make every other enqueue into it wait for that transaction's end. Remembers for _lane_known that it is there.
@@ -6224,7 +6479,7 @@ begin
 end $$;
 
 -- source: sql/functions/private/_parents_of.sql
--- The ids in depends_on of a job, sorted; null when it waits for none.
+-- The ids in depends_on of a job or batch, sorted; null when it waits for none.
 create function pgqueue._parents_of(job bigint) returns bigint[]
 language plpgsql
 as $$
@@ -6232,6 +6487,10 @@ declare
   v_parents bigint[];
 begin
   select j.depends_on into v_parents from pgqueue.job j where j.id = job;
+  if not found then
+    select j.depends_on into v_parents
+    from pgqueue.batch b left join lateral (select j.depends_on from pgqueue.job j where j.id = b.gate offset 0) j on true where b.id = job;
+  end if;
   if not found then
     perform pgqueue._unknown_job(job, 'It was never enqueued, its transaction was rolled back, it is past its retention, or its queue keeps no history.');
   end if;
@@ -6625,6 +6884,33 @@ return case
   when (settings).paused_at is not null or (settings).most_running is not null then -1
   else pgqueue._forget((settings).history) + case when (settings).timeout is null and (settings).max_attempts is null then 0 else 4 end end;
 
+-- source: sql/functions/private/_put_gate.sql
+-- Makes a new batch, its rows added, wait for other jobs, by a job that stands for it among those that wait. It does nothing for a batch that is to wait for none; where they have all ended,
+-- the batch goes, or is aborted, at once.
+create function pgqueue._put_gate(batch pgqueue.batch, depends_on bigint[], on_parent_failure text) returns void
+language plpgsql
+as $$
+declare
+  v_gate bigint;
+  v_parents bigint[];
+begin
+  if not (batch).waits then
+    return;
+  end if;
+  v_gate := nextval('pgqueue.job_id');
+  v_parents := array(select distinct p from unnest(depends_on) p order by p);
+  insert into pgqueue.job (id, created_at, priority, queue, kind, args, depends_on)
+  values (v_gate, pgqueue._now(), (batch).priority, (batch).queue, 'rows.gate', jsonb_build_object('batch', (batch).id), v_parents);
+  insert into pgqueue.batch_slice (job_id, batch_id) values (v_gate, (batch).id);
+  update pgqueue.batch b set gate = v_gate where b.id = (batch).id;
+  if cardinality(pgqueue._hold_new(array[(
+    v_gate, 'rows.gate', null, (batch).queue, (batch).priority, pgqueue._now(), null, null, null, null, null, null, null, null, 512, null, null, null,
+    v_parents, null, on_parent_failure, null, null, null)::pgqueue.new_job], pgqueue._now())) > 0
+  then
+    perform pgqueue._open_gates(array[v_gate], array[(batch).queue], array[512]);
+  end if;
+end $$;
+
 -- source: sql/functions/private/_put_schedule.sql
 -- Creates a schedule or gives an existing one these settings. What it owes stays owed as long as its times stay: to change the arguments of a schedule must not lose
 -- the tick that is due. A pause stays. The row is locked before it is read; upkeep skips it meanwhile.
@@ -7016,7 +7302,7 @@ end $$;
 -- Tells children that parents have ended: those of each parent with ids from lows[i] to highs[i]. The arrays are parallel, a later element of the same parent says how it ended last.
 -- Children that wait for nobody any more go on; one whose policy is to be cancelled ends, and so its own children are next: a loop, not a recursion, however long the chain. About
 -- `budget` children are looked at, and what is left goes to parent_look. So does what cannot be told now: children that are locked, which nobody here waits for, and those that wait
--- for more than `most` others. Returns how many were looked at.
+-- for more than `most` others. The gate of a batch is no job to run: it ends here, and the batch goes. Returns how many were looked at.
 --
 -- Whoever counts for a child has its row locked, and only then looks what is not counted yet: so nothing counts twice. Locks: children, by skip locked; a settle or cancel has its
 -- job locked before, but nothing here waits.
@@ -7049,6 +7335,7 @@ declare
   v_children bigint[];
   v_states text[];
   v_locked bigint[];
+  v_any integer;
   v_busy bigint[];
   v_done bigint := 0;
   v_jobs bigint[];
@@ -7088,9 +7375,13 @@ begin
     v_done := v_done + v_rows;
     continue when v_rows = 0;
 
-    v_locked := array(
-      select w.job_id from pgqueue.dependent w
-      where w.job_id = any(v_children) and (most is null or w.pending <= most) order by w.job_id for update skip locked);
+    select coalesce(array_agg(l.job_id order by l.job_id), '{}'), bit_or(l.traits) into v_locked, v_any
+    from (
+      select w.job_id, w.traits from pgqueue.dependent w
+      where w.job_id = any(v_children) and (most is null or w.pending <= most) order by w.job_id for update skip locked) l;
+    if v_any & 512 <> 0 then
+      v_locked := pgqueue._try_gates(v_locked);
+    end if;
     v_busy := array(select w.job_id from pgqueue.dependent w where w.job_id = any(v_children) and w.job_id <> all(v_locked));
     if cardinality(v_busy) > 0 then
       insert into pgqueue.parent_look (seq, job_id, state, low, high, parked)
@@ -7135,6 +7426,11 @@ begin
       array_agg(g.attempt order by g.job_id) filter (where g.dead), array_agg(g.traits order by g.job_id) filter (where g.dead)
     into v_jobs, v_queues, v_priorities, v_attempts, v_traits, v_dead, v_dead_queues, v_dead_attempts, v_dead_traits
     from gone g;
+    if v_any & 512 <> 0 then
+      perform pgqueue._open_gates(array_agg(e.id), array_agg(e.queue), array_agg(e.traits)) from unnest(v_jobs, v_queues, v_traits) e(id, queue, traits) where e.traits & 512 <> 0;
+      select array_agg(e.id), array_agg(e.queue), array_agg(e.priority), array_agg(e.attempt), array_agg(e.traits) into v_jobs, v_queues, v_priorities, v_attempts, v_traits
+      from unnest(v_jobs, v_queues, v_priorities, v_attempts, v_traits) e(id, queue, priority, attempt, traits) where e.traits & 512 = 0;
+    end if;
     perform pgqueue._enter(v_jobs, v_queues, v_priorities, v_attempts, v_traits, false);
     continue when v_dead is null;
     perform pgqueue._finish(array_agg(d.id), array_agg('cancelled'::text), array_agg('parent_failed'::text), array_agg(d.attempt), array_agg(d.traits & ~4096),
@@ -8183,6 +8479,11 @@ begin
     select * into v_count from pgqueue.batch_count c where c.batch_id = v_id for no key update;
     select * into v_batch from pgqueue.batch b where b.id = v_id;
     continue when v_batch.done_at is not null or v_batch.id is null;
+    if v_batch.gate = any(v_jobs) then
+      -- No slice of it can end beside: they are all held.
+      perform pgqueue._gate_ended(v_batch, states[array_position(jobs, v_batch.gate)], reasons[array_position(jobs, v_batch.gate)]);
+      continue;
+    end if;
     with given as materialized (
       select e.job, e.state, e.reason, e.result from unnest(jobs, states, reasons, results) e(job, state, reason, result) where e.job = any(v_jobs)),
     asked as materialized (
@@ -8932,6 +9233,7 @@ declare
   v_done bigint := 0;
   v_gone bigint[];
   v_child bigint;
+  v_traits integer;
   v_was record;
 begin
   select array_agg(s.parent_id), array_agg(s.child_id) into v_parents, v_children
@@ -8958,8 +9260,8 @@ begin
     for v_child in
       select distinct s.child from unnest(v_parents, v_children) s(parent, child) where s.parent = any(v_gone) order by 1 limit 1000
     loop
-      perform from pgqueue.dependent w where w.job_id = v_child for update skip locked;
-      continue when not found;
+      select bit_or(w.traits) into v_traits from (select w.traits from pgqueue.dependent w where w.job_id = v_child for update skip locked) w;
+      continue when v_traits is null or v_traits & 512 <> 0 and pgqueue._try_gates(array[v_child]) = '{}';
       select * into v_was from pgqueue._withdraw(v_child);
       perform pgqueue._finish(array[v_child], array['cancelled'], array['parent_failed'], array[v_was.attempt], array[v_was.traits], null, null, null,
         pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_was.queue)));
@@ -8970,7 +9272,8 @@ begin
   v_jobs := array(
     select f.job_id from pgqueue.follow_up f where f.job_id > pgqueue._slice('follow_up') order by f.job_id limit 5000);
   perform pgqueue._next_slice('follow_up', v_jobs, 5000);
-  delete from pgqueue.follow_up f where f.job_id = any(v_jobs) and (select j.id from pgqueue.job j where j.id = f.job_id) is null;
+  delete from pgqueue.follow_up f where f.job_id = any(v_jobs) and (select j.id from pgqueue.job j where j.id = f.job_id) is null
+    and (select b.id from pgqueue.batch b where b.id = f.job_id) is null;
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
 
@@ -9158,6 +9461,24 @@ begin
       end if;
     end if;
   end loop;
+end $$;
+
+-- source: sql/functions/private/_try_gates.sql
+-- Of jobs that are about to be let go or cancelled, those that may be: all but the gates of batches that somebody has locked, an append in an open transaction above all, whom nobody here
+-- waits for.
+create function pgqueue._try_gates(jobs bigint[]) returns bigint[]
+language plpgsql
+as $$
+declare
+  v_gates bigint[] := array(select w.job_id from pgqueue.dependent w where w.job_id = any(jobs) and w.traits & 512 <> 0);
+  v_batches bigint[] := array(select (select s.batch_id from pgqueue.batch_slice s where s.job_id = g) from unnest(v_gates) g);
+begin
+  v_batches := array(
+    select c.batch_id from pgqueue.batch_count c
+    where c.batch_id = any(v_batches) order by c.batch_id for no key update skip locked);
+  return array(
+    select j from unnest(jobs) j
+    where j <> all(v_gates) or (select s.batch_id from pgqueue.batch_slice s where s.job_id = j) = any(v_batches));
 end $$;
 
 -- source: sql/functions/private/_try_keys.sql
@@ -9551,6 +9872,11 @@ begin
     return format('%s is final: it %s at %s%s.', v_name, case (batch).status when 'aborted' then 'was aborted' else (batch).status end,
       to_char((batch).done_at, 'YYYY-MM-DD HH24:MI:SS OF'),
       case (batch).kind when 'batch' then format('; of its %s rows %s succeeded, %s failed, %s were aborted', v_count.rows, v_count.succeeded, v_count.failed, v_count.aborted) end);
+  elsif (batch).status = 'held' and (batch).reason is not null then
+    return format('%s is being aborted, since one that it depends on has failed: upkeep does it in steps, %s rows are left.', v_name, v_count.pending);
+  elsif (batch).status = 'held' and (batch).waits then
+    return pgqueue._why_dependent((batch).gate, v_name)
+      || case when (batch).hold then format(' It is held besides, with %s rows so far: call pgqueue.batch_release(%s).', v_count.rows, (batch).id) else '' end;
   elsif (batch).status = 'held' then
     return format('%s is held, with %s rows so far: call pgqueue.batch_release(%s).', v_name, v_count.rows, (batch).id);
   end if;
@@ -9685,13 +10011,19 @@ language plpgsql
 as $$
 declare
   v_batch bigint;
+  v_status text;
+  v_waits text[];
 begin
   if (job).state <> 'held' then
     return null;
   end if;
   select h.batch_id into v_batch from pgqueue.held h where h.job_id = (job).id;
   if found then
-    return format('%s waits for the release of batch %s: call pgqueue.batch_release(%s).', name, v_batch, v_batch);
+    select i.status, i.waits_for into v_status, v_waits from pgqueue.batch b cross join lateral pgqueue._batch_info(b) i where b.id = v_batch;
+    return case
+      when v_status <> 'held' then format('%s is let go with its batch %s: upkeep brings many slices ten thousand at a time.', name, v_batch)
+      when 'parents' = any(v_waits) then format('%s waits for what batch %s waits for: see pgqueue.why(%s).', name, v_batch, v_batch)
+      else format('%s waits for the release of batch %s: call pgqueue.batch_release(%s).', name, v_batch, v_batch) end;
   end if;
   if pgqueue._why_group((job).id, name) is not null then
     return pgqueue._why_group((job).id, name);
@@ -9992,7 +10324,7 @@ begin
     perform pgqueue._refuse('PQ005', format('job %s is %s', job, coalesce(pgqueue._standing(job), 'moving just now')),
       'Only a job that waits can be changed: cancel a running one, enqueue or retry a final one.');
   end if;
-  if place = 'held' then
+  if place = 'held' or place = 'dependent' and traits & 512 <> 0 then
     perform pgqueue._refuse('PQ005', format('job %s is held with its batch', job), 'batch_release lets the batch run; its own priority is given when it is submitted.');
   end if;
 end $$;
@@ -10937,7 +11269,7 @@ begin
         when 'promote' then pgqueue._duty_promote() + pgqueue._duty_rates()
         when 'schedules' then pgqueue._duty_schedules()
         when 'expire' then pgqueue._duty_expire()
-        when 'dependents' then pgqueue._duty_dependents()
+        when 'dependents' then pgqueue._duty_dependents() + pgqueue._duty_leaving()
         when 'admit' then pgqueue._duty_admit() + pgqueue._duty_age()
         when 'blocks' then pgqueue._duty_blocks()
         when 'retention' then pgqueue._duty_retention()
@@ -11051,7 +11383,7 @@ begin
     perform pgqueue._refuse('PQ001', 'run_at is null', 'Give a time; one that has passed means at once.');
   end if;
   perform pgqueue._check_time('run_at', run_at);
-  update pgqueue.dependent d set run_at = case when reschedule.run_at > v_now then reschedule.run_at end where d.job_id = reschedule.id;
+  update pgqueue.dependent d set run_at = case when reschedule.run_at > v_now then reschedule.run_at end where d.job_id = reschedule.id and d.traits & 512 = 0;
   if found then
     perform pgqueue._note_event(id, 'rescheduled', jsonb_build_object('from', null, 'to', reschedule.run_at));
     return query select 'held', true;
@@ -11112,7 +11444,7 @@ begin
 end $$;
 
 comment on function pgqueue.result is
-'The state of a job, and when it is final its reason, result and last error. Of a batch: held, queued, running, succeeded, failed (reason error) or cancelled (reason aborted); its
+'The state of a job, and when it is final its reason, result and last error. Of a batch: held, queued, running, succeeded, failed (reason error) or cancelled (reason aborted, or parent_failed); its
 result is {"succeeded", "failed", "aborted"}, how many rows. Of a slow query the same, its result what its processor gave. Errors: PQ002 unknown job, or one whose queue keeps no
 history.';
 
@@ -11171,8 +11503,8 @@ begin
   if v_job.kind = 'sql.script' then
     perform pgqueue._refuse('PQ005', format('job %s is a script', id), 'A script runs once: submit it again.');
   end if;
-  if v_job.kind in ('rows.slice', 'rows.slow') then
-    perform pgqueue._refuse('PQ005', format('job %s carried rows of a batch', id), 'What became of them is recorded: submit them again.');
+  if v_job.kind in ('rows.slice', 'rows.slow', 'rows.gate') then
+    perform pgqueue._refuse('PQ005', format('job %s %s a batch', id, case v_job.kind when 'rows.gate' then 'stood for' else 'carried rows of' end), 'What became of them is recorded: submit them again.');
   end if;
   if v_job.kind = 'keyed.item' then
     perform pgqueue._refuse('PQ005', format('job %s was an item of a keyed queue', id), 'What it asked for is gone: add its key again.');
@@ -11215,7 +11547,7 @@ declare
 begin
   perform pgqueue._check_priority(priority);
   update pgqueue.dependent d set priority = set_priority.priority, traits = d.traits | 64
-  where d.job_id = set_priority.id
+  where d.job_id = set_priority.id and d.traits & 512 = 0
   returning (
     select coalesce((select p.priority from pgqueue.changed_priority p where p.job_id = j.id), j.priority) from pgqueue.job j where j.id = d.job_id) as priority
   into v_was;
@@ -12454,8 +12786,8 @@ declare
   v_batch pgqueue.batch := pgqueue._batch_or_refuse(id, 'batch', true);
   v_rows integer;
 begin
-  if v_batch.status <> 'held' then
-    perform pgqueue._refuse('PQ005', format('batch %s is %s', id, v_batch.status), 'Rows can be appended while it is held.');
+  if v_batch.status <> 'held' or not v_batch.hold or v_batch.reason is not null then
+    perform pgqueue._refuse('PQ005', format('batch %s is %s', id, case when v_batch.status <> 'held' then v_batch.status when v_batch.reason is not null then 'being aborted' else 'released' end), 'Rows can be appended while it is held.');
   end if;
   if hold is null then
     perform pgqueue._refuse('PQ001', 'hold is null', 'Give true to append more rows later, else false.');
@@ -12591,15 +12923,8 @@ declare
   v_rows integer := (select c.rows from pgqueue.batch_count c where c.batch_id = id);
 begin
   if v_batch.status = 'held' then
-    update pgqueue.batch b set status = 'queued', released_at = pgqueue._now() where b.id = v_batch.id;
-    with gone as (delete from pgqueue.held h where h.batch_id = v_batch.id returning h.*)
-    insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
-    select g.job_id, g.job_id, g.traits, g.priority, g.attempt, g.queue from gone g;
-    if v_rows = 0 then
-      perform pgqueue._finish_batch(v_batch.id, 'succeeded');
-    else
-      perform pgqueue._wake(v_batch.queue);
-    end if;
+    update pgqueue.batch b set hold = false where b.id = v_batch.id and b.hold;
+    perform pgqueue._let_go(v_batch.id, false);
   elsif v_batch.status <> 'queued' then
     perform pgqueue._refuse('PQ005', format('batch %s is %s', id, v_batch.status), 'It is over.');
   end if;
@@ -12607,7 +12932,8 @@ begin
 end $$;
 
 comment on function pgqueue.batch_release is
-'Lets a held batch run, and returns how many rows it has; one that runs already is left alone, one without rows has succeeded. Errors: PQ002, PQ005 when it is over.';
+'Lets a held batch run, and returns how many rows it has; one that runs already is left alone, one without rows has succeeded.
+One that waits for other jobs (depends_on) runs when these have ended. Errors: PQ002, PQ005 when it is over.';
 
 -- source: sql/functions/rows/batch_rows.sql
 create function pgqueue.batch_rows(
@@ -12660,7 +12986,8 @@ begin
 end $$;
 
 comment on function pgqueue.batch_status is
-'Where a batch stands. status: held, queued, running (some of its rows have been done, or are being processed), or final: succeeded, failed (a row has), aborted (a row was). try_later: it is not final, ask again. rows, pending,
+'Where a batch stands. status: held, queued, running (some of its rows have been done, or are being processed), or final: succeeded, failed (a row has), aborted (a row was). waits_for: what holds one that is held, of release
+(see batch_release) and parents (depends_on; see the functions parents and why). try_later: it is not final, ask again. rows, pending,
 succeeded, failed, aborted: counts, always of this moment. files: names of the output files with their lines and characters, once it is final. Errors: PQ002.';
 
 -- source: sql/functions/rows/batch_submit.sql
@@ -12672,7 +12999,11 @@ create function pgqueue.batch_submit(
   hold boolean default false,
   owner text default null,
   priority integer default 0,
-  slice_size integer default 10)
+  slice_size integer default 10,
+  depends_on bigint[] default null,
+  on_parent_failure text default null,
+  on_success jsonb default null,
+  on_error jsonb default null)
 returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -12685,13 +13016,17 @@ declare
   v_inputs jsonb[];
 begin
   select a.lines, a.inputs into v_lines, v_inputs from pgqueue._row_arrays(rows) a;
-  return pgqueue.batch_submit_each(app, op, context, coalesce(v_lines, '{}'), coalesce(v_inputs, '{}'), hold, owner, priority, slice_size);
+  return pgqueue.batch_submit_each(app, op, context, coalesce(v_lines, '{}'), coalesce(v_inputs, '{}'), hold, owner, priority, slice_size, depends_on, on_parent_failure, on_success, on_error);
 end $$;
 
 comment on function pgqueue.batch_submit is
 'Hands rows over to be processed, each once, by the processor of this application''s operation on whatever worker has one; returns the batch''s id. rows: [{"line": 1, "input": …}, …]; lines are the
 caller''s numbers, from 1, gaps and doubles allowed. context: goes to the processor with every row. hold: nothing runs yet, more rows will be appended. owner: who it belongs to (default:
-the role that calls). slice_size: how many rows a worker takes at a time. op is lower-cased. Errors: PQ001, also for no rows unless held; nothing is stored then.';
+the role that calls). slice_size: how many rows a worker takes at a time. op is lower-cased.
+depends_on: ids of jobs, batches and slow queries that must end first; it is held until then, and when hold is
+given too, until it is released as well. on_parent_failure: when one of them fails or is cancelled, cancel (it is aborted, reason parent_failed), run it all the same, or wait until that one has been retried. on_success, on_error:
+a job, or an array of jobs, as enqueue_many takes them, enqueued when it succeeds, or fails or is aborted; its "pass_as" names the argument that receives {"succeeded", "failed", "aborted"}, or {"state", "reason", "error"}.
+Errors: PQ001, also for no rows unless held; PQ002 for an unknown id in depends_on; nothing is stored then.';
 
 -- source: sql/functions/rows/batch_submit_each.sql
 create function pgqueue.batch_submit_each(
@@ -12703,7 +13038,11 @@ create function pgqueue.batch_submit_each(
   hold boolean default false,
   owner text default null,
   priority integer default 0,
-  slice_size integer default 10)
+  slice_size integer default 10,
+  depends_on bigint[] default null,
+  on_parent_failure text default null,
+  on_success jsonb default null,
+  on_error jsonb default null)
 returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -12712,16 +13051,17 @@ set enable_bitmapscan = off
 set jit = off
 as $$
 declare
-  v_batch pgqueue.batch := pgqueue._new_batch('batch', app, op, context, hold, owner, priority, slice_size);
+  v_batch pgqueue.batch := pgqueue._new_batch('batch', app, op, context, hold, owner, priority, slice_size, depends_on, on_parent_failure, on_success, on_error);
 begin
   if pgqueue._add_rows(v_batch, lines, inputs) = 0 and not hold then
     perform pgqueue._refuse('PQ001', 'the batch has no rows', 'Give some, or hold the batch and append them.');
   end if;
+  perform pgqueue._put_gate(v_batch, depends_on, on_parent_failure);
   return v_batch.id;
 end $$;
 
 comment on function pgqueue.batch_submit_each is
-'batch_submit for many rows: lines and inputs as parallel arrays. A hundred thousand rows are a second. Errors: PQ001.';
+'batch_submit for many rows: lines and inputs as parallel arrays. A hundred thousand rows are a second. Errors: PQ001, PQ002.';
 
 -- source: sql/functions/rows/output_file.sql
 create function pgqueue.output_file(id bigint, name text, after_line integer default null, after_row integer default null, chars integer default 1000000, as_owner text default null)
@@ -12828,7 +13168,7 @@ begin
 end $$;
 
 comment on function pgqueue.slow_query_status is
-'Where a slow query stands: status queued, running, succeeded, failed or aborted. try_later: it is not over, ask again. result, messages: what its processor gave; null for an aborted one. files: its output files. The same answer
+'Where a slow query stands: status held (by depends_on), queued, running, succeeded, failed or aborted. try_later: it is not over, ask again. result, messages: what its processor gave; null for an aborted one. files: its output files. The same answer
 for as long as it is kept. Errors: PQ002.';
 
 -- source: sql/functions/rows/slow_query_submit.sql
@@ -12838,7 +13178,11 @@ create function pgqueue.slow_query_submit(
   context jsonb default '{}',
   input jsonb default '{}',
   owner text default null,
-  priority integer default 0)
+  priority integer default 0,
+  depends_on bigint[] default null,
+  on_parent_failure text default null,
+  on_success jsonb default null,
+  on_error jsonb default null)
 returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -12847,14 +13191,16 @@ set enable_bitmapscan = off
 set jit = off
 as $$
 declare
-  v_batch pgqueue.batch := pgqueue._new_batch('slow_query', app, op, context, false, owner, priority, 1);
+  v_batch pgqueue.batch := pgqueue._new_batch('slow_query', app, op, context, false, owner, priority, 1, depends_on, on_parent_failure, on_success, on_error);
 begin
   perform pgqueue._add_rows(v_batch, array[0], array[input]);
+  perform pgqueue._put_gate(v_batch, depends_on, on_parent_failure);
   return v_batch.id;
 end $$;
 
 comment on function pgqueue.slow_query_submit is
-'Hands one input over to the slow-query processor of this application''s operation; returns an id to ask after. op is lower-cased. Errors: PQ001.';
+'Hands one input over to the slow-query processor of this application''s operation; returns an id to ask after. op is lower-cased. depends_on, on_parent_failure, on_success, on_error: as in batch_submit; what on_success passes is what the
+processor gave. Errors: PQ001, PQ002 for an unknown id in depends_on; nothing is stored then.';
 
 -- source: sql/functions/keyed/keyed_ack.sql
 -- The hot path, as that of settle: a lease of one item that has no more traits than any has, in a queue that keeps its history: in one statement, which takes the lease first, and
@@ -13765,7 +14111,7 @@ begin
 end $$;
 
 comment on function pgqueue.children is
-'The jobs that wait for this job or have waited for it, by id: at most max (1 to 10000) with ids after the given one. Errors: PQ001, PQ002.';
+'The jobs that wait for this job or have waited for it, by id; for a batch stands a job of the kind rows.gate, with the batch''s id in its args: at most max (1 to 10000) with ids after the given one. Errors: PQ001, PQ002.';
 
 -- source: sql/functions/flow/configure_group.sql
 create function pgqueue.configure_group(queue text, group_key text, settings jsonb)
@@ -13927,7 +14273,7 @@ begin
       case when jsonb_typeof(args) <> 'object' then jsonb_typeof(args) else jsonb_typeof(headers) end), 'Give an object: the whole of it, as it is to be.');
   end if;
   v_kind := (select j.kind from pgqueue.job j where j.id = edit_job.id);
-  if v_kind in ('sql.script', 'sql.query', 'rows.slice', 'rows.slow', 'keyed.item') then
+  if v_kind in ('sql.script', 'sql.query', 'rows.slice', 'rows.slow', 'rows.gate', 'keyed.item') then
     perform pgqueue._refuse('PQ005', format('job %s is of kind %s', id, v_kind), 'Only tasks can be edited: cancel it, and hand in a new one.');
   end if;
   for v_look in 1..100 loop
@@ -14032,7 +14378,7 @@ begin
 end $$;
 
 comment on function pgqueue.group_status is
-'How far the jobs are that a job waits for, such as the members of a group whose completion job it is: how many, and how many of them have not ended, succeeded, failed, were cancelled.
+'How far the jobs are that a job or a batch waits for, such as the members of a group whose completion job it is: how many, and how many of them have not ended, succeeded, failed, were cancelled.
 Those that are forgotten, their queue keeping no history, count as succeeded. Errors: PQ002.';
 
 -- source: sql/functions/flow/move_jobs.sql
@@ -14151,7 +14497,7 @@ begin
 end $$;
 
 comment on function pgqueue.parents is
-'The jobs that a job waits for or has waited for (depends_on), by id, with what became of them: at most max (1 to 10000) with ids after the given one. The kind of a batch or slow query
+'The jobs that a job, or a batch, waits for or has waited for (depends_on), by id, with what became of them: at most max (1 to 10000) with ids after the given one. The kind of a batch or slow query
 is batch. One that is forgotten, its queue keeping no history, counted as succeeded: its kind and result are null. Errors: PQ001, PQ002.';
 
 -- source: sql/functions/flow/pause_schedule.sql

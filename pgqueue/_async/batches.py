@@ -7,10 +7,11 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from pgqueue._batchflow import FollowUps, Parents, follow_ups, parent_ids
 from pgqueue._calls_base import Seconds
 from pgqueue._rowinput import RowInput, columns
 from pgqueue.errors import InvalidArgument, PgQueueError, ResultTimeout
-from pgqueue.models import JSON, BatchAborted, BatchInfo, RowOutcome, SlowQueryAborted, SlowQueryStatus
+from pgqueue.models import JSON, BatchAborted, BatchInfo, OnParentFailure, RowOutcome, SlowQueryAborted, SlowQueryStatus
 
 if TYPE_CHECKING:
     from pgqueue._async.client import AsyncClient
@@ -41,13 +42,38 @@ class AsyncBatches:
         owner: str | None = None,
         priority: int = 0,
         slice_size: int = 10,
+        depends_on: Parents | None = None,
+        on_parent_failure: OnParentFailure | None = None,
+        on_success: FollowUps | None = None,
+        on_error: FollowUps | None = None,
     ) -> int:
         """Submits rows in one call and returns the batch's id. `hold`: nothing runs until it is released. `slice_size`:
-        how many rows a worker takes at a time, and redoes if it dies. Raises InvalidArgument: nothing is stored then.
-        SQL function: batch_submit_each.
+        how many rows a worker takes at a time, and redoes if it dies.
+
+        `depends_on`: jobs, queries and batches that must end first, ids or handles. `on_parent_failure`: when one of
+        them fails or is cancelled, "cancel" (abort this batch, the default), "run" it all the same, or "wait" until
+        that one has been retried. `on_success`, `on_error`: calls that are enqueued when it succeeds, or fails or is
+        aborted: `mail.s(pgqueue.result)` gets the counts, `alarm.s(pgqueue.error)` what became of it.
+
+        Raises InvalidArgument, UnknownJob for an unknown id in depends_on: nothing is stored then. SQL function:
+        batch_submit_each.
         """
         lines, inputs = columns(rows)
-        return await self._client.batch_submit_each(app, op, context, lines, inputs, hold, owner, priority, slice_size)
+        return await self._client.batch_submit_each(
+            app,
+            op,
+            context,
+            lines,
+            inputs,
+            hold,
+            owner,
+            priority,
+            slice_size,
+            parent_ids(depends_on),
+            on_parent_failure,
+            follow_ups("on_success", on_success),
+            follow_ups("on_error", on_error),
+        )
 
     async def submit_many(
         self,
@@ -60,18 +86,34 @@ class AsyncBatches:
         owner: str | None = None,
         priority: int = 0,
         slice_size: int = 10,
+        depends_on: Parents | None = None,
+        on_parent_failure: OnParentFailure | None = None,
+        on_success: FollowUps | None = None,
+        on_error: FollowUps | None = None,
         chunk: int = 10_000,
         on_progress: Callable[[int], object] | None = None,
     ) -> int:
         """`submit` from an iterator of any length: `chunk` rows at a time go into a held batch, which is released at
         the end unless `hold`. `on_progress` is called with how many there are so far. When the iterator or the server
-        raises, what was stored is aborted. SQL functions: batch_submit_each, batch_append_each, batch_release.
+        raises, what was stored is aborted, and so `on_error` follows. SQL functions: batch_submit_each,
+        batch_append_each, batch_release.
         """
         if chunk < 1:
             raise InvalidArgument(f"chunk is {chunk}", "it is a number of rows, at least 1")
         left = iter(rows)
         batch = await self.submit(
-            app, op, context, islice(left, chunk), hold=True, owner=owner, priority=priority, slice_size=slice_size
+            app,
+            op,
+            context,
+            islice(left, chunk),
+            hold=True,
+            owner=owner,
+            priority=priority,
+            slice_size=slice_size,
+            depends_on=depends_on,
+            on_parent_failure=on_parent_failure,
+            on_success=on_success,
+            on_error=on_error,
         )
         try:
             total = (await self.status(batch)).rows
@@ -192,9 +234,26 @@ class AsyncBatches:
         *,
         owner: str | None = None,
         priority: int = 0,
+        depends_on: Parents | None = None,
+        on_parent_failure: OnParentFailure | None = None,
+        on_success: FollowUps | None = None,
+        on_error: FollowUps | None = None,
     ) -> int:
-        """One input for the slow-query processor of this operation; returns an id. SQL function: slow_query_submit."""
-        return await self._client.slow_query_submit(app, op, context, input, owner, priority)
+        """One input for the slow-query processor of this operation; returns an id. What it waits for and what follows
+        it: as in `submit`; `pgqueue.result` is what the processor gave. SQL function: slow_query_submit.
+        """
+        return await self._client.slow_query_submit(
+            app,
+            op,
+            context,
+            input,
+            owner,
+            priority,
+            parent_ids(depends_on),
+            on_parent_failure,
+            follow_ups("on_success", on_success),
+            follow_ups("on_error", on_error),
+        )
 
     async def slow_query_status(self, id: int, *, owner: str | None = None) -> SlowQueryStatus:
         """Status, result and messages. SQL function: slow_query_status."""

@@ -14,7 +14,7 @@ import click
 from pgqueue.cli._errors import NO
 from pgqueue.cli._options import Settings, common, examples, pass_settings
 from pgqueue.cli._output import Column, ago, emit, emit_rows, record, to_json
-from pgqueue.cli._params import DURATION, KEY, NAME, parse_json
+from pgqueue.cli._params import DURATION, JOB_ID, KEY, NAME, parse_json
 from pgqueue.cli._progress import progress
 from pgqueue.cli._session import session
 
@@ -50,6 +50,7 @@ def batch() -> None:
         "pgqueue batch submit people.csv --app crm --op import",
         'pgqueue batch submit people.jsonl --app crm --op import --context \'{"country": "IN"}\' --wait',
         "pgqueue batch submit - --app crm --op import --hold < more.jsonl      # released later",
+        "pgqueue batch submit people.csv --app crm --op import --depends-on 42 --on-parent-failure run",
     ),
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
@@ -60,6 +61,13 @@ def batch() -> None:
 @click.option("--slice-size", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Rows at a time.")
 @click.option("--priority", type=click.IntRange(-32768, 32767), default=0, show_default=True)
 @click.option("--owner", type=KEY, help="Who it belongs to. Default: the database user.")
+@click.option("--depends-on", type=JOB_ID, multiple=True, metavar="ID", help="A job that must end first; repeatable.")
+@click.option(
+    "--on-parent-failure",
+    type=click.Choice(["cancel", "run", "wait"]),
+    help="When such a job fails or is cancelled: abort the batch, run it all the same, or wait until that one has been "
+    "retried.  [default: cancel]",
+)
 @click.option("--wait", is_flag=True, help="Follow it to its end; exit code 0 only if it succeeded.")
 @common
 @pass_settings
@@ -290,6 +298,7 @@ def _record(info: BatchInfo) -> None:
             ("batch", info.id),
             ("of", f"{info.app} {info.op}"),
             ("status", info.status),
+            ("waits for", ", ".join(info.waits_for or ())),
             ("rows", info.rows),
             ("pending", info.pending),
             ("succeeded", info.succeeded),

@@ -1,5 +1,8 @@
 -- Batches of rows, and slow queries, which are batches of one row. The rows travel in the arguments of jobs, a slice of them in each, so that claiming a slice brings its rows;
 -- what became of a row is appended to `row_outcome`, in the transaction that settles its slice.
+--
+-- A batch is held as long as it was asked to be (`hold`), and until the jobs it depends on have ended (`waits`). For these stands its gate: a job of the kind rows.gate in `dependent`, with
+-- the trait of a slice and like one in `batch_slice`, that nobody claims. What ends a gate lets the batch go, or aborts it, with the `reason` that stands here.
 
 create table pgqueue.batch (
   id bigint primary key,
@@ -12,6 +15,10 @@ create table pgqueue.batch (
   priority smallint not null,
   slice_size integer not null check (slice_size between 1 and 10000),
   done_job bigint,
+  gate bigint,
+  hold boolean not null,
+  waits boolean not null,
+  reason text,
   app text collate "C" not null,
   op text collate "C" not null,
   queue text collate "C" not null,
@@ -38,7 +45,7 @@ create table pgqueue.batch_slice (
   batch_id bigint not null);
 create index batch_slice_batch on pgqueue.batch_slice (batch_id);
 
--- Jobs that wait for the release of their batch.
+-- Jobs that wait until their batch is let go.
 create table pgqueue.held (
   job_id bigint primary key,
   batch_id bigint not null,
@@ -47,6 +54,11 @@ create table pgqueue.held (
   attempt smallint not null,
   queue text collate "C" not null);
 create index held_batch on pgqueue.held (batch_id);
+
+-- Large batches that upkeep has let go: their slices leave `held` so many a pass. Those up to `after` have.
+create table pgqueue.batch_leaving (
+  batch_id bigint primary key,
+  after bigint not null) with (fillfactor = 50);
 
 create table pgqueue.row_outcome (
   batch_id bigint not null,
@@ -62,6 +74,7 @@ create table pgqueue.row_outcome (
 
 comment on table pgqueue.batch is 'Batches of rows, and slow queries.';
 comment on table pgqueue.batch_count is 'How many rows of a batch are pending, and what became of the others.';
-comment on table pgqueue.batch_slice is 'The jobs that carry the rows of a batch.';
-comment on table pgqueue.held is 'Slices of batches that are not released.';
+comment on table pgqueue.batch_slice is 'The jobs that carry the rows of a batch, and the one it waits with.';
+comment on table pgqueue.held is 'Slices of batches that are not let go.';
+comment on table pgqueue.batch_leaving is 'Large batches whose slices are being let go.';
 comment on table pgqueue.row_outcome is 'What became of each row.';

@@ -110,3 +110,16 @@ def test_nonsense_is_refused(on: Run) -> None:
     assert on("batch", "submit", "good.csv", *TO, "--context", "{").code == 2
     assert on("batch", "status", 999).code == 1
     assert json.loads(on("batch", "submit", "good.csv", *TO, "--json").out)["rows"] == 2
+
+
+def test_a_batch_waits_for_jobs(on: Run) -> None:
+    jobs = [on("enqueue", "fetch", "--json").json["id"] for _ in range(2)]
+    given = ("batch", "submit", "good.csv", *TO, "--depends-on", jobs[0], "--depends-on")
+    batch = on(*given, jobs[1], "--on-parent-failure", "run", "--json").json
+    assert (batch["status"], batch["waits_for"]) == ("held", ["parents"])
+    assert "waits for  parents\n" in on("batch", "status", batch["id"]).out
+    assert [row["id"] for row in on("job", "parents", batch["id"], "--json").lines] == jobs
+    refused = on(*given, 987654321)
+    assert refused.code != 0
+    assert "987654321" in refused.err
+    assert [row["id"] for row in on("batch", "list", "--json").lines] == [batch["id"]]

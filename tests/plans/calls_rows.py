@@ -8,6 +8,7 @@ from psycopg.types.json import Jsonb
 
 from tests.plans.batches import SLICES
 from tests.plans.calls import CALLS, Call, Ids, call
+from tests.plans.flow import EACH
 from tests.plans.population import Population
 from tests.sql.calls import Caller, Row
 
@@ -148,6 +149,59 @@ _list("batch_list")
 _list("batch_list_of_an_operation", app="app", op="Held")
 _list("batch_list_before", before=2**62)
 _list("batch_list_of_those_that_are_over", app="app", op="small", status="succeeded")
+
+
+# -- before and after --
+
+
+@call(asked=SLICES * 10 + EACH)
+def a_batch_whose_parent_fails(q: Caller, found: Population) -> Ids:
+    """The parent has other children, and the batch is followed."""
+    parent = found.one("parent")
+    given: dict[str, Any] = {"rows": _rows(SLICES * 10), "on_error": Jsonb({"kind": "k"})}
+    batch = q.value("batch_submit", app="app", op="gated", depends_on=[parent], **given)
+    q.enqueue(depends_on=[batch])
+    q("why", id=batch)
+    q("batch_status", id=batch)
+    q("parents", id=batch)
+    q("cancel", id=parent)
+    assert q.one("batch_status", id=batch)["status"] == "aborted"
+    return None
+
+
+@call(asked=SLICES * 10)
+def a_batch_is_let_go(q: Caller, found: Population) -> Ids:
+    """By the end of its parent; then it ends, and tells who waits for it."""
+    parent = q.enqueue(queue="gate")
+    batch = q.value("batch_submit", app="app", op="gated", rows=_rows(SLICES * 10), depends_on=[parent], slice_size=500)
+    q.enqueue(depends_on=[batch], queue="gated")
+    worker = q.worker("gate", "app/gated")
+    q.settle(q.claim(worker, queues=["gate"]))
+    (job,) = q.claim(worker, queues=["app/gated"])
+    assert q.settle([job], result=_said(job)) == []
+    assert q.one("batch_status", id=batch)["status"] == "succeeded"
+    return None
+
+
+@call(asked=10_000)
+def a_large_batch_is_let_go_by_upkeep(q: Caller, found: Population) -> Ids:
+    lines = list(range(1, 6001))
+    parent = q.enqueue(queue="gate")
+    q(
+        "batch_submit_each",
+        app="app",
+        op="gated",
+        context={},
+        lines=lines,
+        inputs=[{}] * 6000,
+        slice_size=100,
+        depends_on=[parent],
+    )
+    q("maintain", duties=["dependents"])
+    q.settle(q.claim(q.worker("gate"), queues=["gate"]))
+    q("maintain", duties=["dependents"])
+    q("maintain", duties=["dependents"])
+    return None
 
 
 # -- ends --

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+import pgqueue
 from pgqueue import App, AsyncClient, Client, Conflict, InvalidArgument, NotSerialisable, ResultTimeout, UnknownJob
 from pgqueue.rows import Row, made_row
+from pgqueue.testing import drain
 from tests.support.cluster import Database
+from tests.worker.hooksapp import Reverse
 
 
 @pytest.fixture
@@ -141,3 +144,131 @@ def test_rows_that_workers_make_are_rows() -> None:
     assert made.cancelled and not Row(1, "a", "b", {}, 2, "x").cancelled
     with pytest.raises(AttributeError):
         made.line = 3  # type: ignore[misc]
+
+
+# -- before and after ---------------------------------------------------------------------------------------------
+
+
+def test_a_batch_waits_for_handles_and_ids_and_is_waited_for(pg: Database) -> None:
+    app = App(pg.dsn)
+
+    @app.task
+    def make(n: int) -> int:
+        return n
+
+    batches = app.batches
+    job = make.enqueue(1)
+    script = app.client.script(["select 1"])
+    first = batches.submit("a", "b", rows=[(1, 1)], depends_on=job)
+    second = batches.submit_many(
+        "a", "b", {}, [(1, 1), (2, 2)], depends_on=(each for each in [job, job.id, first, script]), chunk=1
+    )
+    query = batches.submit_slow_query("a", "c", depends_on=[second], on_parent_failure="run")
+    after = make.options(depends_on=[first, query], on_parent_failure="run").enqueue(2)
+    ids = {id: [parent.id for parent in app.client.parents(id)] for id in (first, second, query, after.id)}
+    assert ids == {
+        first: [job.id],
+        second: sorted([job.id, script.id, first]),
+        query: [second],
+        after.id: [first, query],
+    }
+    assert (batches.status(second).status, batches.status(second).waits_for) == ("held", ["parents"])
+    assert batches.slow_query_status(query).status == "held"
+    app.client.cancel(job.id)
+    app.client.maintain()
+    app.client.maintain()
+    assert [batches.status(id).status for id in (first, second)] == ["aborted"] * 2
+    assert batches.slow_query_status(query).status == "queued"
+    app.close()
+
+
+def test_what_follows_a_batch(pg: Database) -> None:
+    app = App(pg.dsn)
+    told: list[Any] = []
+
+    @app.task
+    def tell(about: Any, channel: str) -> None:
+        told.append((channel, about))
+
+    @app.processor("a", "b")
+    def process(row: Row) -> Any:
+        if row.input == "bad":
+            raise ValueError("no")
+        return row.input
+
+    @app.slow_query("a", "c")
+    def answer(row: Row) -> int:
+        return 42
+
+    good, bad = tell.s(pgqueue.result, channel="good"), tell.s(pgqueue.error, channel="bad")
+    for given in ("fine", "bad"):
+        app.batches.submit("a", "b", rows=[(1, given)], on_success=good, on_error=[bad, tell.s(1, channel="also")])
+    plain = {"kind": tell.kind, "args": {"channel": "plain"}, "pass_as": "about"}
+    app.batches.submit_slow_query("a", "c", on_success=plain)
+    drain(app)
+    error = {"type": "RowsFailed", "message": "1 of 1 rows failed"}
+    assert sorted(told) == [
+        ("also", 1),
+        ("bad", {"state": "failed", "reason": "error", "error": error}),
+        ("good", {"succeeded": 1, "failed": 0, "aborted": 0}),
+        ("plain", 42),
+    ]
+    app.close()
+
+
+def test_follow_ups_of_a_batch_are_sealed_as_those_of_jobs(pg: Database) -> None:
+    app = App(pg.dsn, codec=Reverse())
+    told: list[Any] = []
+
+    @app.task
+    def tell(about: dict[str, int], channel: str) -> None:
+        told.append((channel, about["succeeded"]))
+
+    @app.processor("a", "b")
+    def process(row: Row) -> None:
+        return None
+
+    app.batches.submit("a", "b", rows=[(1, 1)], on_success=tell.s(pgqueue.result, channel="secret"))
+    with pg.connect() as connection:
+        assert "secret" not in str(connection.execute("select jobs from pgqueue.follow_up").fetchall())
+    drain(app)
+    assert told == [("secret", 1)]
+    app.close()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"depends_on": "42"}, "depends_on"),
+        ({"depends_on": [None]}, "depends_on"),
+        ({"on_success": "mail"}, "on_success"),
+        ({"on_error": [{"kind": "k"}, "mail"]}, "on_error"),
+        ({"on_error": {"kind": 5}}, "on_error"),
+        ({"on_parent_failure": "hope"}, "on_parent_failure"),
+    ],
+)
+def test_bad_parents_and_follow_ups_are_refused(more: dict[str, Any], words: str, client: Client) -> None:
+    with pytest.raises(InvalidArgument, match=words):
+        client.batches.submit("a", "b", rows=[(1, 1)], **more)
+    with pytest.raises(InvalidArgument, match=words):
+        client.batches.submit_slow_query("a", "b", **more)
+    assert client.batches.list() == []
+
+
+def test_an_unknown_parent_is_refused(client: Client) -> None:
+    with pytest.raises(UnknownJob, match="987654321"):
+        client.batches.submit("a", "b", rows=[(1, 1)], depends_on=987654321)
+    with pytest.raises(UnknownJob):
+        client.batch_submit("a", "b", rows=[{"line": 1, "input": 1}], depends_on=[987654321])
+
+
+def test_async_batches_wait_too(pg: Database) -> None:
+    async def run() -> None:
+        async with AsyncClient(pg.dsn) as client:
+            job = await client.enqueue("k")
+            batch = await client.batches.submit("a", "b", rows=[(1, 1)], depends_on=job, on_success={"kind": "next"})
+            assert (await client.batches.status(batch)).waits_for == ["parents"]
+            query = await client.batches.submit_slow_query("a", "b", depends_on=batch)
+            assert (await client.batches.slow_query_status(query)).status == "held"
+
+    asyncio.run(run())

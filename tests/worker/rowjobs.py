@@ -22,6 +22,7 @@ class RowJobs:
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.dsn = database.dsn
+        self.connect = database.connect
         self.connection = database.connect()
         self.client = Client(connection=self.connection)
         self.batches = self.client.batches

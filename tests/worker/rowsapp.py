@@ -109,3 +109,12 @@ def report(row: Row) -> Any:
     if row.input.get("raise"):
         raise ValueError("no report")
     return Success({"line": row.line, **row.input}, output={"report.txt": ["one", "two"]})
+
+
+@app.task
+def note_job(file: str, text: str, about: Any = None, fails: bool = False) -> None:
+    """Beside rows, a job."""
+    if fails:
+        raise ValueError("as it was told")
+    said = "" if about is None else f" {dict(sorted(about.items()))}"
+    note({"file": file}, text + said)

@@ -30,7 +30,7 @@ begin
         when 'promote' then pgqueue._duty_promote() + pgqueue._duty_rates()
         when 'schedules' then pgqueue._duty_schedules()
         when 'expire' then pgqueue._duty_expire()
-        when 'dependents' then pgqueue._duty_dependents()
+        when 'dependents' then pgqueue._duty_dependents() + pgqueue._duty_leaving()
         when 'admit' then pgqueue._duty_admit() + pgqueue._duty_age()
         when 'blocks' then pgqueue._duty_blocks()
         when 'retention' then pgqueue._duty_retention()

@@ -16,7 +16,7 @@ begin
     perform pgqueue._refuse('PQ001', 'run_at is null', 'Give a time; one that has passed means at once.');
   end if;
   perform pgqueue._check_time('run_at', run_at);
-  update pgqueue.dependent d set run_at = case when reschedule.run_at > v_now then reschedule.run_at end where d.job_id = reschedule.id;
+  update pgqueue.dependent d set run_at = case when reschedule.run_at > v_now then reschedule.run_at end where d.job_id = reschedule.id and d.traits & 512 = 0;
   if found then
     perform pgqueue._note_event(id, 'rescheduled', jsonb_build_object('from', null, 'to', reschedule.run_at));
     return query select 'held', true;

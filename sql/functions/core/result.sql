@@ -34,6 +34,6 @@ begin
 end $$;
 
 comment on function pgqueue.result is
-'The state of a job, and when it is final its reason, result and last error. Of a batch: held, queued, running, succeeded, failed (reason error) or cancelled (reason aborted); its
+'The state of a job, and when it is final its reason, result and last error. Of a batch: held, queued, running, succeeded, failed (reason error) or cancelled (reason aborted, or parent_failed); its
 result is {"succeeded", "failed", "aborted"}, how many rows. Of a slow query the same, its result what its processor gave. Errors: PQ002 unknown job, or one whose queue keeps no
 history.';

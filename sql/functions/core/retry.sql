@@ -31,8 +31,8 @@ begin
   if v_job.kind = 'sql.script' then
     perform pgqueue._refuse('PQ005', format('job %s is a script', id), 'A script runs once: submit it again.');
   end if;
-  if v_job.kind in ('rows.slice', 'rows.slow') then
-    perform pgqueue._refuse('PQ005', format('job %s carried rows of a batch', id), 'What became of them is recorded: submit them again.');
+  if v_job.kind in ('rows.slice', 'rows.slow', 'rows.gate') then
+    perform pgqueue._refuse('PQ005', format('job %s %s a batch', id, case v_job.kind when 'rows.gate' then 'stood for' else 'carried rows of' end), 'What became of them is recorded: submit them again.');
   end if;
   if v_job.kind = 'keyed.item' then
     perform pgqueue._refuse('PQ005', format('job %s was an item of a keyed queue', id), 'What it asked for is gone: add its key again.');

@@ -13,7 +13,7 @@ declare
 begin
   perform pgqueue._check_priority(priority);
   update pgqueue.dependent d set priority = set_priority.priority, traits = d.traits | 64
-  where d.job_id = set_priority.id
+  where d.job_id = set_priority.id and d.traits & 512 = 0
   returning (
     select coalesce((select p.priority from pgqueue.changed_priority p where p.job_id = j.id), j.priority) from pgqueue.job j where j.id = d.job_id) as priority
   into v_was;

@@ -24,4 +24,4 @@ begin
 end $$;
 
 comment on function pgqueue.children is
-'The jobs that wait for this job or have waited for it, by id: at most max (1 to 10000) with ids after the given one. Errors: PQ001, PQ002.';
+'The jobs that wait for this job or have waited for it, by id; for a batch stands a job of the kind rows.gate, with the batch''s id in its args: at most max (1 to 10000) with ids after the given one. Errors: PQ001, PQ002.';

@@ -22,7 +22,7 @@ begin
       case when jsonb_typeof(args) <> 'object' then jsonb_typeof(args) else jsonb_typeof(headers) end), 'Give an object: the whole of it, as it is to be.');
   end if;
   v_kind := (select j.kind from pgqueue.job j where j.id = edit_job.id);
-  if v_kind in ('sql.script', 'sql.query', 'rows.slice', 'rows.slow', 'keyed.item') then
+  if v_kind in ('sql.script', 'sql.query', 'rows.slice', 'rows.slow', 'rows.gate', 'keyed.item') then
     perform pgqueue._refuse('PQ005', format('job %s is of kind %s', id, v_kind), 'Only tasks can be edited: cancel it, and hand in a new one.');
   end if;
   for v_look in 1..100 loop

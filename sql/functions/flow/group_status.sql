@@ -25,5 +25,5 @@ begin
 end $$;
 
 comment on function pgqueue.group_status is
-'How far the jobs are that a job waits for, such as the members of a group whose completion job it is: how many, and how many of them have not ended, succeeded, failed, were cancelled.
+'How far the jobs are that a job or a batch waits for, such as the members of a group whose completion job it is: how many, and how many of them have not ended, succeeded, failed, were cancelled.
 Those that are forgotten, their queue keeping no history, count as succeeded. Errors: PQ002.';

@@ -29,5 +29,5 @@ begin
 end $$;
 
 comment on function pgqueue.parents is
-'The jobs that a job waits for or has waited for (depends_on), by id, with what became of them: at most max (1 to 10000) with ids after the given one. The kind of a batch or slow query
+'The jobs that a job, or a batch, waits for or has waited for (depends_on), by id, with what became of them: at most max (1 to 10000) with ids after the given one. The kind of a batch or slow query
 is batch. One that is forgotten, its queue keeping no history, counted as succeeded: its kind and result are null. Errors: PQ001, PQ002.';

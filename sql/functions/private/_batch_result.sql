@@ -10,7 +10,7 @@ declare
 begin
   select * into v_batch from pgqueue.batch b where b.id = _batch_result.id;
   select * into v_count from pgqueue.batch_count c where c.batch_id = _batch_result.id;
-  reason := case v_batch.status when 'failed' then 'error' when 'aborted' then 'aborted' end;
+  reason := case v_batch.status when 'failed' then 'error' when 'aborted' then coalesce(v_batch.reason, 'aborted') end;
   if v_batch.kind = 'batch' then
     result := jsonb_build_object('succeeded', v_count.succeeded, 'failed', v_count.failed, 'aborted', v_count.aborted);
   elsif v_batch.status <> 'aborted' then

@@ -1,4 +1,5 @@
--- Enqueues one follow-up, or notes why not. An open transaction that holds its unique key is not waited for: upkeep tries again.
+-- Enqueues one follow-up, or notes why not. An open transaction that holds its unique key is not waited for: upkeep tries again. A batch
+-- has no attempts to note it with, and the block of its id may be gone.
 create function pgqueue._enqueue_follow_up(parent bigint, follow_up jsonb) returns boolean
 language plpgsql
 set lock_timeout = '10ms'
@@ -18,6 +19,7 @@ exception
     insert into pgqueue.late_follow_up (seq, job_id, made_at, follow_up, error)
     values (nextval('pgqueue.job_id'), parent, pgqueue._now(), _enqueue_follow_up.follow_up, format('%s (%s)', v_problem, v_code));
     insert into pgqueue.attempt_error (job_id, failed_at, attempt, reason, error)
-    values (parent, pgqueue._now(), 0, 'follow_up', jsonb_build_object('type', 'FollowUp', 'message', format('%s (%s)', v_problem, v_code), 'follow_up', follow_up));
+    select parent, pgqueue._now(), 0, 'follow_up', jsonb_build_object('type', 'FollowUp', 'message', format('%s (%s)', v_problem, v_code), 'follow_up', follow_up)
+    where exists (select from pgqueue.job j where j.id = parent);
     return true;
 end $$;

@@ -28,10 +28,7 @@ begin
     v_value := case v_job.state when 'succeeded' then coalesce(v_job.result, 'null')
       else jsonb_build_object('state', v_job.state, 'reason', v_job.reason, 'error', v_job.attempt_error) end;
     for v_next in select n.value from jsonb_array_elements(v_job.jobs) with ordinality n(value, nth) order by n.nth loop
-      perform pgqueue._enqueue_follow_up(v_job.id, (v_next - 'pass_as') || jsonb_build_object(
-        'args', coalesce(nullif(v_next -> 'args', 'null'), '{}') || case when v_next ->> 'pass_as' is null then '{}' else jsonb_build_object(v_next ->> 'pass_as', v_value) end,
-        'headers', coalesce(nullif(v_next -> 'headers', 'null'), '{}')
-          || jsonb_build_object('parent', jsonb_build_object('job', v_job.id, 'kind', v_job.kind, 'state', v_job.state))));
+      perform pgqueue._enqueue_follow_up(v_job.id, pgqueue._follow_up_job(v_next, v_job.id, v_job.kind, v_job.state, v_value));
     end loop;
   end loop;
   delete from pgqueue.follow_up f

@@ -10,6 +10,7 @@ begin
   end if;
   delete from pgqueue.row_outcome o where o.batch_id = batch;
   delete from pgqueue.batch_file f where f.batch_id = batch;
+  delete from pgqueue.follow_up f where f.job_id = batch;
   delete from pgqueue.batch_slice s where s.batch_id = batch;
   delete from pgqueue.batch_count c where c.batch_id = batch;
   delete from pgqueue.batch b where b.id = batch;

@@ -12,7 +12,7 @@ begin
   -- A script before its place: whoever cancels one has it locked first.
   perform from pgqueue.script s where s.job_id = job for update;
   -- One that waits for other jobs goes on waiting, and is let go there.
-  update pgqueue.dependent d set queue = _move.queue where d.job_id = job and d.queue <> _move.queue returning d.traits, (select j.queue from pgqueue.job j where j.id = job) as queue into v_was;
+  update pgqueue.dependent d set queue = _move.queue where d.job_id = job and d.queue <> _move.queue and d.traits & 512 = 0 returning d.traits, (select j.queue from pgqueue.job j where j.id = job) as queue into v_was;
   if found then
     perform pgqueue._to_queue(array[job], _move.queue, array[v_was.queue], array[v_was.traits]);
     return;

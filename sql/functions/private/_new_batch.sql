@@ -1,4 +1,5 @@
--- Checks what batches and slow queries have in common, and writes the batch without rows. Op is lower-cased everywhere.
+-- Checks what batches and slow queries have in common, and writes the batch without rows, and what follows it. Op is lower-cased everywhere. One that is to wait for others is held until
+-- its gate has been put up.
 create function pgqueue._new_batch(
   kind text,
   app text,
@@ -7,7 +8,11 @@ create function pgqueue._new_batch(
   hold boolean,
   owner text,
   priority integer,
-  slice_size integer) returns pgqueue.batch
+  slice_size integer,
+  depends_on bigint[],
+  on_parent_failure text,
+  on_success jsonb,
+  on_error jsonb) returns pgqueue.batch
 language plpgsql
 as $$
 declare
@@ -30,16 +35,24 @@ begin
   if slice_size is null or slice_size not between 1 and 10000 then
     perform pgqueue._refuse('PQ001', format('slice_size is %s', coalesce(slice_size::text, 'null')), 'Give a whole number from 1 to 10000; 10 is usual.');
   end if;
+  perform pgqueue._check_flow(null, null, null, null, null, depends_on, on_parent_failure, on_success, on_error);
   v_batch.id := nextval('pgqueue.job_id');
   v_batch.kind := kind;
-  v_batch.status := case when hold then 'held' else 'queued' end;
+  v_batch.hold := hold;
+  v_batch.waits := coalesce(cardinality(depends_on), 0) > 0;
+  v_batch.status := case when v_batch.hold or v_batch.waits then 'held' else 'queued' end;
   v_batch.submitted_at := pgqueue._now();
-  v_batch.released_at := case when not hold then v_batch.submitted_at end;
+  v_batch.released_at := case when v_batch.status = 'queued' then v_batch.submitted_at end;
   v_batch.priority := priority;
   v_batch.slice_size := slice_size;
   v_batch.app := app;
   v_batch.context := coalesce(context, '{}');
   insert into pgqueue.batch select v_batch.*;
   insert into pgqueue.batch_count (batch_id, rows, pending) values (v_batch.id, 0, 0);
+  if num_nonnulls(on_success, on_error) > 0 then
+    insert into pgqueue.follow_up (job_id, outcome, jobs)
+    select v_batch.id, f.outcome, case jsonb_typeof(f.jobs) when 'array' then f.jobs else jsonb_build_array(f.jobs) end
+    from (values ('success', on_success), ('error', on_error)) f(outcome, jobs) where f.jobs is not null;
+  end if;
   return v_batch;
 end $$;

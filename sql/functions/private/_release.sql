@@ -1,7 +1,7 @@
 -- Tells children that parents have ended: those of each parent with ids from lows[i] to highs[i]. The arrays are parallel, a later element of the same parent says how it ended last.
 -- Children that wait for nobody any more go on; one whose policy is to be cancelled ends, and so its own children are next: a loop, not a recursion, however long the chain. About
 -- `budget` children are looked at, and what is left goes to parent_look. So does what cannot be told now: children that are locked, which nobody here waits for, and those that wait
--- for more than `most` others. Returns how many were looked at.
+-- for more than `most` others. The gate of a batch is no job to run: it ends here, and the batch goes. Returns how many were looked at.
 --
 -- Whoever counts for a child has its row locked, and only then looks what is not counted yet: so nothing counts twice. Locks: children, by skip locked; a settle or cancel has its
 -- job locked before, but nothing here waits.
@@ -34,6 +34,7 @@ declare
   v_children bigint[];
   v_states text[];
   v_locked bigint[];
+  v_any integer;
   v_busy bigint[];
   v_done bigint := 0;
   v_jobs bigint[];
@@ -73,9 +74,13 @@ begin
     v_done := v_done + v_rows;
     continue when v_rows = 0;
 
-    v_locked := array(
-      select w.job_id from pgqueue.dependent w
-      where w.job_id = any(v_children) and (most is null or w.pending <= most) order by w.job_id for update skip locked);
+    select coalesce(array_agg(l.job_id order by l.job_id), '{}'), bit_or(l.traits) into v_locked, v_any
+    from (
+      select w.job_id, w.traits from pgqueue.dependent w
+      where w.job_id = any(v_children) and (most is null or w.pending <= most) order by w.job_id for update skip locked) l;
+    if v_any & 512 <> 0 then
+      v_locked := pgqueue._try_gates(v_locked);
+    end if;
     v_busy := array(select w.job_id from pgqueue.dependent w where w.job_id = any(v_children) and w.job_id <> all(v_locked));
     if cardinality(v_busy) > 0 then
       insert into pgqueue.parent_look (seq, job_id, state, low, high, parked)
@@ -120,6 +125,11 @@ begin
       array_agg(g.attempt order by g.job_id) filter (where g.dead), array_agg(g.traits order by g.job_id) filter (where g.dead)
     into v_jobs, v_queues, v_priorities, v_attempts, v_traits, v_dead, v_dead_queues, v_dead_attempts, v_dead_traits
     from gone g;
+    if v_any & 512 <> 0 then
+      perform pgqueue._open_gates(array_agg(e.id), array_agg(e.queue), array_agg(e.traits)) from unnest(v_jobs, v_queues, v_traits) e(id, queue, traits) where e.traits & 512 <> 0;
+      select array_agg(e.id), array_agg(e.queue), array_agg(e.priority), array_agg(e.attempt), array_agg(e.traits) into v_jobs, v_queues, v_priorities, v_attempts, v_traits
+      from unnest(v_jobs, v_queues, v_priorities, v_attempts, v_traits) e(id, queue, priority, attempt, traits) where e.traits & 512 = 0;
+    end if;
     perform pgqueue._enter(v_jobs, v_queues, v_priorities, v_attempts, v_traits, false);
     continue when v_dead is null;
     perform pgqueue._finish(array_agg(d.id), array_agg('cancelled'::text), array_agg('parent_failed'::text), array_agg(d.attempt), array_agg(d.traits & ~4096),

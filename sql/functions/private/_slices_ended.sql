@@ -25,6 +25,11 @@ begin
     select * into v_count from pgqueue.batch_count c where c.batch_id = v_id for no key update;
     select * into v_batch from pgqueue.batch b where b.id = v_id;
     continue when v_batch.done_at is not null or v_batch.id is null;
+    if v_batch.gate = any(v_jobs) then
+      -- No slice of it can end beside: they are all held.
+      perform pgqueue._gate_ended(v_batch, states[array_position(jobs, v_batch.gate)], reasons[array_position(jobs, v_batch.gate)]);
+      continue;
+    end if;
     with given as materialized (
       select e.job, e.state, e.reason, e.result from unnest(jobs, states, reasons, results) e(job, state, reason, result) where e.job = any(v_jobs)),
     asked as materialized (

@@ -15,6 +15,7 @@ declare
   v_done bigint := 0;
   v_gone bigint[];
   v_child bigint;
+  v_traits integer;
   v_was record;
 begin
   select array_agg(s.parent_id), array_agg(s.child_id) into v_parents, v_children
@@ -41,8 +42,8 @@ begin
     for v_child in
       select distinct s.child from unnest(v_parents, v_children) s(parent, child) where s.parent = any(v_gone) order by 1 limit 1000
     loop
-      perform from pgqueue.dependent w where w.job_id = v_child for update skip locked;
-      continue when not found;
+      select bit_or(w.traits) into v_traits from (select w.traits from pgqueue.dependent w where w.job_id = v_child for update skip locked) w;
+      continue when v_traits is null or v_traits & 512 <> 0 and pgqueue._try_gates(array[v_child]) = '{}';
       select * into v_was from pgqueue._withdraw(v_child);
       perform pgqueue._finish(array[v_child], array['cancelled'], array['parent_failed'], array[v_was.attempt], array[v_was.traits], null, null, null,
         pgqueue._forget((select q.history from pgqueue.queue q where q.name = v_was.queue)));
@@ -53,7 +54,8 @@ begin
   v_jobs := array(
     select f.job_id from pgqueue.follow_up f where f.job_id > pgqueue._slice('follow_up') order by f.job_id limit 5000);
   perform pgqueue._next_slice('follow_up', v_jobs, 5000);
-  delete from pgqueue.follow_up f where f.job_id = any(v_jobs) and (select j.id from pgqueue.job j where j.id = f.job_id) is null;
+  delete from pgqueue.follow_up f where f.job_id = any(v_jobs) and (select j.id from pgqueue.job j where j.id = f.job_id) is null
+    and (select b.id from pgqueue.batch b where b.id = f.job_id) is null;
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
 

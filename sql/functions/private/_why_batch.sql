@@ -16,6 +16,11 @@ begin
     return format('%s is final: it %s at %s%s.', v_name, case (batch).status when 'aborted' then 'was aborted' else (batch).status end,
       to_char((batch).done_at, 'YYYY-MM-DD HH24:MI:SS OF'),
       case (batch).kind when 'batch' then format('; of its %s rows %s succeeded, %s failed, %s were aborted', v_count.rows, v_count.succeeded, v_count.failed, v_count.aborted) end);
+  elsif (batch).status = 'held' and (batch).reason is not null then
+    return format('%s is being aborted, since one that it depends on has failed: upkeep does it in steps, %s rows are left.', v_name, v_count.pending);
+  elsif (batch).status = 'held' and (batch).waits then
+    return pgqueue._why_dependent((batch).gate, v_name)
+      || case when (batch).hold then format(' It is held besides, with %s rows so far: call pgqueue.batch_release(%s).', v_count.rows, (batch).id) else '' end;
   elsif (batch).status = 'held' then
     return format('%s is held, with %s rows so far: call pgqueue.batch_release(%s).', v_name, v_count.rows, (batch).id);
   end if;

@@ -21,7 +21,7 @@ begin
     perform pgqueue._refuse('PQ005', format('job %s is %s', job, coalesce(pgqueue._standing(job), 'moving just now')),
       'Only a job that waits can be changed: cancel a running one, enqueue or retry a final one.');
   end if;
-  if place = 'held' then
+  if place = 'held' or place = 'dependent' and traits & 512 <> 0 then
     perform pgqueue._refuse('PQ005', format('job %s is held with its batch', job), 'batch_release lets the batch run; its own priority is given when it is submitted.');
   end if;
 end $$;

@@ -10,8 +10,8 @@ declare
   v_batch pgqueue.batch := pgqueue._batch_or_refuse(id, 'batch', true);
   v_rows integer;
 begin
-  if v_batch.status <> 'held' then
-    perform pgqueue._refuse('PQ005', format('batch %s is %s', id, v_batch.status), 'Rows can be appended while it is held.');
+  if v_batch.status <> 'held' or not v_batch.hold or v_batch.reason is not null then
+    perform pgqueue._refuse('PQ005', format('batch %s is %s', id, case when v_batch.status <> 'held' then v_batch.status when v_batch.reason is not null then 'being aborted' else 'released' end), 'Rows can be appended while it is held.');
   end if;
   if hold is null then
     perform pgqueue._refuse('PQ001', 'hold is null', 'Give true to append more rows later, else false.');

@@ -11,15 +11,8 @@ declare
   v_rows integer := (select c.rows from pgqueue.batch_count c where c.batch_id = id);
 begin
   if v_batch.status = 'held' then
-    update pgqueue.batch b set status = 'queued', released_at = pgqueue._now() where b.id = v_batch.id;
-    with gone as (delete from pgqueue.held h where h.batch_id = v_batch.id returning h.*)
-    insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
-    select g.job_id, g.job_id, g.traits, g.priority, g.attempt, g.queue from gone g;
-    if v_rows = 0 then
-      perform pgqueue._finish_batch(v_batch.id, 'succeeded');
-    else
-      perform pgqueue._wake(v_batch.queue);
-    end if;
+    update pgqueue.batch b set hold = false where b.id = v_batch.id and b.hold;
+    perform pgqueue._let_go(v_batch.id, false);
   elsif v_batch.status <> 'queued' then
     perform pgqueue._refuse('PQ005', format('batch %s is %s', id, v_batch.status), 'It is over.');
   end if;
@@ -27,4 +20,5 @@ begin
 end $$;
 
 comment on function pgqueue.batch_release is
-'Lets a held batch run, and returns how many rows it has; one that runs already is left alone, one without rows has succeeded. Errors: PQ002, PQ005 when it is over.';
+'Lets a held batch run, and returns how many rows it has; one that runs already is left alone, one without rows has succeeded.
+One that waits for other jobs (depends_on) runs when these have ended. Errors: PQ002, PQ005 when it is over.';

@@ -14,5 +14,6 @@ begin
 end $$;
 
 comment on function pgqueue.batch_status is
-'Where a batch stands. status: held, queued, running (some of its rows have been done, or are being processed), or final: succeeded, failed (a row has), aborted (a row was). try_later: it is not final, ask again. rows, pending,
+'Where a batch stands. status: held, queued, running (some of its rows have been done, or are being processed), or final: succeeded, failed (a row has), aborted (a row was). waits_for: what holds one that is held, of release
+(see batch_release) and parents (depends_on; see the functions parents and why). try_later: it is not final, ask again. rows, pending,
 succeeded, failed, aborted: counts, always of this moment. files: names of the output files with their lines and characters, once it is final. Errors: PQ002.';

@@ -20,5 +20,5 @@ begin
 end $$;
 
 comment on function pgqueue.slow_query_status is
-'Where a slow query stands: status queued, running, succeeded, failed or aborted. try_later: it is not over, ask again. result, messages: what its processor gave; null for an aborted one. files: its output files. The same answer
+'Where a slow query stands: status held (by depends_on), queued, running, succeeded, failed or aborted. try_later: it is not over, ask again. result, messages: what its processor gave; null for an aborted one. files: its output files. The same answer
 for as long as it is kept. Errors: PQ002.';
