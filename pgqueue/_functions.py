@@ -61,15 +61,18 @@ _POLICY: Final[_Arguments] = {
     "backoff": "jsonb",
     "headers": "jsonb",
 }
+_COMPOSED: Final[_Arguments] = {
+    "depends_on": "bigint[]",
+    "on_parent_failure": "text",
+    "on_success": "jsonb",
+    "on_error": "jsonb",
+}
 _FLOW: Final[_Arguments] = {
     "unique_by": "text[]",
     "unique_until": "text",
     "unique_for": "interval",
     "on_duplicate": "text",
-    "depends_on": "bigint[]",
-    "on_parent_failure": "text",
-    "on_success": "jsonb",
-    "on_error": "jsonb",
+    **_COMPOSED,
 }
 _PAGE: Final[_Arguments] = {"id": "bigint", "after": "bigint", "max": "int"}
 _SETTLED: Final[_Arguments] = {
@@ -202,7 +205,9 @@ _ALL: Final = [
     Function("health", {}, _columns(models.HealthItem)),
     Function("version", {}),
     Function(
-        "submit_script", {"document": "jsonb", "owner": "text", "queue": "text", "priority": "int", **_SESSION}, ("id",)
+        "submit_script",
+        {"document": "jsonb", "owner": "text", "queue": "text", "priority": "int", **_SESSION, **_COMPOSED},
+        ("id",),
     ),
     Function("script_report", _OF_OWNER),
     Function(
@@ -233,6 +238,7 @@ _ALL: Final = [
             "max_bytes": "bigint",
             "ttl": "interval",
             "priority": "int",
+            **_COMPOSED,
         },
         _columns(models.SubmittedQuery),
     ),
