@@ -1228,7 +1228,8 @@ begin
 end $$;
 
 -- source: sql/functions/private/_add_rows.sql
--- Adds rows to a batch: checked, counted, cut into slices, each a job. The jobs wait in ready, or in held while the batch is. Returns how many rows the batch has now.
+-- Adds rows to a batch: checked, counted, cut into slices, each a job. The jobs wait in ready, or in held while the batch is. Refused when that is more than their queue takes; what is held is not counted.
+-- Returns how many rows the batch has now.
 create function pgqueue._add_rows(batch pgqueue.batch, lines integer[], inputs jsonb[]) returns integer
 language plpgsql
 as $$
@@ -1255,6 +1256,9 @@ begin
     select jsonb_agg(jsonb_build_array(v_rows - v_count + e.ord - 1, e.line, e.input) order by e.ord)
     from unnest(lines, inputs) with ordinality e(line, input, ord)
     group by (e.ord - 1) / (batch).slice_size order by (e.ord - 1) / (batch).slice_size), null);
+  if (batch).status <> 'held' and pg_sequence_last_value('pgqueue.bounded') is not null then
+    perform pgqueue._refuse_if_full((batch).queue, array(select s.job_id from pgqueue.batch_slice s where s.batch_id = (batch).id limit 1));
+  end if;
   return v_rows;
 end $$;
 
@@ -12338,7 +12342,7 @@ end $$;
 comment on function pgqueue.batch_submit is
 'Hands rows over to be processed, each once, by the processor of this application''s operation on whatever worker has one; returns the batch''s id. rows: [{"line": 1, "input": …}, …]; lines are the
 caller''s numbers, from 1, gaps and doubles allowed. context: goes to the processor with every row. hold: nothing runs yet, more rows will be appended. owner: who it belongs to (default:
-the role that calls). slice_size: how many rows a worker takes at a time. op is lower-cased. Errors: PQ001, also for no rows unless held; nothing is stored then.';
+the role that calls). slice_size: how many rows a worker takes at a time. op is lower-cased. Errors: PQ001, also for no rows unless held; PQ008 its queue, app/op, has max_queued and is full, unless held; nothing is stored then.';
 
 -- source: sql/functions/rows/batch_submit_each.sql
 create function pgqueue.batch_submit_each(
@@ -12368,7 +12372,7 @@ begin
 end $$;
 
 comment on function pgqueue.batch_submit_each is
-'batch_submit for many rows: lines and inputs as parallel arrays. A hundred thousand rows are a second. Errors: PQ001.';
+'batch_submit for many rows: lines and inputs as parallel arrays. A hundred thousand rows are a second. Errors: PQ001; PQ008 its queue is full.';
 
 -- source: sql/functions/rows/output_file.sql
 create function pgqueue.output_file(id bigint, name text, after_line integer default null, after_row integer default null, chars integer default 1000000, as_owner text default null)
@@ -12501,7 +12505,7 @@ begin
 end $$;
 
 comment on function pgqueue.slow_query_submit is
-'Hands one input over to the slow-query processor of this application''s operation; returns an id to ask after. op is lower-cased. Errors: PQ001.';
+'Hands one input over to the slow-query processor of this application''s operation; returns an id to ask after. op is lower-cased. Errors: PQ001; PQ008 its queue is full.';
 
 -- source: sql/functions/keyed/keyed_ack.sql
 -- The hot path, as that of settle: a lease of one item that has no more traits than any has, in a queue that keeps its history: in one statement, which takes the lease first, and

@@ -25,4 +25,4 @@ end $$;
 comment on function pgqueue.batch_submit is
 'Hands rows over to be processed, each once, by the processor of this application''s operation on whatever worker has one; returns the batch''s id. rows: [{"line": 1, "input": …}, …]; lines are the
 caller''s numbers, from 1, gaps and doubles allowed. context: goes to the processor with every row. hold: nothing runs yet, more rows will be appended. owner: who it belongs to (default:
-the role that calls). slice_size: how many rows a worker takes at a time. op is lower-cased. Errors: PQ001, also for no rows unless held; nothing is stored then.';
+the role that calls). slice_size: how many rows a worker takes at a time. op is lower-cased. Errors: PQ001, also for no rows unless held; PQ008 its queue, app/op, has max_queued and is full, unless held; nothing is stored then.';

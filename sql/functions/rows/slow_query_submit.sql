@@ -20,4 +20,4 @@ begin
 end $$;
 
 comment on function pgqueue.slow_query_submit is
-'Hands one input over to the slow-query processor of this application''s operation; returns an id to ask after. op is lower-cased. Errors: PQ001.';
+'Hands one input over to the slow-query processor of this application''s operation; returns an id to ask after. op is lower-cased. Errors: PQ001; PQ008 its queue is full.';
