@@ -28,6 +28,7 @@ _Query = dict[str, Any]
         "pgqueue script nightly.json                     # Ctrl-C cancels it",
         "pgqueue script vacuum.sql --role maintenance",
         """echo '["analyze a", "analyze b"]' | pgqueue script - --detach""",
+        "pgqueue script nightly.json --depends-on 41     # a job, query or script that must end first",
         "pgqueue script 42                               # follow script 42",
         "pgqueue script 42 --status --json",
     ),
@@ -52,7 +53,7 @@ def script(
     document = None if id is not None else _document(source)
     with session(settings) as client:
         handle = (
-            client.script(document, settings=settings_of(pairs), **given)
+            client.script(document, settings=settings_of(pairs), **{**given, "depends_on": given["depends_on"] or None})
             if document is not None
             else client.script_handle(id or 0, owner=given["owner"])
         )
