@@ -13,6 +13,7 @@ import pgqueue
 from pgqueue import App, AsyncClient, Client, Context, InvalidArgument, JobFailed, ScriptFailed, UnknownJob
 from tests.support.cluster import Database
 from tests.worker.harness import Inside
+from tests.worker.hooksapp import Reverse
 
 QUEUES = ["default", "scripts", "queries"]
 
@@ -170,3 +171,22 @@ def test_max_age_is_refused(app: App) -> None:
 def test_placeholders_are_checked(app: App) -> None:
     with pytest.raises(InvalidArgument, match="on_success"):
         app.client.query("select 1", on_success=app.tasks["mail"].s(pgqueue.error))
+
+
+def test_with_a_codec_and_middleware(pg: Database) -> None:
+    """What queries give is plain, what tasks are given is sealed: they meet in the handler."""
+    app = App(pg.dsn, codec=Reverse())
+
+    @app.task
+    def mail(about: dict[str, Any], to: str) -> str:
+        return f"{to}: {about['rows']}"
+
+    with Inside(app, pg.dsn, queues=QUEUES):
+        query = app.client.query("select 1", on_success=mail.s(pgqueue.result, to="ada"))
+        mailed = mail.options(depends_on=query).enqueue(pgqueue.result, to="bob")
+        assert mailed.result(30) == "bob: 1"
+        (follow_up,) = [job.id for job in app.client.jobs(kind="mail") if job.id != mailed.id]
+        result = app.client.results().wait(follow_up, 30)
+        assert result.state == "succeeded"
+    assert "ada" not in str(app.client.job(follow_up).args)
+    app.close()
