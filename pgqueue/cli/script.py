@@ -51,9 +51,10 @@ def script(
     if (status or cancel) and id is None:
         raise click.UsageError("--status and --cancel go with the ID of a script.")
     document = None if id is not None else _document(source)
+    given["depends_on"] = given["depends_on"] or None
     with session(settings) as client:
         handle = (
-            client.script(document, settings=settings_of(pairs), **{**given, "depends_on": given["depends_on"] or None})
+            client.script(document, settings=settings_of(pairs), **given)
             if document is not None
             else client.script_handle(id or 0, owner=given["owner"])
         )
