@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 from uuid import UUID
 
 from pgqueue import models
 from pgqueue._calls_base import BaseCalls, Call, Seconds, many, one, plain_settings, value
+from pgqueue._calls_compose import FollowUps, plain_follow_ups
 from pgqueue._literals import ENCODERS
 from pgqueue.errors import InvalidArgument
 from pgqueue.models import JSON
+
+if TYPE_CHECKING:
+    from pgqueue import options
 
 __all__ = [
     "BatchFormat",
@@ -33,7 +37,9 @@ OnWaitTimeout: TypeAlias = Literal["continue", "cancel"]
 
 
 class ScriptOptions(TypedDict, total=False):
-    """The options of `submit_script`."""
+    """The options of `submit_script`. `depends_on` takes handles as well, of anything that runs; `on_success` and
+    `on_error` take calls of tasks: `task.s(pgqueue.result)`.
+    """
 
     owner: str | None
     queue: str
@@ -41,6 +47,10 @@ class ScriptOptions(TypedDict, total=False):
     datasource: str | None
     role: str | None
     settings: Mapping[str, str] | None
+    depends_on: options.Parents | None
+    on_parent_failure: models.OnParentFailure | None
+    on_success: options.FollowUps | FollowUps | None
+    on_error: options.FollowUps | FollowUps | None
 
 
 class QueryOptions(ScriptOptions, total=False):
@@ -69,11 +79,17 @@ class ScriptCalls(BaseCalls):
         datasource: str | None = None,
         role: str | None = None,
         settings: Mapping[str, str] | None = None,
+        depends_on: Iterable[int] | None = None,
+        on_parent_failure: models.OnParentFailure | None = None,
+        on_success: FollowUps | None = None,
+        on_error: FollowUps | None = None,
     ) -> Call[int]:
-        """Returns the script's id. Owner None: the database user. Raises InvalidArgument for a document that is none or
-        too large, Conflict when too many of the owner's scripts wait.
+        """Returns the script's id. Owner None: the database user. `depends_on` and what follows: as of `enqueue`.
+
+        Raises InvalidArgument for a document that is none or too large, UnknownJob for an unknown id in depends_on,
+        Conflict when too many of the owner's scripts wait, QueueFull.
         """
-        return self._call("submit_script", value, locals())
+        return self._call("submit_script", value, _composed(locals()))
 
     def script_report(self, id: int, as_owner: str | None = None) -> Call[dict[str, JSON]]:
         """The document with each query's status, times and error. Raises UnknownJob, for another owner's too."""
@@ -144,11 +160,18 @@ class QueryCalls(BaseCalls):
         max_bytes: int | None = None,
         ttl: Seconds | None = None,
         priority: int = 0,
+        depends_on: Iterable[int] | None = None,
+        on_parent_failure: models.OnParentFailure | None = None,
+        on_success: FollowUps | None = None,
+        on_error: FollowUps | None = None,
     ) -> Call[models.SubmittedQuery]:
         """One statement with parameters $1, $2 …. An identical live query is joined, and with `max_age` a result not
-        older than that is reused. Owner None: the database user.
+        older than that is reused. Owner None: the database user. `depends_on` and what follows: as of `enqueue`; such a
+        query always runs, and nobody joins it.
+
+        Raises InvalidArgument, UnknownJob for an unknown id in depends_on, QueueFull.
         """
-        values = dict(locals(), params=None if params is None else _plain_params(params))
+        values = dict(_composed(locals()), params=None if params is None else _plain_params(params))
         return self._call("submit_query", one(models.SubmittedQuery), values)
 
     def query_status(self, id: int, as_owner: str | None = None) -> Call[models.QueryStatus]:
@@ -199,6 +222,11 @@ class QueryCalls(BaseCalls):
     ) -> Call[models.QueryVerdict]:
         """For workers: how the run has ended. Raises StaleLease."""
         return self._call("query_end", one(models.QueryVerdict), locals())
+
+
+def _composed(values: dict[str, Any]) -> dict[str, Any]:
+    follow_ups = {name: values[name] for name in ("on_success", "on_error") if values[name] is not None}
+    return {**values, **{name: plain_follow_ups(name, given) for name, given in follow_ups.items()}}
 
 
 def _plain_params(params: Sequence[Any]) -> list[JSON]:

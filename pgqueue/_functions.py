@@ -61,7 +61,7 @@ _POLICY: Final[_Arguments] = {
     "backoff": "jsonb",
     "headers": "jsonb",
 }
-_OTHERS: Final[_Arguments] = {
+_COMPOSED: Final[_Arguments] = {
     "depends_on": "bigint[]",
     "on_parent_failure": "text",
     "on_success": "jsonb",
@@ -72,7 +72,7 @@ _FLOW: Final[_Arguments] = {
     "unique_until": "text",
     "unique_for": "interval",
     "on_duplicate": "text",
-    **_OTHERS,
+    **_COMPOSED,
 }
 _PAGE: Final[_Arguments] = {"id": "bigint", "after": "bigint", "max": "int"}
 _SETTLED: Final[_Arguments] = {
@@ -87,7 +87,7 @@ _OF_OWNER: Final[_Arguments] = {"id": "bigint", "as_owner": "text"}
 _SESSION: Final[_Arguments] = {"datasource": "text", "role": "text", "settings": "jsonb"}
 _LEASED: Final[_Arguments] = {"lease": "bigint", "job": "bigint"}
 _BACKEND: Final[_Arguments] = {**_LEASED, "backend_pid": "int", "backend_start": "timestamptz"}
-_BATCH: Final[_Arguments] = {"hold": "boolean", "owner": "text", "priority": "int", "slice_size": "int", **_OTHERS}
+_BATCH: Final[_Arguments] = {"hold": "boolean", "owner": "text", "priority": "int", "slice_size": "int", **_COMPOSED}
 _KEYED: Final[_Arguments] = {"queue": "text", "key": "text", "id": "bigint"}
 _ITEM: Final[_Arguments] = {
     "queue": "text",
@@ -205,7 +205,9 @@ _ALL: Final = [
     Function("health", {}, _columns(models.HealthItem)),
     Function("version", {}),
     Function(
-        "submit_script", {"document": "jsonb", "owner": "text", "queue": "text", "priority": "int", **_SESSION}, ("id",)
+        "submit_script",
+        {"document": "jsonb", "owner": "text", "queue": "text", "priority": "int", **_SESSION, **_COMPOSED},
+        ("id",),
     ),
     Function("script_report", _OF_OWNER),
     Function(
@@ -236,6 +238,7 @@ _ALL: Final = [
             "max_bytes": "bigint",
             "ttl": "interval",
             "priority": "int",
+            **_COMPOSED,
         },
         _columns(models.SubmittedQuery),
     ),
@@ -296,7 +299,7 @@ _ALL: Final = [
             "input": "jsonb",
             "owner": "text",
             "priority": "int",
-            **_OTHERS,
+            **_COMPOSED,
         },
     ),
     Function("slow_query_status", _OF_OWNER, _columns(models.SlowQueryStatus)),

@@ -62,6 +62,7 @@ class ScriptOrders:
     old_datasource: str | None
     old_pid: int | None
     old_backend_start: datetime | None
+    result: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class ScriptVerdict:
 
     verdict: str
     failure: dict[str, Any] | None
+    result: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict, cast
 
 from pgqueue._markers import ERROR, RESULT
 from pgqueue.errors import InvalidArgument
-from pgqueue.handle import JobHandle, JobHandles
+from pgqueue.handle import JobHandles
 from pgqueue.models import JSON, OnDuplicate, OnParentFailure, UniqueUntil
 
 if TYPE_CHECKING:
@@ -20,8 +20,17 @@ __all__ = ["Backoff", "FollowUps", "Key", "OptionValues", "Parents", "Seconds", 
 Seconds: TypeAlias = float | timedelta
 Key: TypeAlias = str | Callable[..., str | None] | None
 """A key, or a function of the task's own arguments that returns one (None: no key)."""
-Parents: TypeAlias = "int | JobHandle[Any] | Iterable[int | JobHandle[Any]]"
-"""Jobs that must end first: one or several, ids or handles."""
+
+
+class HasId(Protocol):
+    """A handle: of a job, a query, a script."""
+
+    @property
+    def id(self) -> int: ...
+
+
+Parents: TypeAlias = int | HasId | Iterable[int | HasId]
+"""Jobs of any kind that must end first: one or several, ids or handles."""
 FollowUps: TypeAlias = "BoundCall[Any] | Sequence[BoundCall[Any]]"
 """What is enqueued when a job ends: `task.s(...)`, or several."""
 
@@ -116,7 +125,7 @@ class TaskOptions:
             if isinstance(self.unique_by, str):
                 raise InvalidArgument("unique_by is one string", f"give names of arguments: ({self.unique_by!r},)")
             object.__setattr__(self, "unique_by", tuple(self.unique_by))
-        if self.depends_on is not None and not isinstance(self.depends_on, int | JobHandle):
+        if self.depends_on is not None and _id(self.depends_on) is None:
             object.__setattr__(self, "depends_on", _several(self.depends_on))
         for name in ("on_success", "on_error"):
             given = getattr(self, name)
@@ -140,10 +149,7 @@ class TaskOptions:
 
     def parent_ids(self) -> Sequence[int] | None:
         """The ids in `depends_on`."""
-        given: Any = self.depends_on
-        if given is None or isinstance(given, tuple):
-            return given
-        return (given.id,) if isinstance(given, JobHandle) else (given,)
+        return None if self.depends_on is None else _parent_ids(self.depends_on)
 
     def shared(self) -> dict[str, Any]:
         """The parameters of `enqueue` that do not depend on a job's arguments."""
@@ -173,16 +179,46 @@ _NAMES = frozenset(field.name for field in fields(TaskOptions))
 _EITHER = (("run_at", "delay"), ("unique_key", "unique_by"), ("unique_until", "unique_for"))
 
 
-def _several(given: Iterable[Any]) -> tuple[int, ...]:
+def composed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a query or script as the SQL functions take them: ids for handles, documents for calls of tasks.
+    Raises InvalidArgument.
+    """
+    made = dict(options)
+    if made.get("depends_on") is not None:
+        made["depends_on"] = _parent_ids(made["depends_on"])
+    for name in ("on_success", "on_error"):
+        given = made.get(name)
+        if given is not None and not isinstance(given, Mapping) and not _are_documents(given):
+            made[name] = _documents(_follow_ups(name, given), name)
+    return made
+
+
+def _are_documents(given: Any) -> bool:
+    return isinstance(given, list | tuple) and any(isinstance(each, Mapping) for each in given)
+
+
+def _id(given: Any) -> int | None:
+    id = given if isinstance(given, int) else getattr(given, "id", None)
+    return id if isinstance(id, int) else None
+
+
+def _parent_ids(given: Any) -> tuple[int, ...]:
+    if isinstance(given, tuple):
+        return _several(given)
+    id = _id(given)
+    return _several(given) if id is None else (id,)
+
+
+def _several(given: Any) -> tuple[int, ...]:
     if isinstance(given, JobHandles):
         return tuple(given.ids)
     try:
-        ids = tuple(each.id if isinstance(each, JobHandle) else each for each in given)
+        ids = tuple(_id(each) for each in given)
     except TypeError:
         ids = (None,)
-    if not all(isinstance(id, int) for id in ids):
+    if any(id is None for id in ids):
         raise InvalidArgument("depends_on takes ids and handles of jobs", "of a flow: depends_on=flow.last")
-    return ids
+    return cast("tuple[int, ...]", ids)
 
 
 def _follow_ups(name: str, given: Any) -> tuple[BoundCall[Any], ...]:

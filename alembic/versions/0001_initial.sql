@@ -1306,7 +1306,8 @@ begin
 end $$;
 
 -- source: sql/functions/private/_add_rows.sql
--- Adds rows to a batch: checked, counted, cut into slices, each a job. The jobs wait in ready, or in held while the batch is. Returns how many rows the batch has now.
+-- Adds rows to a batch: checked, counted, cut into slices, each a job. The jobs wait in ready, or in held while the batch is. Refused when that is more than their queue takes; what is held is not counted.
+-- Returns how many rows the batch has now.
 create function pgqueue._add_rows(batch pgqueue.batch, lines integer[], inputs jsonb[]) returns integer
 language plpgsql
 as $$
@@ -1333,6 +1334,9 @@ begin
     select jsonb_agg(jsonb_build_array(v_rows - v_count + e.ord - 1, e.line, e.input) order by e.ord)
     from unnest(lines, inputs) with ordinality e(line, input, ord)
     group by (e.ord - 1) / (batch).slice_size order by (e.ord - 1) / (batch).slice_size), null);
+  if (batch).status <> 'held' and pg_sequence_last_value('pgqueue.bounded') is not null then
+    perform pgqueue._refuse_if_full((batch).queue, array(select s.job_id from pgqueue.batch_slice s where s.batch_id = (batch).id limit 1));
+  end if;
   return v_rows;
 end $$;
 
@@ -4363,17 +4367,6 @@ begin
   return true;
 end $$;
 
--- source: sql/functions/private/_forget_new_job.sql
--- Takes a job back that this transaction has just made with _new_sql_job: nobody has seen it.
-create function pgqueue._forget_new_job(job bigint) returns void
-language plpgsql
-as $$
-begin
-  delete from pgqueue.arrival a where a.job_id = job;
-  delete from pgqueue.job j where j.id = _forget_new_job.job;
-  delete from pgqueue.deadline d where d.job_id = _forget_new_job.job;
-end $$;
-
 -- source: sql/functions/private/_forget_owners.sql
 -- Forgets how many turns the owners of an idle queue have had. Their rows are locked first and the line is looked at after that: an admission that comes in between
 -- holds its owner's row. Called at the end of a claim, which waits for nothing any more: so whoever waits for these rows waits for no circle.
@@ -4728,6 +4721,7 @@ begin
   insert into pgqueue.dependent (job_id, pending, traits, policy, priority, attempt, queue)
   select (job).id, cardinality(v_parents),
     pgqueue._traits((job).unique_key, (job).group_key, (job).timeout, (job).heartbeat, null) + pgqueue._flow_traits((job).id)
+      + case when (job).kind = 'sql.query' then 128 else 0 end
       + case when exists (select from pgqueue.slot s where s.job_id = (job).id) then 32768 else 0 end,
     (select d.policy from pgqueue.dependency d where d.parent_id = v_parents[1] and d.child_id = (job).id), (job).priority, 0, (job).queue;
   insert into pgqueue.parent_look (seq, job_id, low, high, parked)
@@ -5949,7 +5943,8 @@ declare
   v_was record;
 begin
   select s.run_at into v_due from pgqueue.scheduled s where s.job_id = job;
-  -- A script before its place: whoever cancels one has it locked first.
+  -- A script before its place, but one that is held: as whoever cancels it.
+  perform from pgqueue.dependent d where d.job_id = job for update;
   perform from pgqueue.script s where s.job_id = job for update;
   -- One that waits for other jobs goes on waiting, and is let go there.
   update pgqueue.dependent d set queue = _move.queue where d.job_id = job and d.queue <> _move.queue and d.traits & 512 = 0 returning d.traits, (select j.queue from pgqueue.job j where j.id = job) as queue into v_was;
@@ -6111,30 +6106,46 @@ begin
 end $$;
 
 -- source: sql/functions/private/_new_sql_job.sql
--- The job of a script or a query: written like any other, and put into the inbox of its owner. Draws the id.
+-- The job of a script or a query: written like any other, and put into the inbox of its owner, or where it waits for others. What the script or query has of its own is there already: a job
+-- whose parents have failed ends here. Refused when its queue is full.
 create function pgqueue._new_sql_job(
+  id bigint,
   kind text,
   args jsonb,
   queue text,
   owner text,
   priority integer,
   traits integer,
-  expires_at timestamptz) returns bigint
+  expires_at timestamptz,
+  depends_on bigint[],
+  on_parent_failure text,
+  on_success jsonb,
+  on_error jsonb) returns void
 language plpgsql
 as $$
-declare
-  v_id bigint := nextval('pgqueue.job_id');
+#variable_conflict use_variable
 begin
-  insert into pgqueue.job (id, created_at, expires_at, priority, queue, kind, group_key, args)
-  values (v_id, pgqueue._now(), _new_sql_job.expires_at, _new_sql_job.priority, _new_sql_job.queue, _new_sql_job.kind, owner, _new_sql_job.args);
-  if expires_at is not null then
-    insert into pgqueue.deadline (expires_at, job_id) values (_new_sql_job.expires_at, v_id);
+  if num_nonnulls(depends_on, on_success, on_error) > 0 then
+    perform pgqueue._store_jobs(array[(
+      id, kind, args, queue, priority, pgqueue._now(), null, owner, null, null, expires_at, null, null, null, 128 | traits, null, null, null, depends_on, null,
+      on_parent_failure, on_success, on_error, null)::pgqueue.new_job], pgqueue._now());
+    if exists (select from pgqueue.dependent d where d.job_id = id) then
+      return;
+    end if;
+  else
+    insert into pgqueue.job (id, created_at, expires_at, priority, queue, kind, group_key, args)
+    values (id, pgqueue._now(), expires_at, priority, queue, kind, owner, args);
+    if expires_at is not null then
+      insert into pgqueue.deadline (expires_at, job_id) values (expires_at, id);
+    end if;
+    insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
+    values (id, id, 130 | traits | case when expires_at is null then 0 else 16 end, priority, 0, queue, owner);
+    perform pgqueue._open_lane(queue, priority::smallint, true);
+    perform pgqueue._wake(queue);
   end if;
-  insert into pgqueue.arrival (seq, job_id, traits, priority, attempt, queue, group_key)
-  values (v_id, v_id, 130 | _new_sql_job.traits | case when expires_at is null then 0 else 16 end, _new_sql_job.priority, 0, _new_sql_job.queue, owner);
-  perform pgqueue._open_lane(queue, priority::smallint, true);
-  perform pgqueue._wake(queue);
-  return v_id;
+  if pg_sequence_last_value('pgqueue.bounded') is not null then
+    perform pgqueue._refuse_if_full(queue, array[id]);
+  end if;
 end $$;
 
 -- source: sql/functions/private/_next_in_window.sql
@@ -7962,12 +7973,18 @@ begin
   return jsonb_strip_nulls(jsonb_build_object('onsuccess', v_outer -> 'onsuccess', 'onerror', v_outer -> 'onerror')) || jsonb_build_object('queries', v_queries);
 end $$;
 
+-- source: sql/functions/private/_script_is_held.sql
+-- Whether a script waits for other jobs: its own status knows nothing of that.
+create function pgqueue._script_is_held(script pgqueue.script) returns boolean
+language sql stable
+return (script).status = 'queued' and (script).started_at is null and (select d.job_id from pgqueue.dependent d where d.job_id = (script).job_id) is not null;
+
 -- source: sql/functions/private/_script_line.sql
 -- One line of the list of scripts.
 create function pgqueue._script_line(script pgqueue.script) returns pgqueue.script_line
 language sql stable
 return (
-  select ((script).job_id, (script).owner::text, (script).queue::text, (script).status, (script).fallback_status, (script).failed_reason, (script).length,
+  select ((script).job_id, (script).owner::text, (script).queue::text, case when pgqueue._script_is_held(script) then 'held' else (script).status end, (script).fallback_status, (script).failed_reason, (script).length,
     (select count(*)::integer from pgqueue.script_query q where q.job_id = (script).job_id and q.status in ('succeeded', 'failed', 'cancelled')),
     (script).created_at, (script).updated_at, (script).ended_at)::pgqueue.script_line);
 
@@ -8020,7 +8037,7 @@ create function pgqueue._script_report(script pgqueue.script) returns jsonb
 language sql stable
 as $$
   select jsonb_strip_nulls(jsonb_build_object(
-      'id', (script).job_id, 'owner', (script).owner, 'queue', (script).queue, 'status', (script).status, 'fallback_status', (script).fallback_status,
+      'id', (script).job_id, 'owner', (script).owner, 'queue', (script).queue, 'status', case when pgqueue._script_is_held(script) then 'held' else (script).status end, 'fallback_status', (script).fallback_status,
       'failed_reason', (script).failed_reason, 'fallback_error', (script).fallback_error, 'created_at', (script).created_at, 'updated_at', (script).updated_at,
       'started_at', (script).started_at, 'ended_at', (script).ended_at, 'onsuccess', (script).document -> 'onsuccess', 'onerror', (script).document -> 'onerror'))
     || jsonb_build_object('queries', (
@@ -8037,14 +8054,27 @@ as $$
 $$;
 
 -- source: sql/functions/private/_script_verdict.sql
--- How a script that is through is to be settled.
-create function pgqueue._script_verdict(in script pgqueue.script, out verdict text, out failure jsonb)
-language sql
+-- How a script that is through is to be settled. The result of one that has succeeded is its report, without texts and notices.
+create function pgqueue._script_verdict(in script pgqueue.script, out verdict text, out failure jsonb, out result jsonb)
+language plpgsql
 as $$
-  select case (script).status when 'failed' then 'discard' else (script).status end,
-    case (script).status when 'failed' then
-      jsonb_build_object('type', 'ScriptFailed', 'message', coalesce((script).failed_reason, 'failed'), 'position', (script).position) end;
-$$;
+declare
+  v_report jsonb;
+begin
+  case (script).status
+    when 'failed' then
+      verdict := 'discard';
+      failure := jsonb_build_object('type', 'ScriptFailed', 'message', coalesce((script).failed_reason, 'failed'), 'position', (script).position);
+    when 'succeeded' then
+      verdict := 'succeeded';
+      v_report := pgqueue._script_report(script);
+      result := v_report - array['onsuccess', 'onerror'] || jsonb_build_object('queries', (
+        select jsonb_agg(q.query - array['query', 'onsuccess', 'onerror', 'notices'] order by q.nth)
+        from jsonb_array_elements(v_report -> 'queries') with ordinality q(query, nth)));
+    else
+      verdict := (script).status;
+  end case;
+end $$;
 
 -- source: sql/functions/private/_seize_key.sql
 -- Gives a key that its holder holds no more to another job: its period is over, or the holder has left it. False when it is not so, or another was faster: the caller looks
@@ -8631,7 +8661,8 @@ begin
       select * into v_script from pgqueue.script s where s.job_id = v_job.id for update;
       if v_script.part < 4 then
         perform pgqueue._stop_script(v_script, v_job.state, case v_job.reason
-          when 'worker_lost' then 'the worker was lost while the query ran, too often' when 'queue_timeout' then 'did not start in time' end);
+          when 'worker_lost' then 'the worker was lost while the query ran, too often' when 'queue_timeout' then 'did not start in time'
+          when 'parent_failed' then 'a job that it waited for failed or was cancelled' end);
       end if;
       update pgqueue.script s
       set ended_at = coalesce(s.ended_at, v_now),
@@ -8912,7 +8943,7 @@ end $$;
 
 -- source: sql/functions/private/_store_jobs.sql
 -- Writes checked jobs into the tables: the general way in, for whatever a job may have. One row per job, in input order: its own id, or that of the live job that holds
--- its unique key.
+-- its unique key. Traits are made here of what the job has, but for those of scripts and queries, which are given.
 create function pgqueue._store_jobs(jobs pgqueue.new_job[], now_ timestamptz)
 returns table (id bigint, created boolean)
 language plpgsql
@@ -8928,7 +8959,7 @@ begin
   jobs := array(
     select (j.id, j.kind, j.args, j.queue, j.priority, j.due, j.unique_key, j.group_key, j.max_attempts, j.timeout, j.expires_at, j.heartbeat, j.backoff,
       j.headers, pgqueue._traits(case when j.unique_until is null then j.unique_key end, j.group_key, j.timeout, j.heartbeat, j.expires_at)
-        + case when j.unique_until = 'start' then 2048 else 0 end, j.unique_until, j.unique_for, j.on_duplicate,
+        + case when j.unique_until = 'start' then 2048 else 0 end + (coalesce(j.traits, 0) & 384), j.unique_until, j.unique_for, j.on_duplicate,
       j.depends_on, j.refs, j.on_parent_failure, j.on_success, j.on_error, j.ref)::pgqueue.new_job
     from unnest(jobs) with ordinality j order by j.ordinality);
   select t.jobs, t.ids into jobs, v_ids from pgqueue._take_keys(jobs, now_) t;
@@ -11973,9 +12004,13 @@ set enable_seqscan = off
 set enable_bitmapscan = off
 set jit = off
 as $$
+#variable_conflict use_column
 declare
-  v_script pgqueue.script := pgqueue._script_or_refuse(id, as_owner, true);
+  v_script pgqueue.script;
 begin
+  -- The place of one that is held before the script: whoever tells it of a parent's end has them in this order, and must not wait.
+  perform from pgqueue.dependent d where d.job_id = cancel_script.id for update;
+  v_script := pgqueue._script_or_refuse(id, as_owner, true);
   if v_script.part = 4 then
     perform pgqueue._refuse('PQ005', format('Cannot set status from %s to cancelled', v_script.status), 'The script is over; what it has done stays.');
   end if;
@@ -12040,7 +12075,8 @@ returns table (
   failure jsonb,
   old_datasource text,
   old_pid integer,
-  old_backend_start timestamptz)
+  old_backend_start timestamptz,
+  result jsonb)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
@@ -12059,7 +12095,7 @@ begin
     perform pgqueue._refuse('PQ002', format('job %s is not a script', job), 'Only submit_script makes jobs of this kind.');
   end if;
   if v_script.part = 4 then
-    select v.verdict, v.failure into verdict, failure from pgqueue._script_verdict(v_script) v;
+    select v.verdict, v.failure, v.result into verdict, failure, result from pgqueue._script_verdict(v_script) v;
     return next;
     return;
   end if;
@@ -12096,12 +12132,12 @@ end $$;
 
 comment on function pgqueue.script_begin is
 'For workers, once a script''s job is claimed and the session that is to run its SQL is open: what to run now. unit: query, onsuccess, onerror, or final_onsuccess, final_onerror (the fallbacks of the
-whole script); sql: its text, with tags filled in; timeout: how long it may run. unit null: nothing, settle the job with verdict, and failure as its error. backend_pid,
+whole script); sql: its text, with tags filled in; timeout: how long it may run. unit null: nothing, settle the job with verdict, result, and failure as its error. backend_pid,
 backend_start: of that session, null when none could be had and script_end is to say so. old_pid, old_backend_start: a server process of old_datasource that may still run this job''s SQL; end it before you begin. Errors: PQ004 the lease does not hold the job.';
 
 -- source: sql/functions/script/script_end.sql
 create function pgqueue.script_end(lease bigint, job bigint, error jsonb default null, notices jsonb default null)
-returns table (verdict text, failure jsonb)
+returns table (verdict text, failure jsonb, result jsonb)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
@@ -12152,19 +12188,20 @@ begin
     set position = v_script.position, part = v_script.part, status = v_script.status, fallback_status = v_script.fallback_status,
       failed_reason = v_script.failed_reason, fallback_error = v_script.fallback_error, updated_at = v_now,
       ended_at = case when v_script.part = 4 then v_now end
-    where s.job_id = script_end.job;
+    where s.job_id = script_end.job
+    returning s.* into v_script;
   end if;
   if v_script.part < 4 then
     verdict := 'release';
   else
-    select v.verdict, v.failure into verdict, failure from pgqueue._script_verdict(v_script) v;
+    select v.verdict, v.failure, v.result into verdict, failure, result from pgqueue._script_verdict(v_script) v;
   end if;
   return next;
 end $$;
 
 comment on function pgqueue.script_end is
 'For workers: how the unit given by script_begin ended. error: null when it succeeded, else an object with "message" and, if known, "sqlstate". notices: an array of what the
-server said. verdict: how to settle the job: release (the script goes on in its owner''s next turn), succeeded, discard (failed, with failure as its error) or cancelled. Calling it again
+server said. verdict: how to settle the job: release (the script goes on in its owner''s next turn), succeeded, discard (failed, with failure as its error) or cancelled; result: the result to settle it with. Calling it again
 changes nothing. Errors: PQ004 the lease does
 not hold the job: nothing was written.';
 
@@ -12184,7 +12221,7 @@ end $$;
 comment on function pgqueue.script_report is
 'Where a script stands: an object with id, owner, queue, status, created_at, updated_at, started_at, ended_at, failed_reason (of the query that failed), fallback_status and fallback_error (of the script''s own onsuccess or
 onerror, which runs once status is final), and queries: each as it was submitted, with status, fallback_status, failed_reason, fallback_error, started_at, ended_at and notices. A key that does not apply is missing.
-Statuses: queued, running, succeeded, failed, cancelled, skipped. A script is over when ended_at is there. as_owner: refuse what belongs to somebody else. Errors: PQ002.';
+Statuses: held (of the whole, while it waits for other jobs), queued, running, succeeded, failed, cancelled, skipped. A script is over when ended_at is there. as_owner: refuse what belongs to somebody else. Errors: PQ002.';
 
 -- source: sql/functions/script/scripts.sql
 create function pgqueue.scripts(
@@ -12204,9 +12241,10 @@ as $$
 #variable_conflict use_column
 declare
   v_state text := case scripts.state when 'canceled' then 'cancelled' else scripts.state end;
+  v_stored text := case v_state when 'held' then 'queued' else v_state end;
 begin
-  if v_state not in ('queued', 'running', 'succeeded', 'failed', 'cancelled') then
-    perform pgqueue._refuse('PQ001', format('unknown state %L', state), 'States of scripts: queued, running, succeeded, failed, cancelled.');
+  if v_state not in ('held', 'queued', 'running', 'succeeded', 'failed', 'cancelled') then
+    perform pgqueue._refuse('PQ001', format('unknown state %L', state), 'States of scripts: held, queued, running, succeeded, failed, cancelled.');
   end if;
   if max is null or max not between 1 and 1000 then
     perform pgqueue._refuse('PQ001', format('max is %s', coalesce(max::text, 'null')), 'Give a number from 1 to 1000.');
@@ -12217,7 +12255,7 @@ begin
     select p.*
     from (select s from pgqueue.script s where s.job_id < coalesce(before, 9223372036854775807) order by s.job_id desc) l(s)
     cross join lateral pgqueue._script_line(l.s) p
-    where (v_state is null or (l.s).status = v_state) and (scripts.queue is null or (l.s).queue = scripts.queue)
+    where (v_state is null or (l.s).status = v_stored and p.status = v_state) and (scripts.queue is null or (l.s).queue = scripts.queue)
     limit max;
   else
     return query
@@ -12226,13 +12264,13 @@ begin
       select s from pgqueue.script s
       where s.owner between scripts.owner and scripts.owner and s.job_id < coalesce(before, 9223372036854775807) order by s.owner desc, s.job_id desc) l(s)
     cross join lateral pgqueue._script_line(l.s) p
-    where (v_state is null or (l.s).status = v_state) and (scripts.queue is null or (l.s).queue = scripts.queue)
+    where (v_state is null or (l.s).status = v_stored and p.status = v_state) and (scripts.queue is null or (l.s).queue = scripts.queue)
     limit max;
   end if;
 end $$;
 
 comment on function pgqueue.scripts is
-'Scripts, newest first, at most max (1 to 1000) of them; next page: before = the last id. Filters by owner, state (queued, running, succeeded, failed, cancelled) and queue. queries: how many
+'Scripts, newest first, at most max (1 to 1000) of them; next page: before = the last id. Filters by owner, state (held, queued, running, succeeded, failed, cancelled) and queue. queries: how many
 it has; done: how many of those have ended. Errors: PQ001.';
 
 -- source: sql/functions/script/scripts_running.sql
@@ -12253,7 +12291,7 @@ comment on function pgqueue.scripts_running is 'The scripts that run right now, 
 -- source: sql/functions/script/submit_script.sql
 -- Not more than `script_max_waiting` of an owner in one queue, exactly: submits of one owner meet at a lock of that owner's, and only those. (So two transactions that submit for the
 -- same two owners, in different orders, may wait for each other, and one is told.) A script waits while it is in the
--- inbox or in line; the one that runs does not count. Both are asked for as a range of one key, for the reason given in _admit_groups.
+-- inbox or in line; the one that runs does not count, nor one that is held. Both are asked for as a range of one key, for the reason given in _admit_groups.
 create function pgqueue.submit_script(
   document jsonb,
   owner text default null,
@@ -12261,7 +12299,11 @@ create function pgqueue.submit_script(
   priority integer default 0,
   datasource text default null,
   role text default null,
-  settings jsonb default null)
+  settings jsonb default null,
+  depends_on bigint[] default null,
+  on_parent_failure text default null,
+  on_success jsonb default null,
+  on_error jsonb default null)
 returns table (id bigint)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -12285,25 +12327,31 @@ begin
       format('It may have %s; pgqueue.configure changes script_max_chars.', v_most));
   end if;
   v_script := pgqueue._script_document(document);
-
-  perform pg_advisory_xact_lock(pgqueue._lock_class('owner'), hashtext(queue || E'\x1f' || v_owner));
-  select coalesce((select o.max_waiting from pgqueue.owner o where o.name = v_owner), c.script_max_waiting) into v_most from pgqueue.config c;
-  if v_most <= (
-    select count(*) from (
-      (select from pgqueue.line l where l.queue = submit_script.queue and l.owner between v_owner and v_owner and l.traits & 256 <> 0
-        order by l.queue, l.owner, l.priority desc, l.job_id limit v_most)
-      union all
-      (select from pgqueue.arrival a where a.queue = submit_script.queue and a.group_key between v_owner and v_owner and a.traits & 256 <> 0
-        order by a.queue, a.group_key, a.seq limit v_most)) w)
-  then
-    perform pgqueue._refuse('PQ005', format('owner %s has %s scripts waiting in queue %s already', v_owner, v_most, queue),
-      'Wait until some have run, or raise max_waiting with pgqueue.configure_owner.');
+  if num_nonnulls(depends_on, on_parent_failure, on_success, on_error) > 0 then
+    perform pgqueue._check_flow(null, null, null, null, null, depends_on, on_parent_failure, on_success, on_error);
   end if;
 
-  id := pgqueue._new_sql_job('sql.script', pgqueue._session_args(datasource, role, settings), queue, v_owner, priority, 256, null);
+  perform pg_advisory_xact_lock(pgqueue._lock_class('owner'), hashtext(queue || E'\x1f' || v_owner));
+  id := nextval('pgqueue.job_id');
   insert into pgqueue.script (job_id, created_at, updated_at, length, fallback_status, queue, owner, document)
   values (submit_script.id, v_now, v_now, jsonb_array_length(v_script -> 'queries'),
     case when v_script ?| array['onsuccess', 'onerror'] then 'queued' end, submit_script.queue, v_owner, v_script);
+  perform pgqueue._new_sql_job(id, 'sql.script', pgqueue._session_args(datasource, role, settings), queue, v_owner, priority, 256, null,
+    depends_on, on_parent_failure, on_success, on_error);
+  if depends_on is null or not exists (select from pgqueue.dependent d where d.job_id = submit_script.id) then
+    select coalesce((select o.max_waiting from pgqueue.owner o where o.name = v_owner), c.script_max_waiting) into v_most from pgqueue.config c;
+    if v_most < (
+      select count(*) from (
+        (select from pgqueue.line l where l.queue = submit_script.queue and l.owner between v_owner and v_owner and l.traits & 256 <> 0
+          order by l.queue, l.owner, l.priority desc, l.job_id limit v_most + 1)
+        union all
+        (select from pgqueue.arrival a where a.queue = submit_script.queue and a.group_key between v_owner and v_owner and a.traits & 256 <> 0
+          order by a.queue, a.group_key, a.seq limit v_most + 1)) w)
+    then
+      perform pgqueue._refuse('PQ005', format('owner %s has %s scripts waiting in queue %s already', v_owner, v_most, queue),
+        'Wait until some have run, or raise max_waiting with pgqueue.configure_owner.');
+    end if;
+  end if;
   return next;
 end $$;
 
@@ -12313,8 +12361,11 @@ document: {"query": …, "onsuccess": …, "onerror": …}, where query is a tex
 array has "query" and, if wanted, "onsuccess", "onerror" (texts) and "timeout" (milliseconds); what else it has comes back in the report. Fallbacks may hold <%= job_id %> and
 <%= error_message %>. A text or an array alone stands for the query.
 owner: who it belongs to (default: the role that calls); owners take turns, one query a turn, and the scripts of one run one after the other. datasource: a
-name the workers know. role, settings: what the session is to have. Errors: PQ001 bad input, or a document of more than 16,384 characters (script_max_chars); PQ005 when the
-owner has 64 scripts waiting in the queue (script_max_waiting); nothing is stored then.';
+name the workers know. role, settings: what the session is to have.
+depends_on: ids of jobs, of any kind, that must end first; the script is held until then. on_parent_failure: cancel (default), run or wait. on_success, on_error: jobs to enqueue when it ends, as in enqueue; pass_as of
+on_success receives the report without texts and notices.
+Errors: PQ001 bad input, or a document of more than 16,384 characters (script_max_chars); PQ002 unknown parent; PQ005 when the
+owner has 64 scripts waiting in the queue (script_max_waiting), where one that is held does not count until it is released; PQ008 the queue has max_queued and is full; nothing is stored then.';
 
 -- source: sql/functions/query/cancel_query.sql
 -- Whoever leaves meets whoever joins at the lock of submit_query: so the last one to leave is the last one.
@@ -12631,14 +12682,15 @@ begin
 end $$;
 
 comment on function pgqueue.query_status is
-'Where a query stands. state: as of every job. reason, error (message, sqlstate, …): why it failed or was cancelled. row_count, byte_count, batches: what can be read already. columns: an array of {"name", "type", "oid"}, once it has
+'Where a query stands. state: as of every job, held while it waits for others. reason, error (message, sqlstate, …): why it failed or was cancelled. row_count, byte_count, batches: what can be read already. columns: an array of {"name", "type", "oid"}, once it has
 begun. command: the command tag. run: how often it was begun; when that changes the result starts anew. expires_at: until when the result is kept. as_owner: refuse what this owner neither
 asked for nor shares. Errors: PQ002.';
 
 -- source: sql/functions/query/submit_query.sql
 -- Sharing. The identity of a query is the unique key of its job, in a namespace of its own (no queue has the empty name), so the one final transition frees it. A cancel
 -- frees it earlier: with the last caller gone, the run is not for others to wait for. Callers who attach and callers who leave meet at a lock of the job's, which no
--- worker ever takes; those who attach look again once they have it.
+-- worker ever takes; those who attach look again once they have it. A query that is a part of a flow is not shared: what its parents write may change its result, and its
+-- follow-ups are the caller's own.
 create function pgqueue.submit_query(
   sql text,
   params jsonb default null,
@@ -12656,7 +12708,11 @@ create function pgqueue.submit_query(
   max_rows bigint default null,
   max_bytes bigint default null,
   ttl interval default null,
-  priority integer default 0)
+  priority integer default 0,
+  depends_on bigint[] default null,
+  on_parent_failure text default null,
+  on_success jsonb default null,
+  on_error jsonb default null)
 returns table (id bigint, created boolean, reused boolean)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -12673,6 +12729,13 @@ declare
   v_holder bigint;
 begin
   perform pgqueue._check_query(sql, params, timeout, wait_timeout, max_age, ttl, batch_rows, max_rows, max_bytes, "unique", read_only);
+  if num_nonnulls(depends_on, on_parent_failure, on_success, on_error) > 0 then
+    perform pgqueue._check_flow(null, null, null, null, null, depends_on, on_parent_failure, on_success, on_error);
+    if max_age is not null then
+      perform pgqueue._refuse('PQ001', 'max_age is given for a query that is part of a flow', 'Such a query always runs: leave out max_age, or depends_on, on_parent_failure, on_success and on_error.');
+    end if;
+    "unique" := false;
+  end if;
   v_identity := sha256(convert_to(jsonb_build_array(submit_query.sql, coalesce(nullif(params, 'null'), '[]'), datasource, role, coalesce(settings, '{}'), read_only)::text, 'UTF8'));
   v_key := encode(v_identity, 'hex');
   created := false;
@@ -12703,13 +12766,11 @@ begin
     end if;
   end loop;
 
-  id := pgqueue._new_sql_job('sql.query', pgqueue._session_args(datasource, role, settings) || jsonb_build_object('read_only', submit_query.read_only), queue, v_owner,
-    priority, case when "unique" then 1 else 0 end, v_now + wait_timeout);
+  id := nextval('pgqueue.job_id');
   if "unique" then
     insert into pgqueue.job_key (queue, unique_key, job_id) values ('', v_key, submit_query.id) on conflict do nothing;
     if not found then
-      -- Somebody was quicker, and has committed: the job just made is taken back, and theirs is joined.
-      perform pgqueue._forget_new_job(id);
+      -- Somebody was quicker, and has committed: theirs is joined.
       return query
       select s.id, s.created, s.reused
       from pgqueue.submit_query(submit_query.sql, params, v_owner, queue, datasource, role, settings, timeout, wait_timeout, max_age, "unique", read_only, batch_rows, max_rows,
@@ -12722,6 +12783,8 @@ begin
   values (submit_query.id, v_now, submit_query.timeout, submit_query.ttl, submit_query.max_rows, submit_query.max_bytes, submit_query.batch_rows, submit_query.read_only,
     v_identity, submit_query.queue, v_owner, submit_query.datasource, submit_query.role, submit_query.settings, nullif(submit_query.params, 'null'), submit_query.sql);
   insert into pgqueue.query_caller (job_id, owner) values (submit_query.id, v_owner);
+  perform pgqueue._new_sql_job(id, 'sql.query', pgqueue._session_args(datasource, role, settings) || jsonb_build_object('read_only', submit_query.read_only), queue, v_owner,
+    priority, case when "unique" then 1 else 0 end, v_now + wait_timeout, depends_on, on_parent_failure, on_success, on_error);
   return next;
 end $$;
 
@@ -12731,7 +12794,9 @@ params: an array of values for $1, $2, …. owner: who asks (default: the role t
 long it may run. wait_timeout: fails with queue_timeout if it has not started by then.
 unique: a query with the same text, params, datasource, role, settings and read_only that is live already is joined (created false). max_age: so is a result that is not older (reused true). batch_rows: rows in
 a chunk. max_rows, max_bytes: fail if the result is larger. ttl: how long the result is kept after the end (result_ttl, 1 hour).
-Errors: PQ001; nothing is stored then.';
+depends_on: ids of jobs, of any kind, that must end first; the query is held until then. on_parent_failure: cancel (default), run or wait. on_success, on_error: jobs to enqueue when it ends, as in enqueue; pass_as of
+on_success receives {"rows", "bytes", "batches", "command"}. With any of these four it is a run of its own: it joins none and none joins it, and max_age is refused. wait_timeout counts while it is held.
+Errors: PQ001; PQ002 unknown parent; PQ008 the queue has max_queued and is full; nothing is stored then.';
 
 -- source: sql/functions/rows/batch_abort.sql
 -- The counters' lock makes it once, against workers that hand in rows and other aborts. What is pending is aborted here and now; slices that run are told to stop, and what they still
@@ -13026,7 +13091,7 @@ the role that calls). slice_size: how many rows a worker takes at a time. op is 
 depends_on: ids of jobs, batches and slow queries that must end first; it is held until then, and when hold is
 given too, until it is released as well. on_parent_failure: when one of them fails or is cancelled, cancel (it is aborted, reason parent_failed), run it all the same, or wait until that one has been retried. on_success, on_error:
 a job, or an array of jobs, as enqueue_many takes them, enqueued when it succeeds, or fails or is aborted; its "pass_as" names the argument that receives {"succeeded", "failed", "aborted"}, or {"state", "reason", "error"}.
-Errors: PQ001, also for no rows unless held; PQ002 for an unknown id in depends_on; nothing is stored then.';
+Errors: PQ001, also for no rows unless held; PQ002 for an unknown id in depends_on; PQ008 its queue, app/op, has max_queued and is full, unless held; nothing is stored then.';
 
 -- source: sql/functions/rows/batch_submit_each.sql
 create function pgqueue.batch_submit_each(
@@ -13061,7 +13126,7 @@ begin
 end $$;
 
 comment on function pgqueue.batch_submit_each is
-'batch_submit for many rows: lines and inputs as parallel arrays. A hundred thousand rows are a second. Errors: PQ001, PQ002.';
+'batch_submit for many rows: lines and inputs as parallel arrays. A hundred thousand rows are a second. Errors: PQ001, PQ002; PQ008 its queue is full.';
 
 -- source: sql/functions/rows/output_file.sql
 create function pgqueue.output_file(id bigint, name text, after_line integer default null, after_row integer default null, chars integer default 1000000, as_owner text default null)
@@ -13200,7 +13265,7 @@ end $$;
 
 comment on function pgqueue.slow_query_submit is
 'Hands one input over to the slow-query processor of this application''s operation; returns an id to ask after. op is lower-cased. depends_on, on_parent_failure, on_success, on_error: as in batch_submit; what on_success passes is what the
-processor gave. Errors: PQ001, PQ002 for an unknown id in depends_on; nothing is stored then.';
+processor gave. Errors: PQ001, PQ002 for an unknown id in depends_on; PQ008 its queue is full; nothing is stored then.';
 
 -- source: sql/functions/keyed/keyed_ack.sql
 -- The hot path, as that of settle: a lease of one item that has no more traits than any has, in a queue that keeps its history: in one statement, which takes the lease first, and

@@ -29,6 +29,7 @@ from pgqueue._calls_sql import Document, OnWaitTimeout, QueryOptions, ScriptOpti
 from pgqueue._waiting import ResultListener
 from pgqueue.config import resolve_dsn
 from pgqueue.errors import InvalidArgument, translate
+from pgqueue.options import composed
 
 __all__ = ["AsyncClient"]
 
@@ -210,7 +211,7 @@ class AsyncClient(AsyncFiltered):
         what becomes of the query when a method of the handle has waited as long as it was told, "continue" or "cancel".
         On a connection of yours commit before you wait: until then nobody else knows of the query.
         """
-        answer = await self.submit_query(sql, params, **options)
+        answer = await self.submit_query(sql, params, **composed(options))
         return AsyncQueryHandle(
             self, answer.id, answer.created, answer.reused, owner=options.get("owner"), on_wait_timeout=on_wait_timeout
         )
@@ -223,7 +224,8 @@ class AsyncClient(AsyncFiltered):
 
     async def script(self, document: Document, **options: Unpack[ScriptOptions]) -> AsyncScriptHandle:
         """Submits a script and returns a handle on it; for the options see `submit_script`."""
-        return AsyncScriptHandle(self, await self.submit_script(document, **options), owner=options.get("owner"))
+        id = await self.submit_script(document, **composed(options))
+        return AsyncScriptHandle(self, id, owner=options.get("owner"))
 
     def script_handle(self, id: int, *, owner: str | None = None) -> AsyncScriptHandle:
         """A handle for a known id; with an `owner`, only for that owner's script. Asks nothing of the database."""

@@ -30,7 +30,9 @@ class AsyncScriptHandle:
         return await self._client.script_report(self.id, self.owner)
 
     async def status(self) -> str:
-        """queued, running, succeeded, failed or cancelled. It is final before a fallback of the whole script runs."""
+        """held (it waits for other jobs), queued, running, succeeded, failed or cancelled. It is final before a
+        fallback of the whole script runs.
+        """
         return str((await self.report())["status"])
 
     async def wait(self, timeout: float | None = None) -> dict[str, JSON]:

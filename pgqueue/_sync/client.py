@@ -30,6 +30,7 @@ from pgqueue._sync.script import ScriptHandle
 from pgqueue._waiting import ResultWaiter
 from pgqueue.config import resolve_dsn
 from pgqueue.errors import InvalidArgument, translate
+from pgqueue.options import composed
 
 __all__ = ["Client"]
 
@@ -221,7 +222,7 @@ class Client(Filtered):
         what becomes of the query when a method of the handle has waited as long as it was told, "continue" or "cancel".
         On a connection of yours commit before you wait: until then nobody else knows of the query.
         """
-        answer = self.submit_query(sql, params, **options)
+        answer = self.submit_query(sql, params, **composed(options))
         return QueryHandle(
             self,
             answer.id,
@@ -253,9 +254,8 @@ class Client(Filtered):
         self, document: Document, **options: Unpack[ScriptOptions]
     ) -> ScriptHandle:
         """Submits a script and returns a handle on it; for the options see `submit_script`."""
-        return ScriptHandle(
-            self, self.submit_script(document, **options), owner=options.get("owner")
-        )
+        id = self.submit_script(document, **composed(options))
+        return ScriptHandle(self, id, owner=options.get("owner"))
 
     def script_handle(self, id: int, *, owner: str | None = None) -> ScriptHandle:
         """A handle for a known id; with an `owner`, only for that owner's script. Asks nothing of the database."""

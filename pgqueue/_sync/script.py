@@ -31,7 +31,9 @@ class ScriptHandle:
         return self._client.script_report(self.id, self.owner)
 
     def status(self) -> str:
-        """queued, running, succeeded, failed or cancelled. It is final before a fallback of the whole script runs."""
+        """held (it waits for other jobs), queued, running, succeeded, failed or cancelled. It is final before a
+        fallback of the whole script runs.
+        """
         return str((self.report())["status"])
 
     def wait(self, timeout: float | None = None) -> dict[str, JSON]:

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 import click
 
 from pgqueue.cli._output import printable, span
-from pgqueue.cli._params import KEY, NAME, Text
+from pgqueue.cli._params import JOB_ID, KEY, NAME, Text
 
 __all__ = ["Line", "interruptible", "number", "session_options", "settings_of"]
 
@@ -19,7 +19,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def session_options(queue: str) -> Callable[[F], F]:
-    """The options that scripts and queries share. `set` arrives as pairs: see settings_of."""
+    """The options that scripts and queries share. `set` arrives as pairs: see settings_of; `depends_on` is () when
+    nothing is given.
+    """
 
     def add(command: F) -> F:
         for option in (
@@ -29,6 +31,19 @@ def session_options(queue: str) -> Callable[[F], F]:
             click.option("--datasource", type=NAME, help="Run on this database of the workers'. Default: the queue's."),
             click.option("--owner", type=KEY, help="Who it belongs to. Default: the database user."),
             click.option("--queue", "-q", type=NAME, default=queue, show_default=True),
+            click.option(
+                "--on-parent-failure",
+                type=click.Choice(["cancel", "run", "wait"]),
+                help="When such a job fails or is cancelled: cancel this too, run it all the same, or wait until that "
+                "one has been retried.  [default: cancel]",
+            ),
+            click.option(
+                "--depends-on",
+                type=JOB_ID,
+                multiple=True,
+                metavar="ID",
+                help="A job, query or script that must end first; repeatable.",
+            ),
             click.option("--detach", is_flag=True, help="Print the id and do not wait."),
         ):
             command = option(command)

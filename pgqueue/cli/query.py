@@ -39,6 +39,7 @@ _LONGEST_PAUSE = 0.5
         'pgqueue query "table orders" --arrow > orders.arrow',
         'pgqueue query "refresh materialized view sales" --detach       # prints the id',
         "pgqueue query @report.sql report.csv --csv                     # - is stdin",
+        'pgqueue query "table totals" --depends-on 41                    # a job, query or script that must end first',
         "pgqueue query 42                                               # attach to query 42",
         "pgqueue query 42 --status --json",
     ),
@@ -66,7 +67,7 @@ def query(
     """Run one statement on a worker and show its result, or write it to FILE with --csv, --json or --arrow. Given the
     ID of a query, show the result of that one. @FILE is a file with the statement, - stdin.
 
-    An identical query that runs already is joined. Exit code 0 only if it succeeded.
+    An identical query that runs already is joined, but with --depends-on. Exit code 0 only if it succeeded.
     """
     sql = _text(sql)
     id = number(sql)
@@ -100,7 +101,7 @@ def _text(given: str) -> str:
 
 def _submit(client: Client, sql: str, given: dict[str, Any]) -> QueryHandle:
     params = [None if param == _NULL else Text().convert(param, None, None) for param in given.pop("params")]
-    options = {name: value for name, value in given.items() if value is not None and name != "pairs"}
+    options = {name: value for name, value in given.items() if value not in (None, ()) and name != "pairs"}
     return client.query(sql, params or None, settings=settings_of(given["pairs"]), **options)
 
 

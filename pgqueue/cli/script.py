@@ -28,6 +28,7 @@ _Query = dict[str, Any]
         "pgqueue script nightly.json                     # Ctrl-C cancels it",
         "pgqueue script vacuum.sql --role maintenance",
         """echo '["analyze a", "analyze b"]' | pgqueue script - --detach""",
+        "pgqueue script nightly.json --depends-on 41     # a job, query or script that must end first",
         "pgqueue script 42                               # follow script 42",
         "pgqueue script 42 --status --json",
     ),
@@ -50,6 +51,7 @@ def script(
     if (status or cancel) and id is None:
         raise click.UsageError("--status and --cancel go with the ID of a script.")
     document = None if id is not None else _document(source)
+    given["depends_on"] = given["depends_on"] or None
     with session(settings) as client:
         handle = (
             client.script(document, settings=settings_of(pairs), **given)

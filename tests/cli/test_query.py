@@ -117,6 +117,7 @@ def test_options_reach_the_query(on: Run, client: Client) -> None:
         ("query", "select 1", "--status"),
         ("query", "select 1", "--cancel"),
         ("query", "select 1", "--set", "x"),
+        ("query", "select 1", "--depends-on", "x"),
         ("query", "select 1", "--timeout", "soon"),
         ("query", "select 1", "--detach", "--ttl", "0"),
         ("query", "select 1", "--max", "0"),
@@ -127,6 +128,24 @@ def test_wrong_arguments(arguments: tuple[str, ...], on: Run, client: Client) ->
     said = on(*arguments)
     assert said.code == 2, said
     assert client.jobs() == []
+
+
+def test_after_other_jobs(on: Run, client: Client, pg: Any) -> None:
+    script = on("script", "-", "--detach", "--json", input='"create table made (n int)"').json["id"]
+    query = on("query", "table made", "--depends-on", script, "--detach", "--json").json["id"]
+    assert on("query", query, "--status").out.startswith(f"query {query} held")
+    job = client.enqueue("load").id
+    other = on("query", "table made", "--depends-on", job, "--on-parent-failure", "wait", "--detach", "--json").json
+    assert (other["created"], other["id"] > query) == (True, True)
+    client.cancel(job)
+    client.maintain(["dependents"])
+    assert client.query_status(other["id"]).state == "held"
+    with Inside(App(pg.dsn), pg.dsn, queues=["queries", "scripts"]):
+        said = on("query", query)
+        assert (said.code, said.out.split()) == (0, ["n"])
+    refused = on("query", "select 1", "--depends-on", job, "--max-age", "1h")
+    assert refused.code == 2
+    assert "max_age" in refused.err
 
 
 def test_an_id_that_is_not_there(on: Run) -> None:

@@ -74,10 +74,32 @@ def test_detach_follow_status_and_cancel(on: Run, client: Client, pg: Any) -> No
     assert on("script", "999999").code == 1
 
 
+def test_after_other_jobs(on: Run, client: Client, pg: Any) -> None:
+    first, second = client.enqueue("load").id, client.submit_script("select 1")
+    after = ("--depends-on", first, "--depends-on", second)
+    script = on("script", "good.json", *after, "--detach", "--json").json["id"]
+    cancelled = on("script", "one.sql", "--depends-on", first, "--detach", "--json").json["id"]
+    anyway = on("script", "one.sql", *after, "--on-parent-failure", "run", "--detach", "--json").json["id"]
+    assert on("script", script, "--status").out.startswith(f"script {script} held")
+    client.cancel(second)
+    client.maintain(["dependents"])
+    assert client.script_report(script)["status"] == "cancelled"
+    assert on("script", script).code == 1
+    assert "a job that it waited for failed" in on("script", script).out
+    client.cancel(first)
+    client.maintain(["dependents"])
+    assert client.script_report(cancelled)["status"] == "cancelled"
+    with Inside(App(pg.dsn), pg.dsn, queues=["scripts"]):
+        assert "succeeded" in on("script", anyway).out
+    assert on("script", "one.sql", "--depends-on", "999999").code == 1
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ("script",),
+        ("script", "good.json", "--depends-on", "x"),
+        ("script", "good.json", "--on-parent-failure", "x"),
         ("script", "absent.json"),
         ("script", "broken.json"),
         ("script", "latin.sql"),

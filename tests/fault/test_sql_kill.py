@@ -167,3 +167,27 @@ def test_at_random(sql: SqlJobs) -> None:
     again = sum(count - 1 for *_, count in ran)
     print(f"{kills} killed, {again} steps took effect twice")
     assert again <= kills * 4
+
+
+def test_in_a_flow(sql: SqlJobs) -> None:
+    """What waits for a script is let go once, when it has really ended, and what follows it is enqueued once."""
+    slow = DEAF + "insert into seen (what) select 'q2' from pg_sleep(3)"
+    follow = {"kind": "told", "queue": "told", "pass_as": "report"}
+    first = sql.query("insert into seen (what) values ('q1')", on_success=follow)
+    script = sql.script(["select 1", slow], depends_on=f"{{{first}}}", on_success=follow, on_error=follow)
+    count = "select count(*) from seen where what like 'q%'"
+    last = sql.query(count, depends_on=f"{{{first},{script}}}", on_success=follow)
+    with worker_process(sql.dsn, **QUICK) as killed:
+        sql.running(script, 1)
+        kill(sql, killed)
+    assert sql.status(last)["state"] == "held"
+    with worker(sql.dsn, **QUICK):
+        assert sql.done(last, 30)["state"] == "succeeded"
+    assert sql.text(last) == "2\n"
+    told = "select headers -> 'parent' ->> 'job' from pgqueue.job where kind = 'told' order by id"
+    assert sql.values(told) == [str(first), str(script), str(last)]
+    assert (
+        sql.value("select args -> 'report' ->> 'status' from pgqueue.job where kind = 'told' offset 1 limit 1")
+        == "succeeded"
+    )
+    assert sql.values("select job_id from pgqueue.dependent") == []

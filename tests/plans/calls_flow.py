@@ -18,6 +18,23 @@ def enqueue_a_child(q: Caller, found: Population) -> Ids:
     return [q.enqueue(depends_on=parents, on_parent_failure="run"), *parents]
 
 
+@call(asked=64)  # scripts of that owner that wait
+def submit_sql_children(q: Caller, found: Population) -> Ids:
+    parents = [found.one(kind) for kind in ("queued", "succeeded")]
+    follow = {"on_success": Jsonb({"kind": "noop"}), "on_error": Jsonb({"kind": "noop"})}
+    query = q.one("submit_query", sql="select 8", owner="owner 3", depends_on=parents, **follow)["id"]
+    owner = q.sql("select owner from pgqueue.script where job_id = %s", found.one("lined"))[0][0]
+    scripts = [
+        q.value("submit_script", document=Jsonb("select 8"), owner=owner, depends_on=waits_for, **follow)
+        for waits_for in (parents, parents[1:])
+    ]
+    q("query_status", id=query)
+    q("scripts", owner=owner, state="held", max=1)
+    q("cancel_query", id=query)
+    q("cancel_script", id=scripts[0])
+    return [query, *scripts, *parents]
+
+
 @call(asked=100)
 def enqueue_many_children(q: Caller, found: Population) -> Ids:
     q("enqueue_each", kind="noop", args=[{}] * 100, depends_on=found.some("queued", 10))

@@ -21,11 +21,11 @@ class ScriptTurn(Turn[ScriptOrders]):
         return await self._engine.call(self._engine.calls.script_begin(self.job.lease, self.job.id, pid, start))
 
     def _settle(self, orders: ScriptOrders, verdict: str) -> Settlement:
-        return settlement(verdict, orders.failure)
+        return settlement(verdict, orders.failure, orders.result)
 
     async def _execute(self, session: Session, orders: ScriptOrders) -> str | None:
         return await run(session, orders.sql or "")
 
     async def _end(self, command: str | None, error: dict[str, JSON] | None, notices: list[JSON] | None) -> Settlement:
         ended = await self._engine.call(self._engine.calls.script_end(self.job.lease, self.job.id, error, notices))
-        return settlement(ended.verdict, ended.failure)
+        return settlement(ended.verdict, ended.failure, ended.result)

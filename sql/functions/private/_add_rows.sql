@@ -1,4 +1,5 @@
--- Adds rows to a batch: checked, counted, cut into slices, each a job. The jobs wait in ready, or in held while the batch is. Returns how many rows the batch has now.
+-- Adds rows to a batch: checked, counted, cut into slices, each a job. The jobs wait in ready, or in held while the batch is. Refused when that is more than their queue takes; what is held is not counted.
+-- Returns how many rows the batch has now.
 create function pgqueue._add_rows(batch pgqueue.batch, lines integer[], inputs jsonb[]) returns integer
 language plpgsql
 as $$
@@ -25,5 +26,8 @@ begin
     select jsonb_agg(jsonb_build_array(v_rows - v_count + e.ord - 1, e.line, e.input) order by e.ord)
     from unnest(lines, inputs) with ordinality e(line, input, ord)
     group by (e.ord - 1) / (batch).slice_size order by (e.ord - 1) / (batch).slice_size), null);
+  if (batch).status <> 'held' and pg_sequence_last_value('pgqueue.bounded') is not null then
+    perform pgqueue._refuse_if_full((batch).queue, array(select s.job_id from pgqueue.batch_slice s where s.batch_id = (batch).id limit 1));
+  end if;
   return v_rows;
 end $$;

@@ -19,6 +19,7 @@ begin
   insert into pgqueue.dependent (job_id, pending, traits, policy, priority, attempt, queue)
   select (job).id, cardinality(v_parents),
     pgqueue._traits((job).unique_key, (job).group_key, (job).timeout, (job).heartbeat, null) + pgqueue._flow_traits((job).id)
+      + case when (job).kind = 'sql.query' then 128 else 0 end
       + case when exists (select from pgqueue.slot s where s.job_id = (job).id) then 32768 else 0 end,
     (select d.policy from pgqueue.dependency d where d.parent_id = v_parents[1] and d.child_id = (job).id), (job).priority, 0, (job).queue;
   insert into pgqueue.parent_look (seq, job_id, low, high, parked)

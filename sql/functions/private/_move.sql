@@ -9,7 +9,8 @@ declare
   v_was record;
 begin
   select s.run_at into v_due from pgqueue.scheduled s where s.job_id = job;
-  -- A script before its place: whoever cancels one has it locked first.
+  -- A script before its place, but one that is held: as whoever cancels it.
+  perform from pgqueue.dependent d where d.job_id = job for update;
   perform from pgqueue.script s where s.job_id = job for update;
   -- One that waits for other jobs goes on waiting, and is let go there.
   update pgqueue.dependent d set queue = _move.queue where d.job_id = job and d.queue <> _move.queue and d.traits & 512 = 0 returning d.traits, (select j.queue from pgqueue.job j where j.id = job) as queue into v_was;

@@ -3,7 +3,7 @@ create function pgqueue._script_report(script pgqueue.script) returns jsonb
 language sql stable
 as $$
   select jsonb_strip_nulls(jsonb_build_object(
-      'id', (script).job_id, 'owner', (script).owner, 'queue', (script).queue, 'status', (script).status, 'fallback_status', (script).fallback_status,
+      'id', (script).job_id, 'owner', (script).owner, 'queue', (script).queue, 'status', case when pgqueue._script_is_held(script) then 'held' else (script).status end, 'fallback_status', (script).fallback_status,
       'failed_reason', (script).failed_reason, 'fallback_error', (script).fallback_error, 'created_at', (script).created_at, 'updated_at', (script).updated_at,
       'started_at', (script).started_at, 'ended_at', (script).ended_at, 'onsuccess', (script).document -> 'onsuccess', 'onerror', (script).document -> 'onerror'))
     || jsonb_build_object('queries', (

@@ -16,7 +16,8 @@ begin
       select * into v_script from pgqueue.script s where s.job_id = v_job.id for update;
       if v_script.part < 4 then
         perform pgqueue._stop_script(v_script, v_job.state, case v_job.reason
-          when 'worker_lost' then 'the worker was lost while the query ran, too often' when 'queue_timeout' then 'did not start in time' end);
+          when 'worker_lost' then 'the worker was lost while the query ran, too often' when 'queue_timeout' then 'did not start in time'
+          when 'parent_failed' then 'a job that it waited for failed or was cancelled' end);
       end if;
       update pgqueue.script s
       set ended_at = coalesce(s.ended_at, v_now),

@@ -1,5 +1,5 @@
 -- Writes checked jobs into the tables: the general way in, for whatever a job may have. One row per job, in input order: its own id, or that of the live job that holds
--- its unique key.
+-- its unique key. Traits are made here of what the job has, but for those of scripts and queries, which are given.
 create function pgqueue._store_jobs(jobs pgqueue.new_job[], now_ timestamptz)
 returns table (id bigint, created boolean)
 language plpgsql
@@ -15,7 +15,7 @@ begin
   jobs := array(
     select (j.id, j.kind, j.args, j.queue, j.priority, j.due, j.unique_key, j.group_key, j.max_attempts, j.timeout, j.expires_at, j.heartbeat, j.backoff,
       j.headers, pgqueue._traits(case when j.unique_until is null then j.unique_key end, j.group_key, j.timeout, j.heartbeat, j.expires_at)
-        + case when j.unique_until = 'start' then 2048 else 0 end, j.unique_until, j.unique_for, j.on_duplicate,
+        + case when j.unique_until = 'start' then 2048 else 0 end + (coalesce(j.traits, 0) & 384), j.unique_until, j.unique_for, j.on_duplicate,
       j.depends_on, j.refs, j.on_parent_failure, j.on_success, j.on_error, j.ref)::pgqueue.new_job
     from unnest(jobs) with ordinality j order by j.ordinality);
   select t.jobs, t.ids into jobs, v_ids from pgqueue._take_keys(jobs, now_) t;

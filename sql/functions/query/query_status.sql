@@ -19,6 +19,6 @@ begin
 end $$;
 
 comment on function pgqueue.query_status is
-'Where a query stands. state: as of every job. reason, error (message, sqlstate, …): why it failed or was cancelled. row_count, byte_count, batches: what can be read already. columns: an array of {"name", "type", "oid"}, once it has
+'Where a query stands. state: as of every job, held while it waits for others. reason, error (message, sqlstate, …): why it failed or was cancelled. row_count, byte_count, batches: what can be read already. columns: an array of {"name", "type", "oid"}, once it has
 begun. command: the command tag. run: how often it was begun; when that changes the result starts anew. expires_at: until when the result is kept. as_owner: refuse what this owner neither
 asked for nor shares. Errors: PQ002.';

@@ -33,4 +33,4 @@ the role that calls). slice_size: how many rows a worker takes at a time. op is 
 depends_on: ids of jobs, batches and slow queries that must end first; it is held until then, and when hold is
 given too, until it is released as well. on_parent_failure: when one of them fails or is cancelled, cancel (it is aborted, reason parent_failed), run it all the same, or wait until that one has been retried. on_success, on_error:
 a job, or an array of jobs, as enqueue_many takes them, enqueued when it succeeds, or fails or is aborted; its "pass_as" names the argument that receives {"succeeded", "failed", "aborted"}, or {"state", "reason", "error"}.
-Errors: PQ001, also for no rows unless held; PQ002 for an unknown id in depends_on; nothing is stored then.';
+Errors: PQ001, also for no rows unless held; PQ002 for an unknown id in depends_on; PQ008 its queue, app/op, has max_queued and is full, unless held; nothing is stored then.';

@@ -30,4 +30,4 @@ begin
 end $$;
 
 comment on function pgqueue.batch_submit_each is
-'batch_submit for many rows: lines and inputs as parallel arrays. A hundred thousand rows are a second. Errors: PQ001, PQ002.';
+'batch_submit for many rows: lines and inputs as parallel arrays. A hundred thousand rows are a second. Errors: PQ001, PQ002; PQ008 its queue is full.';

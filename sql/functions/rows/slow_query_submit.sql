@@ -26,4 +26,4 @@ end $$;
 
 comment on function pgqueue.slow_query_submit is
 'Hands one input over to the slow-query processor of this application''s operation; returns an id to ask after. op is lower-cased. depends_on, on_parent_failure, on_success, on_error: as in batch_submit; what on_success passes is what the
-processor gave. Errors: PQ001, PQ002 for an unknown id in depends_on; nothing is stored then.';
+processor gave. Errors: PQ001, PQ002 for an unknown id in depends_on; PQ008 its queue is full; nothing is stored then.';

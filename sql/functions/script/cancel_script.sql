@@ -7,9 +7,13 @@ set enable_seqscan = off
 set enable_bitmapscan = off
 set jit = off
 as $$
+#variable_conflict use_column
 declare
-  v_script pgqueue.script := pgqueue._script_or_refuse(id, as_owner, true);
+  v_script pgqueue.script;
 begin
+  -- The place of one that is held before the script: whoever tells it of a parent's end has them in this order, and must not wait.
+  perform from pgqueue.dependent d where d.job_id = cancel_script.id for update;
+  v_script := pgqueue._script_or_refuse(id, as_owner, true);
   if v_script.part = 4 then
     perform pgqueue._refuse('PQ005', format('Cannot set status from %s to cancelled', v_script.status), 'The script is over; what it has done stays.');
   end if;

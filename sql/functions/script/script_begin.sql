@@ -8,7 +8,8 @@ returns table (
   failure jsonb,
   old_datasource text,
   old_pid integer,
-  old_backend_start timestamptz)
+  old_backend_start timestamptz,
+  result jsonb)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
@@ -27,7 +28,7 @@ begin
     perform pgqueue._refuse('PQ002', format('job %s is not a script', job), 'Only submit_script makes jobs of this kind.');
   end if;
   if v_script.part = 4 then
-    select v.verdict, v.failure into verdict, failure from pgqueue._script_verdict(v_script) v;
+    select v.verdict, v.failure, v.result into verdict, failure, result from pgqueue._script_verdict(v_script) v;
     return next;
     return;
   end if;
@@ -64,5 +65,5 @@ end $$;
 
 comment on function pgqueue.script_begin is
 'For workers, once a script''s job is claimed and the session that is to run its SQL is open: what to run now. unit: query, onsuccess, onerror, or final_onsuccess, final_onerror (the fallbacks of the
-whole script); sql: its text, with tags filled in; timeout: how long it may run. unit null: nothing, settle the job with verdict, and failure as its error. backend_pid,
+whole script); sql: its text, with tags filled in; timeout: how long it may run. unit null: nothing, settle the job with verdict, result, and failure as its error. backend_pid,
 backend_start: of that session, null when none could be had and script_end is to say so. old_pid, old_backend_start: a server process of old_datasource that may still run this job''s SQL; end it before you begin. Errors: PQ004 the lease does not hold the job.';

@@ -1,5 +1,5 @@
 create function pgqueue.script_end(lease bigint, job bigint, error jsonb default null, notices jsonb default null)
-returns table (verdict text, failure jsonb)
+returns table (verdict text, failure jsonb, result jsonb)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
@@ -50,18 +50,19 @@ begin
     set position = v_script.position, part = v_script.part, status = v_script.status, fallback_status = v_script.fallback_status,
       failed_reason = v_script.failed_reason, fallback_error = v_script.fallback_error, updated_at = v_now,
       ended_at = case when v_script.part = 4 then v_now end
-    where s.job_id = script_end.job;
+    where s.job_id = script_end.job
+    returning s.* into v_script;
   end if;
   if v_script.part < 4 then
     verdict := 'release';
   else
-    select v.verdict, v.failure into verdict, failure from pgqueue._script_verdict(v_script) v;
+    select v.verdict, v.failure, v.result into verdict, failure, result from pgqueue._script_verdict(v_script) v;
   end if;
   return next;
 end $$;
 
 comment on function pgqueue.script_end is
 'For workers: how the unit given by script_begin ended. error: null when it succeeded, else an object with "message" and, if known, "sqlstate". notices: an array of what the
-server said. verdict: how to settle the job: release (the script goes on in its owner''s next turn), succeeded, discard (failed, with failure as its error) or cancelled. Calling it again
+server said. verdict: how to settle the job: release (the script goes on in its owner''s next turn), succeeded, discard (failed, with failure as its error) or cancelled; result: the result to settle it with. Calling it again
 changes nothing. Errors: PQ004 the lease does
 not hold the job: nothing was written.';

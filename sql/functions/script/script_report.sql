@@ -13,4 +13,4 @@ end $$;
 comment on function pgqueue.script_report is
 'Where a script stands: an object with id, owner, queue, status, created_at, updated_at, started_at, ended_at, failed_reason (of the query that failed), fallback_status and fallback_error (of the script''s own onsuccess or
 onerror, which runs once status is final), and queries: each as it was submitted, with status, fallback_status, failed_reason, fallback_error, started_at, ended_at and notices. A key that does not apply is missing.
-Statuses: queued, running, succeeded, failed, cancelled, skipped. A script is over when ended_at is there. as_owner: refuse what belongs to somebody else. Errors: PQ002.';
+Statuses: held (of the whole, while it waits for other jobs), queued, running, succeeded, failed, cancelled, skipped. A script is over when ended_at is there. as_owner: refuse what belongs to somebody else. Errors: PQ002.';
