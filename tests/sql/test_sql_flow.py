@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
-import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.sql.calls import Caller, Row
-from tests.sql.support import refused
+from tests.sql.calls import Caller, Row, blocked, wait_until
+from tests.sql.support import pid, refused
 
 Session = Callable[[], Caller]
 
@@ -415,20 +415,22 @@ def test_who_has_a_held_one_in_hand_stalls_no_settle(q: Caller, session: Session
     assert q.sql("select * from pgqueue.parent_look") == []
 
 
-def test_a_cancel_waits_for_the_settle_that_tells_a_held_script(q: Caller, session: Session) -> None:
-    """Both want the script and its place: in one order, so that neither is a deadlock's victim."""
-    parent = q.enqueue()
-    job = submit(q, "script", depends_on=[parent])
-    looked(q)
-    worker = q.worker()
-    user = session()
-    user.sql("set lock_timeout = '100ms'")
-    with q.connection.transaction():
-        q.settle(q.claim(worker), "discard")
-        with pytest.raises(psycopg.errors.LockNotAvailable):
-            user("cancel_script", id=job)
-    with refused(q, "PQ005", "from cancelled to cancelled"):
-        user("cancel_script", id=job)
+@pytest.mark.parametrize("action", ["cancel", "move"])
+def test_who_waits_for_the_place_of_a_held_script_has_not_locked_it(q: Caller, session: Session, action: str) -> None:
+    """Whoever tells it of a parent's end has its place first, and then wants the script: in the other order the two
+    would be a deadlock.
+    """
+    job = submit(q, "script", depends_on=[q.enqueue()])
+    teller, user = session(), session()
+    call = ("cancel_script", {"id": job}) if action == "cancel" else ("_move", {"job": job, "queue": "elsewhere"})
+    waits = threading.Thread(target=lambda: user(call[0], **call[1]))
+    with teller.connection.transaction():
+        teller.sql("select from pgqueue.dependent where job_id = %s for update", job)
+        waits.start()
+        wait_until(lambda: blocked(q, pid(user)), "the other session to wait")
+        teller.sql("select from pgqueue.script where job_id = %s for update nowait", job)
+    waits.join(20)
+    assert status(q, "script", job) == ("cancelled" if action == "cancel" else "held")
 
 
 @pytest.mark.parametrize("room", ROOMS)
