@@ -604,7 +604,13 @@ def followed(door: str, option: str) -> Kept:
 
 
 FOLLOW_UPS = ("on_success", "on_error")
-FIRST = {"enqueue": "'k'", "enqueue_each": """'k', '{"{}"}'"""}
+FIRST = {
+    "enqueue": "'k'",
+    "enqueue_each": """'k', '{"{}"}'""",
+    "batch_submit": """'a', 'b', rows => '[{"line": 1, "input": 1}]'""",
+    "batch_submit_each": "'a', 'b', '{}', '{1}', '{1}'",
+    "slow_query_submit": "'a', 'b'",
+}
 TEXTS = ["kind", "args", "queue", "unique_key", "group_key", "headers"]
 SETTLE = "leases => array[1]::bigint[], jobs => array[1]::bigint[], outcomes => array[%s]"
 NOTHING = "results => null, errors => null, delays => null"
@@ -622,7 +628,7 @@ ARGUMENTS: dict[str, Kept] = {
     },
     **{f"{door}.unique_by": unique_by(door) for door in ("enqueue", "enqueue_each")},
     "enqueue_many.jobs": no("enqueue_many(jsonb_build_array(%s::jsonb))"),
-    **{f"{door}.{option}": followed(door, option) for door in ("enqueue", "enqueue_each") for option in FOLLOW_UPS},
+    **{f"{door}.{option}": followed(door, option) for door in FIRST for option in FOLLOW_UPS},
     **{f"{door}.on_parent_failure": no(f"{door}({first}, on_parent_failure => %s)") for door, first in FIRST.items()},
     "enqueue.backoff": no("enqueue('k', backoff => %s::jsonb)"),
     "enqueue_each.backoff": no("enqueue_each('k', '{}', backoff => %s::jsonb)"),
