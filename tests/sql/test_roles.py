@@ -614,8 +614,9 @@ FOLLOW_UPS = ("on_success", "on_error")
 FIRST = {
     "enqueue": "'k'",
     "enqueue_each": """'k', '{"{}"}'""",
-    "submit_query": "'select 1'",
-    "submit_script": """'"select 1"'""",
+    "batch_submit": """'a', 'b', rows => '[{"line": 1, "input": 1}]'""",
+    "batch_submit_each": "'a', 'b', '{}', '{1}', '{1}'",
+    "slow_query_submit": "'a', 'b'",
 }
 TEXTS = ["kind", "args", "queue", "unique_key", "group_key", "headers"]
 SETTLE = "leases => array[1]::bigint[], jobs => array[1]::bigint[], outcomes => array[%s]"
