@@ -614,6 +614,8 @@ FOLLOW_UPS = ("on_success", "on_error")
 FIRST = {
     "enqueue": "'k'",
     "enqueue_each": """'k', '{"{}"}'""",
+    "submit_query": "'select 1'",
+    "submit_script": """'"select 1"'""",
     "batch_submit": """'a', 'b', rows => '[{"line": 1, "input": 1}]'""",
     "batch_submit_each": "'a', 'b', '{}', '{1}', '{1}'",
     "slow_query_submit": "'a', 'b'",
