@@ -8,6 +8,7 @@ set enable_nestloop = on
 set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_low bigint := (select min(i) from unnest(jobs) i);
