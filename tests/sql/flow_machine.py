@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from psycopg.types.json import Jsonb
 
 from tests.sql.calls import Caller, Row
-from tests.sql.flow_rules import BORN, broken_rules, live_apart_from, started_badly
+from tests.sql.flow_rules import BORN, FORGOTTEN, blocks_nobody, broken_rules, live_apart_from, started_badly
 from tests.support.cluster import Database
 
 NOON = datetime.fromisoformat("2030-01-01 12:00:00+00")
@@ -86,6 +86,8 @@ def quiet(caller: Caller) -> None:
 
 ACTIONS: dict[str, dict[str, Any]] = {}
 WEIGHTED: list[str] = []
+# After these the machine forgets what it knew of limits, or of jobs. In half of the histories they are rare.
+UNSETTLING = {"change", "change_many", "configure", "configure_group", "unblock", "pause", "lose_worker"}
 _F = TypeVar("_F", bound=Callable[..., None])
 
 
@@ -155,13 +157,14 @@ class Machine(RuleBasedStateMachine):
         self.begun: dict[int, str] = {}  # jobs that have been started and have not ended, and their queue
         self.periods: dict[tuple[str, str], datetime] = {}
         self.step = 0
+        self.weighted = WEIGHTED
 
     @rule(pick=st.randoms(use_true_random=False))
     def act(self, pick: random.Random) -> None:
         self.act_at_random(pick, note)
 
     def act_at_random(self, pick: random.Random, tell: Callable[[str], None]) -> None:
-        name = pick.choice(WEIGHTED)
+        name = pick.choice(self.weighted)
         given = {key: make(pick) if callable(make) else pick.choice(make) for key, make in ACTIONS[name].items()}
         tell(f"{name} {given}")
         getattr(self, name)(**given)
@@ -194,8 +197,16 @@ class Machine(RuleBasedStateMachine):
 
     def begin_at_random(self, pick: random.Random) -> None:
         self.q("configure_queue", queue="a", settings={"dead_letter_queue": "dead"})
-        for _ in range(pick.randrange(10)):
+        steady = pick.random() < 0.5
+        for _ in range(pick.randrange(30 if steady else 10)):
             self.q("configure_queue", queue=pick.choice(QUEUES), settings=pick.choice(SETTINGS))
+        if steady:
+            for _ in range(pick.randrange(5)):
+                settings = pick.choice(GROUP_SETTINGS)
+                self.q("configure_group", queue=pick.choice(QUEUES), group_key=pick.choice(group), settings=settings)
+            self.weighted = [name for name in WEIGHTED for _ in range(1 if name in UNSETTLING else 4)]
+            for _ in range(3):
+                self.enqueue(elements(pick), pick.random() < 0.5, 1)
 
     # What users do.
 
@@ -281,6 +292,18 @@ class Machine(RuleBasedStateMachine):
                     self.q("edit_job", id=job, args={"edited": self.step})
             if what not in ("edit", "cancel"):
                 self.touched.add(job)
+
+    @action(2, at=small)
+    def retry_failed(self, at: int) -> None:
+        failed = [job for (job,) in self.q.sql("select job_id from pgqueue.outcome where state = 'failed' order by 1")]
+        if not failed:
+            return
+        job = failed[at % len(failed)]
+        with self.patient():
+            self.q("retry", id=job)
+            self.begun.pop(job, None)
+            self.retried.add(job)
+            self.touched.add(job)
 
     @action(2, name=QUEUES, to=QUEUES, what=["cancel", "retry", "move", "priority", "delete"], at=small)
     def change_many(self, name: str, to: str, what: str, at: int) -> None:
@@ -408,8 +431,11 @@ class Machine(RuleBasedStateMachine):
         now, self.held = self.held[:n], self.held[n:]
         if now:
             later = {"delay": delay} if outcome in ("retry", "snooze") else {}
+            ids = [row["id"] for row in now]
+            placed = [job for (job,) in self.q.sql("select job_id from pgqueue.slot where job_id = any(%s)", ids)]
             problems = {row["problem"] for row in self.q.settle(now, outcome, **later)}
             assert problems <= {"stale"}, problems
+            assert (bad := blocks_nobody(self.q, placed) if placed else []) == [], bad
 
     @action(
         4,
@@ -501,6 +527,8 @@ class Machine(RuleBasedStateMachine):
         self.step += 1
         self.world.steps += 1
         assert (bad := broken_rules(self.q, [*self.retried])) == [], bad
+        if not self.open:
+            assert (waits := self.q.sql(FORGOTTEN, self.now)) == [], ("nobody looks", waits)
         limits = dict(self.q.sql("select name, group_limit from pgqueue.queue"))
         own = {
             (name, key): limit
