@@ -21,7 +21,6 @@ from tests.sql.test_flow_machine import walk
 from tests.support.cluster import Database
 
 STEPS = 40
-Find = Callable[[Database, int], None]
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,7 @@ MUTANTS = [
         "where pg_try_advisory_xact_lock(",
         "where true or pg_try_advisory_xact_lock(",
         "two sessions admit to one group at a time, neither seeing the other's slots",
+        found_by="two sessions",
     ),
     Mutant(
         "room for one more",
@@ -153,8 +153,8 @@ MUTANTS = [
     Mutant(
         "debounce without delay",
         "private/_replace_job",
-        "array[v_was.attempt], array[v_was.traits], array[(new_).due]);\n  elsif",
-        "array[v_was.attempt], array[v_was.traits], array[v_was.run_at]);\n  elsif",
+        "if (new_).on_duplicate <> 'debounce' then",
+        "if (new_).on_duplicate <> 'debounce' or v_place.place = 'scheduled' then",
         "debounce replaces the arguments and does not put the job off",
         found_by="unique",
     ),
@@ -171,6 +171,7 @@ MUTANTS = [
         "e(id, traits) where e.traits & 4096 <> 0);",
         "e(id, traits) where e.traits & 4096 <> 0 and false);",
         "children are cancelled for a failed parent, and their own children wait for ever",
+        found_by="families",
     ),
     Mutant(
         "follow-up of a retry",
@@ -201,6 +202,7 @@ MUTANTS = [
         "coalesce(v_own.weight, 1)",
         "1",
         "a group of weight 2 has one turn in each round, like all others",
+        found_by="turns",
     ),
     Mutant(
         "waiter forgotten",
@@ -208,6 +210,7 @@ MUTANTS = [
         "if cardinality(v_mine) < cardinality(groups) then",
         "if false then",
         "a slot is freed while a claim puts jobs of its group aside for want of it, and nobody looks again",
+        found_by="two sessions",
     ),
     Mutant(
         "nobody waits for the window",
@@ -219,23 +222,33 @@ MUTANTS = [
 ]
 
 
-def by_machine(database: Database) -> Callable[[int], None]:
-    world = World(database)
-    return lambda seed: walk(world, seed, STEPS)
+def by_machine(*more: str) -> Callable[[Database], Callable[[int], None]]:
+    def histories(database: Database) -> Callable[[int], None]:
+        world = World(database)
+        return lambda seed: walk(world, seed, STEPS, steady=True, more=[*more] * 100)
+
+    return histories
 
 
 def by_unique(database: Database) -> Callable[[int], None]:
     q = Caller(database.connect())
-    steps = World(database)
+    world = World(database)
 
     def run(seed: int) -> None:
-        steps.reset()
+        world.reset()
+        q.sql("reset all")
         unique.test_one_session_as_the_model_says(q, seed)
 
     return run
 
 
-FOUND_BY = {"machine": by_machine, "unique": by_unique}
+FOUND_BY = {
+    "machine": by_machine(),
+    "two sessions": by_machine("side_by_side"),
+    "families": by_machine("family"),
+    "turns": by_machine("take_turns"),
+    "unique": by_unique,
+}
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
@@ -254,6 +267,7 @@ def test_a_mutant_is_found(pg: Database, mutant: Mutant) -> None:
         connection.execute(bug.encode())
         run = FOUND_BY[mutant.found_by](pg)
         for seed in mutant.seeds:
+            print(seed, end=" ", flush=True)
             try:
                 run(seed)
             except AssertionError as error:
