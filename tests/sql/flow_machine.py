@@ -319,6 +319,13 @@ class Machine(RuleBasedStateMachine):
         self.enqueue([one, {**one, "parents": [0]}, {**one, "parents": [1]}], True, 1)
         self.change(2, "cancel")
 
+    @action(0, name=QUEUES, n=[2, 4], key=["x", None])
+    def fill(self, name: str, n: int, key: str | None) -> None:
+        """More than may wait in a queue, if it is done twice."""
+        one: dict[str, Any] = {"queue": name, "max_attempts": 1, **({"group_key": key} if key else {})}
+        self.configure(name, {"max_queued": 6})
+        self.enqueue([one] * n, False, 1)
+
     @action(2, at=small)
     def retry_failed(self, at: int) -> None:
         failed = [job for (job,) in self.q.sql("select job_id from pgqueue.outcome where state = 'failed' order by 1")]
@@ -523,12 +530,12 @@ class Machine(RuleBasedStateMachine):
             self.claim(10, 1, [name])
         self.end_transaction(False, commit)
 
-    @action(0, name=QUEUES, key=group, weight=[1, 2])
-    def take_turns(self, name: str, key: str, weight: int) -> None:
+    @action(0, name=QUEUES, key=group, turns=[1, 2])
+    def take_turns(self, name: str, key: str, turns: int) -> None:
         """A group with a weight, and more jobs of it than have a turn at a time."""
         one: dict[str, Any] = {"queue": name, "group_key": key, "max_attempts": 1, "backoff": {"base": 0}}
         self.configure(name, {"fair": True})
-        self.configure_group(name, key, {"weight": weight})
+        self.configure_group(name, key, {"weight": turns})
         self.enqueue([one] * 4, False, 1)
         self.claim(1, 1, [name])
 

@@ -73,4 +73,4 @@ def test_everything_together_for_long(world: World) -> None:
     first = int(os.environ.get("PGQUEUE_HISTORIES_SEED") or random.randrange(1_000_000))
     print(f"seeds {first} to {first + histories - 1}, {steps} steps each")
     for seed in range(first, first + histories):
-        walk(world, seed, steps, more=["side_by_side", "family", "take_turns"] * (seed % 2 * 3))
+        walk(world, seed, steps, more=["side_by_side", "family", "take_turns", "fill"] * (seed % 2 * 2))

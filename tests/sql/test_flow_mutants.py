@@ -195,6 +195,7 @@ MUTANTS = [
         "pgqueue._queued(queue, v_most + 1) > v_most then",
         "pgqueue._queued(queue, v_most + 1) > v_most + 1 then",
         "max_queued refuses nothing",
+        found_by="full queues",
     ),
     Mutant(
         "weights ignored",
@@ -247,6 +248,7 @@ FOUND_BY = {
     "two sessions": by_machine("side_by_side"),
     "families": by_machine("family"),
     "turns": by_machine("take_turns"),
+    "full queues": by_machine("fill"),
     "unique": by_unique,
 }
 
@@ -267,7 +269,6 @@ def test_a_mutant_is_found(pg: Database, mutant: Mutant) -> None:
         connection.execute(bug.encode())
         run = FOUND_BY[mutant.found_by](pg)
         for seed in mutant.seeds:
-            print(seed, end=" ", flush=True)
             try:
                 run(seed)
             except AssertionError as error:
