@@ -95,7 +95,7 @@ MUTANTS = [
         "a queue's rate off by one",
     ),
     Mutant(
-        "rate by a shorter window",
+        "rate by half its window",
         "private/_rate_room",
         "pgqueue._now() - coalesce(q.rate_period, '1 second') into",
         "pgqueue._now() - coalesce(q.rate_period, '1 second') / 2 into",
