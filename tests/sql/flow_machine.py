@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from psycopg.types.json import Jsonb
 
 from tests.sql.calls import Caller, Row
-from tests.sql.flow_rules import BORN, broken_rules, live_apart_from, started_badly
+from tests.sql.flow_rules import BORN, FORGOTTEN, blocks_nobody, broken_rules, live_apart_from, started_badly
 from tests.support.cluster import Database
 
 NOON = datetime.fromisoformat("2030-01-01 12:00:00+00")
@@ -69,6 +69,16 @@ SETTINGS: list[dict[str, Any]] = [
     *({"ageing": n} for n in (None, 30)),
     *({"history": kept} for kept in ("all", "all", "failed", "none")),
 ]
+# What a bug needs to show is seldom there by chance, one setting at a time.
+TOGETHER: list[dict[str, Any]] = [
+    {"group_limit": 1, "max_running": 2},
+    {"group_limit": 1, "group_order": "strict"},
+    {"group_limit": 1, "group_order": "strict", "group_failure": "block", "max_queued": 6},
+    {"group_limit": 1, "group_order": "strict", "group_rate_limit": 5, "group_rate_period": 20},
+    {"group_limit": 3, "group_rate_limit": 2, "group_rate_period": 50},
+    {"rate_limit": 3, "rate_period": 20, "max_queued": 6},
+    {"fair": True, "max_running": 3},
+]
 GROUP_SETTINGS: list[dict[str, Any]] = [
     {"weight": 2},
     {"weight": None},
@@ -86,6 +96,8 @@ def quiet(caller: Caller) -> None:
 
 ACTIONS: dict[str, dict[str, Any]] = {}
 WEIGHTED: list[str] = []
+# After these the machine forgets what it knew of limits, or of jobs. In half of the histories they are rare.
+UNSETTLING = {"change", "change_many", "configure", "configure_group", "unblock", "pause", "lose_worker"}
 _F = TypeVar("_F", bound=Callable[..., None])
 
 
@@ -154,14 +166,16 @@ class Machine(RuleBasedStateMachine):
         self.retried: set[int] = set()
         self.begun: dict[int, str] = {}  # jobs that have been started and have not ended, and their queue
         self.periods: dict[tuple[str, str], datetime] = {}
+        self.late = False  # whether a transaction has been open while others went on
         self.step = 0
+        self.weighted = WEIGHTED
 
     @rule(pick=st.randoms(use_true_random=False))
     def act(self, pick: random.Random) -> None:
         self.act_at_random(pick, note)
 
     def act_at_random(self, pick: random.Random, tell: Callable[[str], None]) -> None:
-        name = pick.choice(WEIGHTED)
+        name = pick.choice(self.weighted)
         given = {key: make(pick) if callable(make) else pick.choice(make) for key, make in ACTIONS[name].items()}
         tell(f"{name} {given}")
         getattr(self, name)(**given)
@@ -184,6 +198,7 @@ class Machine(RuleBasedStateMachine):
         if caller not in self.open:
             caller.sql("begin")
             self.open.add(caller)
+            self.late = True
 
     def job(self, at: int) -> int | None:
         return self.jobs[-1 - at % len(self.jobs)] if self.jobs else None
@@ -192,10 +207,21 @@ class Machine(RuleBasedStateMachine):
     def begin_with_settings(self, pick: random.Random) -> None:
         self.begin_at_random(pick)
 
-    def begin_at_random(self, pick: random.Random) -> None:
+    def begin_at_random(self, pick: random.Random, steady: bool | None = None) -> None:
         self.q("configure_queue", queue="a", settings={"dead_letter_queue": "dead"})
-        for _ in range(pick.randrange(10)):
+        steady = pick.random() < 0.5 if steady is None else steady
+        if steady:
+            for name in QUEUES:
+                self.q("configure_queue", queue=name, settings=pick.choice(TOGETHER))
+        for _ in range(pick.randrange(4 if steady else 10)):
             self.q("configure_queue", queue=pick.choice(QUEUES), settings=pick.choice(SETTINGS))
+        if steady:
+            for _ in range(pick.randrange(3)):
+                settings = pick.choice(GROUP_SETTINGS)
+                self.q("configure_group", queue=pick.choice(QUEUES), group_key=pick.choice(group), settings=settings)
+            self.weighted = [name for name in WEIGHTED for _ in range(1 if name in UNSETTLING else 4)]
+            for _ in range(3):
+                self.enqueue(elements(pick), pick.random() < 0.5, 1)
 
     # What users do.
 
@@ -233,8 +259,9 @@ class Machine(RuleBasedStateMachine):
             else:
                 self.committed(made)
             self.touched |= {row["id"] for row in rows if not row["created"]}
+            # What names parents is not refused: most of it waits for them and not in the queue.
             for name in {job["queue"] for job in jobs}:
-                self.check_room(caller, name, {row["id"] for row in rows if row["created"]})
+                self.check_room(caller, name, {id for id, job in made if "depends_on" not in job})
 
     def check_room(self, caller: Caller, name: str, made: set[int]) -> None:
         ((most, waiting, mine),) = caller.sql(
@@ -246,7 +273,10 @@ class Machine(RuleBasedStateMachine):
             list(made),
             name,
         ) or [(None, 0, 0)]
-        assert most is None or not mine or waiting <= most, (name, most, waiting)
+        if most is None or not mine or waiting <= most:
+            return
+        # A session counts from where its last claim stopped: not what was committed late, or is just being claimed.
+        assert self.late and caller.value("_queued", queue=name, most=most + 1) <= most, (name, most, waiting)
 
     def committed(self, made: list[tuple[int, dict[str, Any]]]) -> None:
         for id, job in made:
@@ -281,6 +311,32 @@ class Machine(RuleBasedStateMachine):
                     self.q("edit_job", id=job, args={"edited": self.step})
             if what not in ("edit", "cancel"):
                 self.touched.add(job)
+
+    @action(0, name=QUEUES, policy=["cancel", "cancel", "run", "wait"])
+    def family(self, name: str, policy: str) -> None:
+        """Three generations, of which the first is cancelled."""
+        one: dict[str, Any] = {"queue": name, "max_attempts": 1, "backoff": {"base": 0}, "on_parent_failure": policy}
+        self.enqueue([one, {**one, "parents": [0]}, {**one, "parents": [1]}], True, 1)
+        self.change(2, "cancel")
+
+    @action(0, name=QUEUES, n=[2, 4], key=["x", None])
+    def fill(self, name: str, n: int, key: str | None) -> None:
+        """More than may wait in a queue, if it is done twice."""
+        one: dict[str, Any] = {"queue": name, "max_attempts": 1, **({"group_key": key} if key else {})}
+        self.configure(name, {"max_queued": 6})
+        self.enqueue([one] * n, False, 1)
+
+    @action(2, at=small)
+    def retry_failed(self, at: int) -> None:
+        failed = [job for (job,) in self.q.sql("select job_id from pgqueue.outcome where state = 'failed' order by 1")]
+        if not failed:
+            return
+        job = failed[at % len(failed)]
+        with self.patient():
+            self.q("retry", id=job)
+            self.begun.pop(job, None)
+            self.retried.add(job)
+            self.touched.add(job)
 
     @action(2, name=QUEUES, to=QUEUES, what=["cancel", "retry", "move", "priority", "delete"], at=small)
     def change_many(self, name: str, to: str, what: str, at: int) -> None:
@@ -408,8 +464,11 @@ class Machine(RuleBasedStateMachine):
         now, self.held = self.held[:n], self.held[n:]
         if now:
             later = {"delay": delay} if outcome in ("retry", "snooze") else {}
+            ids = [row["id"] for row in now]
+            placed = [job for (job,) in self.q.sql("select job_id from pgqueue.slot where job_id = any(%s)", ids)]
             problems = {row["problem"] for row in self.q.settle(now, outcome, **later)}
             assert problems <= {"stale"}, problems
+            assert (bad := blocks_nobody(self.q, placed) if placed else []) == [], bad
 
     @action(
         4,
@@ -459,6 +518,27 @@ class Machine(RuleBasedStateMachine):
     def slots(self, caller: Caller) -> list[tuple[str, str, int]]:
         return caller.sql("select queue, group_key, count(*) from pgqueue.slot where state in (0, 1) group by 1, 2")
 
+    @action(0, name=QUEUES, key=group, commit=[True, True, False])
+    def side_by_side(self, name: str, key: str, commit: bool) -> None:
+        """Two sessions at one group: one's claim is not committed yet when the other's jobs come, end and start."""
+        one: dict[str, Any] = {"queue": name, "group_key": key, "max_attempts": 1, "backoff": {"base": 0}}
+        self.enqueue([one], False, 1)
+        self.claim(10, 0, [name])
+        self.enqueue([one], False, 1)
+        self.settle(len(self.held) or 1, "succeeded", 0)
+        if commit:
+            self.claim(10, 1, [name])
+        self.end_transaction(False, commit)
+
+    @action(0, name=QUEUES, key=group, turns=[1, 2])
+    def take_turns(self, name: str, key: str, turns: int) -> None:
+        """A group with a weight, and more jobs of it than have a turn at a time."""
+        one: dict[str, Any] = {"queue": name, "group_key": key, "max_attempts": 1, "backoff": {"base": 0}}
+        self.configure(name, {"fair": True})
+        self.configure_group(name, key, {"weight": turns})
+        self.enqueue([one] * 4, False, 1)
+        self.claim(1, 1, [name])
+
     @action(name=QUEUES, key=group)
     def unblock(self, name: str, key: str) -> None:
         with self.patient():
@@ -501,6 +581,8 @@ class Machine(RuleBasedStateMachine):
         self.step += 1
         self.world.steps += 1
         assert (bad := broken_rules(self.q, [*self.retried])) == [], bad
+        if not self.open:
+            assert (waits := self.q.sql(FORGOTTEN, self.now)) == [], ("nobody looks", waits)
         limits = dict(self.q.sql("select name, group_limit from pgqueue.queue"))
         own = {
             (name, key): limit

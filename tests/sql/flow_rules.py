@@ -71,6 +71,14 @@ RULES: dict[str, str] = {
       select j.id, j.unique_key from {WAITING} w join pgqueue.job j on j.id = w.job_id
       where j.unique_key <> 'period' and w.job_id not in (select k.job_id from pgqueue.job_key k)
         and w.job_id not in (select s.job_id from pgqueue.scheduled s)""",
+    "a key is that of a job that lives": """
+      select k.* from pgqueue.job_key k left join pgqueue.outcome o on o.job_id = k.job_id
+      left join pgqueue.job j on j.id = k.job_id
+      where k.until is null and (o.job_id is not null or j.id is null)
+        and k.job_id not in (select l.job_id from pgqueue.left_key l)""",
+    "what runs holds its key": f"""
+      select j.id, j.unique_key from {LEASED} l join pgqueue.job j on j.id = l.job_id
+      where j.unique_key in ('return', 'raise') and l.job_id not in (select k.job_id from pgqueue.job_key k)""",
     "follow-ups once": """
       select b.parent, count(*) from public.born b
       where b.parent is not null and b.parent <> all(%s) group by 1 having count(*) > 1""",
@@ -99,6 +107,41 @@ _ALL = " union all ".join(f"select '{name}', to_jsonb(x)::text from ({query}) x"
 def broken_rules(caller: Caller, retried: list[int]) -> list[Any]:
     """The rules that do not hold, and the rows that break them."""
     return caller.sql(_ALL, *[retried] * _ALL.count("%s"))
+
+
+# Groups with jobs that wait though the next may start, and nobody has been asked to look at them. What is not committed
+# is not seen: only when no transaction is open.
+FORGOTTEN = """
+  select w.queue, w.group_key, w.places
+  from (
+    select b.queue, b.group_key, b.jobs, least(
+      coalesce(g.group_limit, q.group_limit) - (
+        select count(*) from pgqueue.slot s
+        where s.queue = b.queue and s.group_key = b.group_key and (s.state <> 4 or not q.counted)),
+      case when q.fair then coalesce(g.weight, 1) - (
+        select count(*) from pgqueue.slot s where s.queue = b.queue and s.group_key = b.group_key and s.state = 0) end,
+      coalesce(g.rate_limit, q.group_rate_limit) - (
+        select count(*) from pgqueue.slot s where s.queue = b.queue and s.group_key = b.group_key and s.state = 0) - (
+        select coalesce(sum(r.jobs), 0) from pgqueue.group_start r
+        where r.queue = b.queue and r.group_key = b.group_key
+          and r.started_at > %s - coalesce(g.rate_period, q.group_rate_period, '1 second'))) as places
+    from (select queue, group_key, count(*) as jobs from pgqueue.blocked group by 1, 2) b
+    join pgqueue.queue q on q.name = b.queue
+    left join pgqueue.group_setting g on q.own_groups and g.queue = b.queue and g.group_key = b.group_key) w
+  where coalesce(w.places, 1) > 0
+    and not exists (select from pgqueue.arrival a where a.queue = w.queue and a.group_key = w.group_key)
+    and not exists (select from pgqueue.group_wait h where h.queue = w.queue and h.group_key = w.group_key)"""
+
+
+def blocks_nobody(caller: Caller, jobs: list[int]) -> list[Any]:
+    """Of jobs just settled that held a place in their group: those that have failed and should have kept it."""
+    return caller.sql(
+        """select o.job_id, j.queue, j.group_key from pgqueue.outcome o join pgqueue.job j on j.id = o.job_id
+           join pgqueue.queue q on q.name = j.queue
+           where o.job_id = any(%s) and o.state = 'failed' and q.group_failure = 'block'
+             and o.job_id not in (select s.job_id from pgqueue.slot s where s.state = 3)""",
+        jobs,
+    )
 
 
 def started_badly(caller: Caller, jobs: list[int], retried: list[int]) -> list[Any]:

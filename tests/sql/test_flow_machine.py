@@ -1,4 +1,5 @@
-"""Random histories over all features together, against the model in flow_machine.py.
+"""Random histories over all features together, against the model in flow_machine.py; test_flow_mutants.py shows what
+they find.
 
 In the default run: the histories of seeds 1 to 8, 40 steps each, and 5 of hypothesis, of up to 20 steps, the same each
 time (derandomize), which it makes smaller when one fails. PGQUEUE_HISTORIES=1000x60 runs as many more, of as many
@@ -27,13 +28,16 @@ def world(server: Server) -> Iterator[World]:
         print(f"{world.examples} examples, {world.steps} steps, {world.jobs} jobs, {world.starts} starts")
 
 
-def walk(world: World, seed: int, steps: int) -> None:
-    """One history; a failure names its seed and its last actions."""
+def walk(world: World, seed: int, steps: int, steady: bool | None = None, more: list[str] | None = None) -> None:
+    """One history; a failure names its seed and its last actions. `steady`: settings seldom change; `more`: actions
+    that are not taken otherwise, or not so often.
+    """
     done: list[str] = []
     try:
         machine = type("Everything", (Machine,), {"world": world})()
         pick = random.Random(seed)
-        machine.begin_at_random(pick)
+        machine.begin_at_random(pick, steady)
+        machine.weighted = machine.weighted + (more or [])
         for _ in range(steps):
             machine.act_at_random(pick, done.append)
             machine.books_balance()
@@ -69,4 +73,4 @@ def test_everything_together_for_long(world: World) -> None:
     first = int(os.environ.get("PGQUEUE_HISTORIES_SEED") or random.randrange(1_000_000))
     print(f"seeds {first} to {first + histories - 1}, {steps} steps each")
     for seed in range(first, first + histories):
-        walk(world, seed, steps)
+        walk(world, seed, steps, more=["side_by_side", "family", "take_turns", "fill"] * (seed % 2 * 2))
