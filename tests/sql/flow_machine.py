@@ -259,9 +259,8 @@ class Machine(RuleBasedStateMachine):
             else:
                 self.committed(made)
             self.touched |= {row["id"] for row in rows if not row["created"]}
-            # What names parents is not refused: most of it waits for them and not in the queue.
             for name in {job["queue"] for job in jobs}:
-                self.check_room(caller, name, {id for id, job in made if "depends_on" not in job})
+                self.check_room(caller, name, {id for id, _ in made})
 
     def check_room(self, caller: Caller, name: str, made: set[int]) -> None:
         ((most, waiting, mine),) = caller.sql(

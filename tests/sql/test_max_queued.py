@@ -10,6 +10,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.sql.calls import Caller
+from tests.sql.support import refused
 
 Session = Callable[[], Caller]
 
@@ -83,6 +84,32 @@ def test_what_waits_for_a_time_runs_or_joins_is_not_counted(q: Caller) -> None:
     q.sql("update pgqueue.scheduled set run_at = '2020-01-01'")
     q("maintain", duties=["promote"])  # is not refused
     assert q("queues")[0]["queued"] == 4
+
+
+def test_what_waits_for_others_is_not_counted_and_what_need_not_wait_is(q: Caller) -> None:
+    ended, live = q.enqueue(queue="p"), q.enqueue(queue="p")
+    q.settle(q.claim(q.worker("p"), 1, ["p"]))
+    q("configure_queue", queue="a", settings={"max_queued": 1})
+    for _ in range(3):
+        q.enqueue(queue="a", depends_on=[live])
+    first = q.enqueue(queue="a", depends_on=[ended])
+    with refused(q, "PQ008"):
+        q.enqueue(queue="a", depends_on=[ended])
+    with refused(q, "PQ008"):
+        q("enqueue_many", jobs=Jsonb([{"kind": "k", "queue": "a", "depends_on": [ended]}]))
+    with refused(q, "PQ008"):
+        q("enqueue_each", kind="k", args=[{}], queue="a", depends_on=[ended])
+    # A graph whose head has no room is refused whole; one that waits is not.
+    graph = [{"kind": "k", "queue": "a", "ref": "x"}, {"kind": "k", "queue": "b", "depends_on": ["x"]}]
+    with refused(q, "PQ008"):
+        q("enqueue_many", jobs=Jsonb(graph))
+    q("enqueue_many", jobs=Jsonb([{**graph[0], "queue": "b"}, {**graph[1], "queue": "a"}]))
+    q("cancel", id=first)
+    failed = q.enqueue(queue="p")
+    q("cancel", id=failed)
+    q.enqueue(queue="a")
+    # It is cancelled at once, and takes no room.
+    assert q.state(q.enqueue(queue="a", depends_on=[failed])) == "cancelled"
 
 
 def test_blocked_and_crashed_jobs_count(q: Caller) -> None:

@@ -78,7 +78,7 @@ begin
       coalesce(unique_key, pgqueue._derived_key(kind, args, unique_by)), group_key, max_attempts, timeout, v_expires_at, heartbeat, backoff, headers, 0,
       case when unique_for is not null then 'period' when unique_until = 'start' then 'start' end, unique_for, on_duplicate, depends_on, null,
       on_parent_failure, on_success, on_error, null)::pgqueue.new_job], v_now) s;
-    if created and coalesce(v_due, v_now) <= v_now and depends_on is null then
+    if created and coalesce(v_due, v_now) <= v_now then
       perform pgqueue._refuse_if_full(queue, array[id]);
     end if;
     return next;

@@ -82,7 +82,7 @@ begin
         timeout, v_expires_at, heartbeat, backoff, headers, 0, case when unique_for is not null then 'period' when unique_until = 'start' then 'start' end, unique_for,
         on_duplicate, depends_on, null, on_parent_failure, on_success, on_error, null)::pgqueue.new_job
       from unnest(v_ids, enqueue_each.args, unique_keys, group_keys) with ordinality e(id, args, unique_key, group_key, ord) order by e.ord), v_now) s;
-    if coalesce(v_due, v_now) <= v_now and depends_on is null then
+    if coalesce(v_due, v_now) <= v_now then
       perform pgqueue._refuse_if_full(queue, v_ids);
     end if;
     return;

@@ -55,7 +55,7 @@ begin
   return query select s.id, s.created from pgqueue._store_jobs(v_jobs, v_now) s;
   perform pgqueue._refuse_if_full(q.queue, q.ids)
   from (
-    select j.queue, array_agg(j.id) as ids from unnest(v_jobs) j where j.due <= v_now and j.depends_on is null and j.refs is null group by j.queue) q;
+    select j.queue, array_agg(j.id) as ids from unnest(v_jobs) j where j.due <= v_now group by j.queue) q;
 end $$;
 
 comment on function pgqueue.enqueue_many is
