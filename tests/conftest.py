@@ -31,8 +31,8 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are processors, and four at most: tests wait a good part of their time."""
-    return min((os.cpu_count() or 1) + 1, 4)
+    """Two processes more than there are processors, and four at most: tests wait a good part of their time."""
+    return min((os.cpu_count() or 1) + 2, 4)
 
 
 def pytest_report_header() -> str:

@@ -178,6 +178,7 @@ def _peak(run: Callable[[], object]) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_input(app: App) -> None:
     note = app.tasks["note"]
 

@@ -124,7 +124,7 @@ def test_it_lasts_over_an_idle_queue(q: Caller) -> None:
     assert q.places() == {}
 
 
-@pytest.mark.parametrize("sessions", [2, 4])
+@pytest.mark.parametrize("sessions", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_several_sessions_share_by_weight(q: Caller, session: Session, sessions: int) -> None:
     """More owners than sessions, whose claims pass over whom another has in hand: that does not add up."""
     weights = {"a": 2, "b": 2, **dict.fromkeys("cdefgh", 1)}

@@ -45,6 +45,7 @@ def test_killed_process_loses_nothing(pg: Database, jobs: Jobs, tmp_path: Path) 
     assert sum(ran.values()) - len(ids) <= held
 
 
+@pytest.mark.slow
 def test_a_job_that_kills_its_process_fails_in_the_end(pg: Database, jobs: Jobs) -> None:
     jobs.configure(lost_after="0.5 seconds", max_crashes=2)
     id = jobs.add("crash")

@@ -8,6 +8,8 @@ import threading
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pgqueue import App, result
 from tests.worker.harness import Inside, Jobs, Process, until
 
@@ -29,6 +31,7 @@ def succeeded(jobs: Jobs) -> int:
     return jobs.counts().get("succeeded", 0)
 
 
+@pytest.mark.slow
 def test_two_workers_make_one_job_a_tick_and_run_it(pg: Database, jobs: Jobs) -> None:
     with Process(pg.dsn, CRON_APP) as first, Process(pg.dsn, CRON_APP) as second:
         actions = [first.wait("scheduled").facts, second.wait("scheduled").facts]

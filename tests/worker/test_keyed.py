@@ -204,6 +204,7 @@ def test_errors_of_on_cancel_harm_nobody(items: Items) -> None:
 # -- crashes, heartbeats, budgets ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_when_a_holder_is_killed_another_runs_it(items: Items) -> None:
     items.client.configure({"lost_after": 1})
     id = items.add("gate", "k")
@@ -227,6 +228,7 @@ def test_a_long_one_survives_on_the_heartbeats_of_its_worker(items: Items) -> No
         assert items.wait(id) == "opened"
 
 
+@pytest.mark.slow
 def test_24_items_over_3_workers_never_more_than_2_at_a_time(items: Items) -> None:
     ids = [items.add("two", str(n)) for n in range(24)]
     with ExitStack() as stack:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.worker.harness import Inside, Jobs, Process
 from tests.worker.tasks import app
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from tests.support.cluster import Database
 
 
+@pytest.mark.slow
 def test_leader_is_killed_and_another_follows(pg: Database, jobs: Jobs) -> None:
     jobs.configure(lost_after="1 second")
     with Process(pg.dsn) as first:

@@ -170,6 +170,7 @@ def test_a_worker_without_the_processor_leaves_rows_alone(rows: RowJobs) -> None
             assert rows.over(batch).succeeded == 30
 
 
+@pytest.mark.slow
 def test_several_workers_share_a_batch(rows: RowJobs) -> None:
     batch = rows.submit("note", range(3000), hold=True)
     with rows.process() as one, rows.process() as two, rows.process() as three:

@@ -58,6 +58,7 @@ def test_a_batch_whose_job_fails_is_aborted(rows: RowJobs) -> None:
     assert sorted(rows.lines()) == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_worker_killed_between_the_end_of_the_job_and_the_release(rows: RowJobs) -> None:
     """An append in an open transaction has the batch, so that the parent's settle leaves its release to upkeep, which
     has no worker then.

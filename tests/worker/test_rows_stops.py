@@ -245,6 +245,7 @@ def test_a_stopped_worker_hands_in_what_is_done(rows: RowJobs) -> None:
     assert sorted(rows.lines()) == [4, 5]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_no_row(rows: RowJobs) -> None:
     rows.client.configure({"lost_after": "1 second"})
     batch = rows.submit("slow", range(30), slice_size=5)
