@@ -1936,6 +1936,10 @@ begin
     perform pgqueue._check_name('kind', kind, 200);
     perform pgqueue._check_name('queue', queue, 200);
   end if;
+  if kind in ('sql.query', 'sql.script', 'rows.slice', 'rows.slow', 'rows.gate', 'rows.done', 'keyed.item') then
+    perform pgqueue._refuse('PQ001', format('kind is %s', kind), format('Jobs of this kind are made by %s, with what else belongs to them: call that.',
+      case kind when 'sql.query' then 'submit_query' when 'sql.script' then 'submit_script' when 'rows.slow' then 'slow_query_submit' when 'keyed.item' then 'keyed_add' else 'batch_submit' end));
+  end if;
   if args is null or jsonb_typeof(args) <> 'object' then
     perform pgqueue._refuse('PQ001', format('args is %s, not an object', coalesce(jsonb_typeof(args), 'null')),
       'Give the arguments by name, such as {"user_id": 42}, or {} for none.');
@@ -2236,7 +2240,7 @@ begin
   perform pgqueue._check_name('name', schedule.name, 200);
   perform pgqueue._check_name('cron', translate(schedule.cron, E'\t', ' '), 1000);
   perform pgqueue._check_zone(schedule.time_zone);
-  perform pgqueue._check_job(schedule.kind, schedule.args, schedule.queue, schedule.priority, null, null, schedule.unique_key, schedule.group_key,
+  perform pgqueue._check_job(case when schedule.kind in ('sql.query', 'sql.script') then 'sql' else schedule.kind end, schedule.args, schedule.queue, schedule.priority, null, null, schedule.unique_key, schedule.group_key,
     schedule.max_attempts, schedule.timeout, schedule.expires_in, schedule.heartbeat, schedule.backoff, schedule.headers);
   if num_nonnulls(schedule.unique_by, schedule.unique_until, schedule.unique_for, schedule.on_duplicate, schedule.on_success, schedule.on_error) > 0 then
     perform pgqueue._check_flow(schedule.unique_key, schedule.unique_by, schedule.unique_until, schedule.unique_for, schedule.on_duplicate, null, null,
@@ -10941,6 +10945,7 @@ begin
   -- In every transaction plpgsql prepares each expression anew that it comes across, which is most of what an enqueue costs: so a plain job, in
   -- order and without options, passes in one of them and takes the short way.
   if length(kind) <= 200 and length(queue) <= 200 and kind ~ '^[^\x01-\x1f\x7f-\x9f]+$' and queue ~ '^[^\x01-\x1f\x7f-\x9f]+$'
+    and kind not in ('sql.query', 'sql.script', 'rows.slice', 'rows.slow', 'rows.gate', 'rows.done', 'keyed.item')
     and jsonb_typeof(args) = 'object' and priority between -32768 and 32767
     and num_nonnulls(run_at, delay, unique_key, group_key, max_attempts, timeout, expires_in, heartbeat, backoff, headers,
       unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) = 0
@@ -11037,7 +11042,7 @@ end $$;
 
 comment on function pgqueue.enqueue is
 'Enqueues one job in the caller''s transaction: it exists once that commits, and never did if it rolls back.
-kind: the name of what to do. args: a JSON object. priority: -32768 to 32767, higher first. run_at or delay: not before then.
+kind: the name of what to do; those of queries, scripts, rows and keyed items, which have functions of their own, are refused. args: a JSON object. priority: -32768 to 32767, higher first. run_at or delay: not before then.
 unique_key: while a job with this key lives in the queue, its id is returned with created = false. When the first enqueue of the key is not yet committed,
 the second waits for it: it gets the first''s id after a commit and makes the job itself after a rollback.
 group_key: jobs of a queue with one key share its group_limit and take turns; without a group_limit it changes nothing. max_attempts, timeout, backoff: null means the queue''s own.
@@ -11096,6 +11101,7 @@ begin
   select array_agg(nextval('pgqueue.job_id')), bool_and(coalesce(jsonb_typeof(e), 'null') = 'object') into v_ids, v_objects from unnest(args) e;
   if not coalesce(
     v_objects and array_ndims(args) = 1 and length(kind) <= 200 and length(queue) <= 200 and kind ~ '^[^\x01-\x1f\x7f-\x9f]+$'
+      and kind not in ('sql.query', 'sql.script', 'rows.slice', 'rows.slow', 'rows.gate', 'rows.done', 'keyed.item')
       and queue ~ '^[^\x01-\x1f\x7f-\x9f]+$' and priority between -32768 and 32767
       and num_nonnulls(run_at, delay, unique_keys, group_keys, max_attempts, timeout, expires_in, heartbeat, backoff, headers,
         unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) = 0,
