@@ -201,3 +201,20 @@ def test_upkeep_cancels_no_gate_of_a_batch_that_is_locked(q: Caller, user: Calle
         assert status(q, batch)["status"] == "held"
     assert [row["error"] for row in q("maintain", duties=["tidy"])] == [None]
     assert counts(q, batch) == ("aborted", 0, 0, 4, 0)
+
+
+def test_a_large_batch_with_few_slices_is_aborted_past_the_many_of_another(q: Caller) -> None:
+    """One slice is all that upkeep aborts in a pass; of others it passes thousands."""
+    worker = q.worker()
+    parent = q.enqueue()
+    batch = submit(q, 0, slice_size=10_000, hold=True, depends_on=[parent])
+    other = submit(q, 300, slice_size=1, hold=True)
+    append(q, batch, 6000)
+    looked(q)
+    end(q, worker, parent, outcome="discard")
+    for _ in range(3):
+        looked(q)
+    assert counts(q, batch) == ("aborted", 0, 0, 6000, 0)
+    assert counts(q, other) == ("held", 0, 0, 0, 300)
+    assert q.sql("select * from pgqueue.batch_leaving") == []
+    assert balanced(q)
