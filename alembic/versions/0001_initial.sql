@@ -5804,7 +5804,7 @@ $$;
 -- A worker is lost: its row goes, and what its leases hold is queued again. Crashes are counted apart from attempts. Who is to blame is not known, so
 -- at first every job it held is suspected once. When it held suspects already, those with the highest count alone are blamed and the others go back
 -- as they were: since a worker is never given two jobs of two or more crashes (see _claim_suspect), a poison job's count soon outruns its neighbours'.
--- Leases another session has locked are being settled; they stay, without a worker, for the next pass. They are named by array: as in worker_heartbeat.
+-- Leases another session has locked are being settled; they stay, without a worker, for the next pass. So do those of scripts and queries that somebody cancels just now. They are named by array: as in worker_heartbeat.
 -- `slices`: of the leases that carry rows of batches, only these may be touched, their batches are locked; null means all.
 create function pgqueue._lose_worker(worker bigint, slices bigint[] default null) returns integer
 language plpgsql
@@ -5824,6 +5824,7 @@ begin
     select l.* from pgqueue.lease l where l.id = any(v_held) order by l.id for update skip locked
   loop
     continue when v_lease.id <> all(slices) and exists (select from unnest(v_lease.traits) t where t & 512 <> 0);
+    continue when exists (select from unnest(v_lease.traits) t where t & 128 <> 0) and not pgqueue._try_sql_jobs(v_lease.job_ids);
     delete from pgqueue.lease l where l.id = v_lease.id;
     perform pgqueue._rescue_jobs(v_lease, v_lease.job_ids, v_lease.attempts, v_lease.traits, coalesce(v_blamed, 0::smallint));
     v_done := v_done + cardinality(v_lease.job_ids);
@@ -9674,6 +9675,28 @@ begin
   return found;
 end $$;
 
+-- source: sql/functions/private/_try_sql_jobs.sql
+-- Locks what users lock of scripts and queries that run when they cancel them: the scripts, and the server processes that run their SQL. False when somebody has one of them, for as long as a
+-- user's transaction may be; it never waits. Others than scripts and queries have nothing there to lock.
+create function pgqueue._try_sql_jobs(jobs bigint[]) returns boolean
+language plpgsql
+as $$
+declare
+  v_job bigint;
+begin
+  foreach v_job in array jobs loop
+    perform from pgqueue.script s where s.job_id = v_job for update skip locked;
+    if not found and exists (select from pgqueue.script s where s.job_id = v_job) then
+      return false;
+    end if;
+    perform from pgqueue.backend b where b.job_id = v_job for update skip locked;
+    if not found and exists (select from pgqueue.backend b where b.job_id = v_job) then
+      return false;
+    end if;
+  end loop;
+  return true;
+end $$;
+
 -- source: sql/functions/private/_try_tick.sql
 -- Enqueues the job of one tick, or says that its key is held, if the schedule is one that is to be told: to try that tick again would be of no use, and one that comes later may find the key free. What
 -- else goes wrong is raised.
@@ -12784,7 +12807,11 @@ begin
     select k.job_id into v_holder from pgqueue.job_key k where k.queue = '' and k.unique_key = v_key;
     exit when not found;
     perform pg_advisory_xact_lock_shared(pgqueue._lock_class('query'), hashint8(v_holder));
-    if exists (select from pgqueue.job_key k where k.queue = '' and k.unique_key = v_key and k.job_id = v_holder) then
+    if exists (select from pgqueue.left_key l where l.job_id = v_holder) then
+      -- It ended beside a cancel that was rolled back, and left its key behind.
+      delete from pgqueue.job_key k where k.job_id = v_holder and k.queue = '';
+      delete from pgqueue.left_key l where l.job_id = v_holder;
+    elsif exists (select from pgqueue.job_key k where k.queue = '' and k.unique_key = v_key and k.job_id = v_holder) then
       id := v_holder;
       insert into pgqueue.query_caller (job_id, owner) values (submit_query.id, v_owner);
       return next;

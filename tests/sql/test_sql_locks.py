@@ -55,3 +55,42 @@ def test_who_cancels_a_query_takes_its_key_last(q: Caller, session: Session) -> 
     waits.join(20)
     assert q.sql("select from pgqueue.job_key") == []
     assert q.sql("select job_id from pgqueue.cancel_request") == [(query,)]
+
+
+def test_a_query_that_ended_beside_a_cancel_that_is_rolled_back_is_joined_by_nobody(q: Caller, session: Session) -> None:
+    query = submit(q, "query")
+    (job,) = q.claim(q.worker("queries"), 1, ["queries"])
+    user = session()
+    with user.connection.transaction(force_rollback=True):
+        user("cancel_query", id=query)
+        q.settle([job], "discard", error={"message": "no session could be had"})
+    again = q.one("submit_query", sql="select 1", owner="ada")
+    assert again["created"]
+    assert again["id"] > query
+    assert q.sql("select job_id from pgqueue.job_key") == [(again["id"],)]
+    assert q.sql("select * from pgqueue.left_key") == []
+    assert submit(q, "query") == again["id"]
+
+
+@pytest.mark.parametrize("commits", [True, False])
+@pytest.mark.parametrize("room", ["query", "script"])
+def test_a_cancel_in_an_open_transaction_does_not_hold_up_the_rescue_of_others(
+    q: Caller, session: Session, room: str, commits: bool
+) -> None:
+    """The worker of both is lost meanwhile. What is cancelled waits for the cancel, and for the next pass."""
+    queue = "queries" if room == "query" else "scripts"
+    job, other = submit(q, room), q.enqueue()
+    worker = q.worker(queue, "default")
+    (taken,) = q.claim(worker, 1, [queue])
+    q.claim(worker, 1)
+    q(f"{room}_begin", lease=taken["lease"], job=job, backend_pid=1, backend_start="2026-01-01")
+    user = session()
+    with user.connection.transaction(force_rollback=not commits):
+        user(f"cancel_{room}", id=job)
+        q.sql("update pgqueue.worker set heartbeat_at = '2020-01-01'")
+        assert [row["error"] for row in q("maintain", duties=["rescue"])] == [None]
+        assert (q.state(other), q.state(job)) == ("queued", "running")
+        assert [row["error"] for row in q("maintain", duties=["rescue"])] == [None]
+    assert [row["error"] for row in q("maintain", duties=["rescue"])] == [None]
+    assert q.state(job) == ("cancelled" if commits else "queued")
+    assert q.sql("select * from pgqueue.lease") == []
