@@ -8601,6 +8601,10 @@ begin
     where c.batch_id = v_id returning c.* into v_count;
     if v_count.pending = 0 then
       perform pgqueue._finish_batch(v_id, case when v_count.aborted > 0 then 'aborted' when v_count.failed > 0 then 'failed' else 'succeeded' end);
+      if (select d.job_id from pgqueue.dependent d where d.job_id = v_batch.gate) is not null then
+        -- Its rows were cancelled one by one while it waits for others: nobody is to wait in its name.
+        perform pgqueue.cancel(v_batch.gate);
+      end if;
     end if;
   end loop;
 end $$;
@@ -9513,7 +9517,7 @@ end $$;
 
 -- source: sql/functions/private/_try_gates.sql
 -- Of jobs that are about to be let go or cancelled, those that may be: all but the gates of batches that somebody has locked, an append in an open transaction above all, whom nobody here
--- waits for.
+-- waits for. One whose batch is forgotten has nobody to lock.
 create function pgqueue._try_gates(jobs bigint[]) returns bigint[]
 language plpgsql
 as $$
@@ -9526,7 +9530,7 @@ begin
     where c.batch_id = any(v_batches) order by c.batch_id for no key update skip locked);
   return array(
     select j from unnest(jobs) j
-    where j <> all(v_gates) or (select s.batch_id from pgqueue.batch_slice s where s.job_id = j) = any(v_batches));
+    where j <> all(v_gates) or coalesce((select s.batch_id = any(v_batches) from pgqueue.batch_slice s where s.job_id = j), true));
 end $$;
 
 -- source: sql/functions/private/_try_keys.sql
