@@ -222,7 +222,7 @@ def test_a_large_batch_with_few_slices_is_aborted_past_the_many_of_another(q: Ca
 
 @pytest.mark.parametrize("outcome", ["succeeded", "discard"])
 @pytest.mark.parametrize("bulk", [True, False])
-def test_a_batch_whose_slices_are_cancelled_one_by_one_takes_its_gate_along(q: Caller, bulk: bool, outcome: str) -> None:
+def test_a_batch_whose_slices_are_cancelled_singly_takes_its_gate_along(q: Caller, bulk: bool, outcome: str) -> None:
     """Else the gate of a batch that is over and forgotten would wait for good, and its parent be looked at in vain."""
     worker = q.worker()
     parent = q.enqueue()

@@ -57,7 +57,7 @@ def test_who_cancels_a_query_takes_its_key_last(q: Caller, session: Session) -> 
     assert q.sql("select job_id from pgqueue.cancel_request") == [(query,)]
 
 
-def test_a_query_that_ended_beside_a_cancel_that_is_rolled_back_is_joined_by_nobody(q: Caller, session: Session) -> None:
+def test_nobody_joins_a_query_that_ended_beside_a_cancel_that_is_rolled_back(q: Caller, session: Session) -> None:
     query = submit(q, "query")
     (job,) = q.claim(q.worker("queries"), 1, ["queries"])
     user = session()
