@@ -278,6 +278,7 @@ drop routine if exists
   pgqueue._try_keys(INOUT jobs pgqueue.new_job[], now_ timestamp with time zone, OUT ids bigint[]),
   pgqueue._try_on(job bigint, action text, subject jsonb),
   pgqueue._try_place(job bigint),
+  pgqueue._try_sql_jobs(jobs bigint[]),
   pgqueue._try_tick(schedule pgqueue.schedule, tick timestamp with time zone, OUT job bigint, OUT problem text),
   pgqueue._turn_before(time_ timestamp with time zone, first bigint),
   pgqueue._unescaped(cell text),

@@ -1936,6 +1936,10 @@ begin
     perform pgqueue._check_name('kind', kind, 200);
     perform pgqueue._check_name('queue', queue, 200);
   end if;
+  if kind in ('sql.query', 'sql.script', 'rows.slice', 'rows.slow', 'rows.gate', 'rows.done', 'keyed.item') then
+    perform pgqueue._refuse('PQ001', format('kind is %s', kind), format('Jobs of this kind are made by %s, with what else belongs to them: call that.',
+      case kind when 'sql.query' then 'submit_query' when 'sql.script' then 'submit_script' when 'rows.slow' then 'slow_query_submit' when 'keyed.item' then 'keyed_add' else 'batch_submit' end));
+  end if;
   if args is null or jsonb_typeof(args) <> 'object' then
     perform pgqueue._refuse('PQ001', format('args is %s, not an object', coalesce(jsonb_typeof(args), 'null')),
       'Give the arguments by name, such as {"user_id": 42}, or {} for none.');
@@ -2236,7 +2240,7 @@ begin
   perform pgqueue._check_name('name', schedule.name, 200);
   perform pgqueue._check_name('cron', translate(schedule.cron, E'\t', ' '), 1000);
   perform pgqueue._check_zone(schedule.time_zone);
-  perform pgqueue._check_job(schedule.kind, schedule.args, schedule.queue, schedule.priority, null, null, schedule.unique_key, schedule.group_key,
+  perform pgqueue._check_job(case when schedule.kind in ('sql.query', 'sql.script') then 'sql' else schedule.kind end, schedule.args, schedule.queue, schedule.priority, null, null, schedule.unique_key, schedule.group_key,
     schedule.max_attempts, schedule.timeout, schedule.expires_in, schedule.heartbeat, schedule.backoff, schedule.headers);
   if num_nonnulls(schedule.unique_by, schedule.unique_until, schedule.unique_for, schedule.on_duplicate, schedule.on_success, schedule.on_error) > 0 then
     perform pgqueue._check_flow(schedule.unique_key, schedule.unique_by, schedule.unique_until, schedule.unique_for, schedule.on_duplicate, null, null,
@@ -3079,6 +3083,7 @@ declare
   v_gone bigint[];
   v_more bigint[];
   v_traits integer[];
+  v_attempts smallint[];
   v_more_traits integer[];
 begin
   if cardinality(slices) = 0 then
@@ -3090,13 +3095,25 @@ begin
     for update skip locked),
   gone as (delete from pgqueue.ready r where r.ctid = any(array(select p.ctid from picked p)) returning r.job_id, r.traits)
   select array_agg(g.job_id), array_agg(g.traits) into v_gone, v_traits from gone g;
+  -- Those that have been given back or wait for another try.
+  with again as (
+    delete from pgqueue.ready r
+    where r.ctid = any(array(select r.ctid from pgqueue.ready r where r.job_id = any(slices) and r.seq <> r.job_id for update skip locked)) returning r.job_id, r.traits, r.attempt),
+  later as (
+    delete from pgqueue.scheduled r
+    where r.ctid = any(array(select r.ctid from pgqueue.scheduled r where r.job_id = any(slices) for update skip locked)) returning r.job_id, r.traits, r.attempt),
+  gone as (select a.* from again a union all select l.* from later l)
+  select array_agg(g.job_id), array_agg(g.traits), array_agg(g.attempt) into v_more, v_more_traits, v_attempts from gone g;
+  v_attempts := array_fill(0::smallint, array[coalesce(cardinality(v_gone), 0)]) || v_attempts;
+  v_gone := v_gone || v_more;
+  v_traits := v_traits || v_more_traits;
   with gone as (delete from pgqueue.held h where h.batch_id = (batch).id returning h.job_id, h.traits)
   select array_agg(g.job_id), array_agg(g.traits) into v_more, v_more_traits from gone g;
   v_gone := v_gone || v_more;
   v_traits := v_traits || v_more_traits;
   if v_gone is not null then
     perform pgqueue._finish(v_gone, array_fill('cancelled'::text, array[cardinality(v_gone)]), array_fill('cancelled_by_user'::text, array[cardinality(v_gone)]),
-      array_fill(0::smallint, array[cardinality(v_gone)]), array(select t & ~512 from unnest(v_traits) t), null, null, null, pgqueue._forget((select q.history from pgqueue.queue q where q.name = (batch).queue)));
+      v_attempts || array_fill(0::smallint, array[cardinality(v_gone) - cardinality(v_attempts)]), array(select t & ~512 from unnest(v_traits) t), null, null, null, pgqueue._forget((select q.history from pgqueue.queue q where q.name = (batch).queue)));
   end if;
 end $$;
 
@@ -3389,21 +3406,30 @@ declare
   v_jobs bigint[];
   v_rows bigint;
   v_left bigint := 10000;
-  v_most bigint;
+  v_more boolean;
+  v_last bigint;
   v_done bigint := 0;
 begin
   for v_batch in
     select l.batch_id as id, l.after, b.queue, b.slice_size, b.reason is not null as dead from pgqueue.batch_leaving l left join pgqueue.batch b on b.id = l.batch_id order by l.batch_id limit 100
   loop
     exit when v_left <= 0;
-    v_most := case when v_batch.dead then greatest(10000 / v_batch.slice_size, 1) else v_left end;
     if v_batch.dead then
       perform from pgqueue.batch_count c where c.batch_id = v_batch.id for no key update skip locked;
       continue when not found;
     end if;
-    v_jobs := array(select h.job_id from pgqueue.held h where h.job_id > v_batch.after order by h.job_id limit v_most);
+    v_jobs := array(select h.job_id from pgqueue.held h where h.job_id > v_batch.after order by h.job_id limit v_left);
+    v_more := cardinality(v_jobs) >= v_left;
     v_rows := 0;
     if v_batch.dead then
+      -- Its own slices alone have rows to abort; those of others are only passed.
+      v_last := (
+        select h.job_id from pgqueue.held h where h.job_id between v_jobs[1] and v_jobs[cardinality(v_jobs)] and h.batch_id = v_batch.id
+        order by h.job_id offset greatest(10000 / v_batch.slice_size, 1) - 1 limit 1);
+      if v_last is not null then
+        v_jobs := v_jobs[:array_position(v_jobs, v_last)];
+        v_more := true;
+      end if;
       v_done := v_done + pgqueue._abort_held(v_batch.id, v_jobs[1], v_jobs[cardinality(v_jobs)]);
     else
       with picked as materialized (
@@ -3418,7 +3444,7 @@ begin
     if v_rows > 0 then
       perform pgqueue._wake(v_batch.queue);
     end if;
-    if cardinality(v_jobs) >= v_most then
+    if v_more then
       update pgqueue.batch_leaving l set after = v_jobs[cardinality(v_jobs)] where l.batch_id = v_batch.id;
     elsif exists (select from pgqueue.held h where h.batch_id = v_batch.id) then
       update pgqueue.batch_leaving l set after = l.batch_id where l.batch_id = v_batch.id;
@@ -5791,7 +5817,7 @@ $$;
 -- A worker is lost: its row goes, and what its leases hold is queued again. Crashes are counted apart from attempts. Who is to blame is not known, so
 -- at first every job it held is suspected once. When it held suspects already, those with the highest count alone are blamed and the others go back
 -- as they were: since a worker is never given two jobs of two or more crashes (see _claim_suspect), a poison job's count soon outruns its neighbours'.
--- Leases another session has locked are being settled; they stay, without a worker, for the next pass. They are named by array: as in worker_heartbeat.
+-- Leases another session has locked are being settled; they stay, without a worker, for the next pass. So do those of scripts and queries that somebody cancels just now. They are named by array: as in worker_heartbeat.
 -- `slices`: of the leases that carry rows of batches, only these may be touched, their batches are locked; null means all.
 create function pgqueue._lose_worker(worker bigint, slices bigint[] default null) returns integer
 language plpgsql
@@ -5811,6 +5837,7 @@ begin
     select l.* from pgqueue.lease l where l.id = any(v_held) order by l.id for update skip locked
   loop
     continue when v_lease.id <> all(slices) and exists (select from unnest(v_lease.traits) t where t & 512 <> 0);
+    continue when exists (select from unnest(v_lease.traits) t where t & 128 <> 0) and not pgqueue._try_sql_jobs(v_lease.job_ids);
     delete from pgqueue.lease l where l.id = v_lease.id;
     perform pgqueue._rescue_jobs(v_lease, v_lease.job_ids, v_lease.attempts, v_lease.traits, coalesce(v_blamed, 0::smallint));
     v_done := v_done + cardinality(v_lease.job_ids);
@@ -8591,6 +8618,10 @@ begin
     where c.batch_id = v_id returning c.* into v_count;
     if v_count.pending = 0 then
       perform pgqueue._finish_batch(v_id, case when v_count.aborted > 0 then 'aborted' when v_count.failed > 0 then 'failed' else 'succeeded' end);
+      if (select d.job_id from pgqueue.dependent d where d.job_id = v_batch.gate) is not null then
+        -- Its rows were cancelled one by one while it waits for others: nobody is to wait in its name.
+        perform pgqueue.cancel(v_batch.gate);
+      end if;
     end if;
   end loop;
 end $$;
@@ -9503,7 +9534,7 @@ end $$;
 
 -- source: sql/functions/private/_try_gates.sql
 -- Of jobs that are about to be let go or cancelled, those that may be: all but the gates of batches that somebody has locked, an append in an open transaction above all, whom nobody here
--- waits for.
+-- waits for. One whose batch is forgotten has nobody to lock.
 create function pgqueue._try_gates(jobs bigint[]) returns bigint[]
 language plpgsql
 as $$
@@ -9516,7 +9547,7 @@ begin
     where c.batch_id = any(v_batches) order by c.batch_id for no key update skip locked);
   return array(
     select j from unnest(jobs) j
-    where j <> all(v_gates) or (select s.batch_id from pgqueue.batch_slice s where s.job_id = j) = any(v_batches));
+    where j <> all(v_gates) or coalesce((select s.batch_id = any(v_batches) from pgqueue.batch_slice s where s.job_id = j), true));
 end $$;
 
 -- source: sql/functions/private/_try_keys.sql
@@ -9663,6 +9694,28 @@ begin
   if found then return true; end if;
   perform from pgqueue.dependent w where w.job_id = job for update skip locked;
   return found;
+end $$;
+
+-- source: sql/functions/private/_try_sql_jobs.sql
+-- Locks what users lock of scripts and queries that run when they cancel them: the scripts, and the server processes that run their SQL. False when somebody has one of them, for as long as a
+-- user's transaction may be; it never waits. Others than scripts and queries have nothing there to lock.
+create function pgqueue._try_sql_jobs(jobs bigint[]) returns boolean
+language plpgsql
+as $$
+declare
+  v_job bigint;
+begin
+  foreach v_job in array jobs loop
+    perform from pgqueue.script s where s.job_id = v_job for update skip locked;
+    if not found and exists (select from pgqueue.script s where s.job_id = v_job) then
+      return false;
+    end if;
+    perform from pgqueue.backend b where b.job_id = v_job for update skip locked;
+    if not found and exists (select from pgqueue.backend b where b.job_id = v_job) then
+      return false;
+    end if;
+  end loop;
+  return true;
 end $$;
 
 -- source: sql/functions/private/_try_tick.sql
@@ -10414,6 +10467,11 @@ begin
   -- Before the job is taken from where it waits: an abort of its batch holds this lock and wants that row.
   perform from pgqueue.batch_count c
   where c.batch_id = (select s.batch_id from pgqueue.batch_slice s where s.job_id = cancel.id) for no key update;
+  -- The place of a script that is held, then the script, then whatever else it stands in: whoever cancels, moves or releases one goes by this order.
+  if exists (select from pgqueue.script s where s.job_id = cancel.id) then
+    perform from pgqueue.dependent d where d.job_id = cancel.id for update;
+    perform from pgqueue.script s where s.job_id = cancel.id for update;
+  end if;
   for v_look in 1..100 loop
     select * into v_was from pgqueue._withdraw(cancel.id);
     if v_was.place is not null then
@@ -10940,6 +10998,7 @@ begin
   -- In every transaction plpgsql prepares each expression anew that it comes across, which is most of what an enqueue costs: so a plain job, in
   -- order and without options, passes in one of them and takes the short way.
   if length(kind) <= 200 and length(queue) <= 200 and kind ~ '^[^\x01-\x1f\x7f-\x9f]+$' and queue ~ '^[^\x01-\x1f\x7f-\x9f]+$'
+    and kind not in ('sql.query', 'sql.script', 'rows.slice', 'rows.slow', 'rows.gate', 'rows.done', 'keyed.item')
     and jsonb_typeof(args) = 'object' and priority between -32768 and 32767
     and num_nonnulls(run_at, delay, unique_key, group_key, max_attempts, timeout, expires_in, heartbeat, backoff, headers,
       unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) = 0
@@ -11036,7 +11095,7 @@ end $$;
 
 comment on function pgqueue.enqueue is
 'Enqueues one job in the caller''s transaction: it exists once that commits, and never did if it rolls back.
-kind: the name of what to do. args: a JSON object. priority: -32768 to 32767, higher first. run_at or delay: not before then.
+kind: the name of what to do; those of queries, scripts, rows and keyed items, which have functions of their own, are refused. args: a JSON object. priority: -32768 to 32767, higher first. run_at or delay: not before then.
 unique_key: while a job with this key lives in the queue, its id is returned with created = false. When the first enqueue of the key is not yet committed,
 the second waits for it: it gets the first''s id after a commit and makes the job itself after a rollback.
 group_key: jobs of a queue with one key share its group_limit and take turns; without a group_limit it changes nothing. max_attempts, timeout, backoff: null means the queue''s own.
@@ -11095,6 +11154,7 @@ begin
   select array_agg(nextval('pgqueue.job_id')), bool_and(coalesce(jsonb_typeof(e), 'null') = 'object') into v_ids, v_objects from unnest(args) e;
   if not coalesce(
     v_objects and array_ndims(args) = 1 and length(kind) <= 200 and length(queue) <= 200 and kind ~ '^[^\x01-\x1f\x7f-\x9f]+$'
+      and kind not in ('sql.query', 'sql.script', 'rows.slice', 'rows.slow', 'rows.gate', 'rows.done', 'keyed.item')
       and queue ~ '^[^\x01-\x1f\x7f-\x9f]+$' and priority between -32768 and 32767
       and num_nonnulls(run_at, delay, unique_keys, group_keys, max_attempts, timeout, expires_in, heartbeat, backoff, headers,
         unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) = 0,
@@ -11551,6 +11611,9 @@ begin
   if v_job.kind = 'sql.query' then
     update pgqueue.query_run r set outcome = null, reason = null, error = null, ended_at = null, expires_at = null, forget_at = null, updated_at = pgqueue._now()
     where r.job_id = retry.id;
+    if not found then
+      perform pgqueue._refuse('PQ005', format('the text of query %s is forgotten', id), 'It is past log_retention: submit it again.');
+    end if;
   end if;
   perform pgqueue._note_event(retry.id, 'retried', v_was);
   if v_job.depends_on is not null and pgqueue._hold_again(v_job) then
@@ -11567,7 +11630,7 @@ end $$;
 comment on function pgqueue.retry is
 'Runs a failed or cancelled job again, with all its attempts; the errors of the earlier ones stay. Its queue timeout no longer counts. It waits for
 those of its parents that live again, and its follow-ups are enqueued again when it ends. Errors: PQ002 unknown
-job, PQ005 when it is live or has succeeded, or when another live job has its unique key.';
+job, PQ005 when it is live or has succeeded, when another live job has its unique key, or when it is a script, of a batch, a keyed item, or a query past log_retention.';
 
 -- source: sql/functions/core/set_priority.sql
 create function pgqueue.set_priority(id bigint, priority integer)
@@ -12400,7 +12463,7 @@ begin
   end if;
   select s.state into state from pgqueue.query_status(id) s;
   if others = 0 and state not in ('succeeded', 'failed', 'cancelled') then
-    delete from pgqueue.job_key k where k.job_id = cancel_query.id and k.queue = '';
+    -- Its key is given up in there, after what cancel locks: in the other order a cancel beside would wait for this one, and this one for it.
     select c.state, c.changed into state, changed from pgqueue.cancel(id, why) c;
   elsif state in ('succeeded', 'failed', 'cancelled') then
     changed := false;
@@ -12765,7 +12828,11 @@ begin
     select k.job_id into v_holder from pgqueue.job_key k where k.queue = '' and k.unique_key = v_key;
     exit when not found;
     perform pg_advisory_xact_lock_shared(pgqueue._lock_class('query'), hashint8(v_holder));
-    if exists (select from pgqueue.job_key k where k.queue = '' and k.unique_key = v_key and k.job_id = v_holder) then
+    if exists (select from pgqueue.left_key l where l.job_id = v_holder) then
+      -- It ended beside a cancel that was rolled back, and left its key behind.
+      delete from pgqueue.job_key k where k.job_id = v_holder and k.queue = '';
+      delete from pgqueue.left_key l where l.job_id = v_holder;
+    elsif exists (select from pgqueue.job_key k where k.queue = '' and k.unique_key = v_key and k.job_id = v_holder) then
       id := v_holder;
       insert into pgqueue.query_caller (job_id, owner) values (submit_query.id, v_owner);
       return next;

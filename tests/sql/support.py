@@ -249,6 +249,8 @@ BAD_BACKOFFS: list[Any] = [
 LENGTHS = ["delay", "timeout", "expires_in", "heartbeat"]
 BAD_OPTIONS: list[tuple[str, Any, str]] = [
     *((option, *bad) for option in ("kind", "queue", "unique_key", "group_key") for bad in BAD_NAMES),
+    *(("kind", given, given) for given in ("sql.query", "sql.script", "keyed.item")),
+    *(("kind", f"rows.{given}", f"rows.{given}") for given in ("slice", "slow", "gate", "done")),
     ("args", [], "array"),
     ("args", '"x"', "string"),
     ("args", "1", "number"),

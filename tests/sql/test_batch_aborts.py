@@ -235,3 +235,27 @@ def test_nothing_of_an_aborted_batch_runs_again_after_a_crash(q: Caller, size: i
     assert counts(q, batch) == ("aborted", 0, 0, 10, 0)
     assert q.places() == {}
     assert balanced(q)
+
+
+def test_an_abort_ends_slices_that_were_given_back_or_put_off_all_at_once(q: Caller) -> None:
+    """Each by itself, as those few that are elsewhere, a thousand took seconds."""
+    worker = q.worker(QUEUE)
+    batch = submit(q, 12, slice_size=1)
+    jobs = take(q, worker, 8)
+    q.settle(jobs[:3], "release")
+    q.settle(jobs[3:6], "retry", delay=60)
+    q.settle(jobs[6:], "release")
+    q.sql("create table public.wrote (n serial)")
+    q.sql(
+        "create function public.note() returns trigger language plpgsql as"
+        " 'begin insert into public.wrote default values; return null; end'"
+    )
+    q.sql("create trigger note after insert on pgqueue.outcome for each statement execute function public.note()")
+    before = q.sql("select job_id, attempt from pgqueue.scheduled order by 1")
+    assert [attempt for _, attempt in before] == [1, 1, 1]
+    assert q.one("batch_abort", id=batch)["aborted"] == 12
+    assert q.sql("select count(*) from public.wrote") == [(1,)]
+    assert counts(q, batch) == ("aborted", 0, 0, 12, 0)
+    assert {q.one("job", id=job["id"])["attempt"] for job in jobs[3:6]} == {1}
+    assert {q.state(job["id"]) for job in jobs} == {"cancelled"}
+    assert balanced(q)

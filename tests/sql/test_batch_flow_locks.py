@@ -201,3 +201,58 @@ def test_upkeep_cancels_no_gate_of_a_batch_that_is_locked(q: Caller, user: Calle
         assert status(q, batch)["status"] == "held"
     assert [row["error"] for row in q("maintain", duties=["tidy"])] == [None]
     assert counts(q, batch) == ("aborted", 0, 0, 4, 0)
+
+
+def test_a_large_batch_with_few_slices_is_aborted_past_the_many_of_another(q: Caller) -> None:
+    """One slice is all that upkeep aborts in a pass; of others it passes thousands."""
+    worker = q.worker()
+    parent = q.enqueue()
+    batch = submit(q, 0, slice_size=10_000, hold=True, depends_on=[parent])
+    other = submit(q, 300, slice_size=1, hold=True)
+    append(q, batch, 6000)
+    looked(q)
+    end(q, worker, parent, outcome="discard")
+    for _ in range(3):
+        looked(q)
+    assert counts(q, batch) == ("aborted", 0, 0, 6000, 0)
+    assert counts(q, other) == ("held", 0, 0, 0, 300)
+    assert q.sql("select * from pgqueue.batch_leaving") == []
+    assert balanced(q)
+
+
+@pytest.mark.parametrize("outcome", ["succeeded", "discard"])
+@pytest.mark.parametrize("bulk", [True, False])
+def test_a_batch_whose_slices_are_cancelled_singly_takes_its_gate_along(q: Caller, bulk: bool, outcome: str) -> None:
+    """Else the gate of a batch that is over and forgotten would wait for good, and its parent be looked at in vain."""
+    worker = q.worker()
+    parent = q.enqueue()
+    batch = submit(q, 3, slice_size=2, depends_on=[parent])
+    child = q.enqueue(depends_on=[batch], on_parent_failure="run", queue="next")
+    looked(q)
+    slices = [slice for (slice,) in q.sql("select job_id from pgqueue.held")]
+    if bulk:
+        assert q.one("cancel_jobs", filter={"ids": slices})["done"] == 2
+    else:
+        for slice in slices:
+            q("cancel", id=slice)
+    assert counts(q, batch) == ("aborted", 0, 0, 3, 0)
+    looked(q)
+    assert q.state(child) == "queued"
+    assert q.sql("select * from pgqueue.dependent") == []
+    assert q.value("batch_purge", older_than="0") == 1
+    end(q, worker, parent, outcome=outcome)
+    looked(q)
+    assert q.sql("select * from pgqueue.parent_look") == []
+
+
+def test_the_gate_of_a_forgotten_batch_is_let_go(q: Caller) -> None:
+    worker = q.worker()
+    parent = q.enqueue()
+    batch = submit(q, 3, depends_on=[parent])
+    looked(q)
+    gate = q.sql("select gate from pgqueue.batch where id = %s", batch)[0][0]
+    q.sql("delete from pgqueue.batch_slice where job_id = %s", gate)
+    end(q, worker, parent)
+    looked(q)
+    assert q.state(gate) == "succeeded"
+    assert q.sql("select * from pgqueue.parent_look") == []

@@ -2,8 +2,8 @@
 they find.
 
 In the default run: the histories of seeds 1 to 3, of 8, 40 steps each. Slow: 5 of hypothesis, of up to 20 steps, the
-same each time (derandomize), which it makes smaller when one fails. PGQUEUE_HISTORIES=1000x60 runs as many more, of as many
-steps; the first seed, which is printed, is PGQUEUE_HISTORIES_SEED or one at random.
+same each time (derandomize), which it makes smaller when one fails. PGQUEUE_HISTORIES=1000x60 runs as many more, of as
+many steps; the first seed, which is printed, is PGQUEUE_HISTORIES_SEED or one at random.
 """
 
 from __future__ import annotations

@@ -604,3 +604,21 @@ def test_bad_reads_are_refused(q: Caller, bad: dict[str, Any]) -> None:
     with refused(q, "PQ001"):
         q("query_batch", id=query, **bad)
     assert contents(q) == before
+
+
+def test_a_query_whose_text_is_forgotten_is_not_retried(q: Caller) -> None:
+    """Its job may be kept for longer: a worker would find nothing to run."""
+    q("configure", settings={"log_retention": 60})
+    query, _, _ = submit(q)
+    job = claim(q)
+    begin(q, job)
+    end(q, job, {"message": "no"})
+    q("retry", id=query)
+    job = claim(q)
+    begin(q, job)
+    end(q, job, {"message": "no"})
+    q.clock((datetime.now(UTC) + timedelta(minutes=2)).isoformat())
+    assert [row["error"] for row in q("maintain", duties=["results"])] == [None]
+    with refused(q, "PQ005", "forgotten"):
+        q("retry", id=query)
+    assert q.one("retry_jobs", filter={"ids": [query]})["skipped"] == 1

@@ -16,6 +16,11 @@ begin
   -- Before the job is taken from where it waits: an abort of its batch holds this lock and wants that row.
   perform from pgqueue.batch_count c
   where c.batch_id = (select s.batch_id from pgqueue.batch_slice s where s.job_id = cancel.id) for no key update;
+  -- The place of a script that is held, then the script, then whatever else it stands in: whoever cancels, moves or releases one goes by this order.
+  if exists (select from pgqueue.script s where s.job_id = cancel.id) then
+    perform from pgqueue.dependent d where d.job_id = cancel.id for update;
+    perform from pgqueue.script s where s.job_id = cancel.id for update;
+  end if;
   for v_look in 1..100 loop
     select * into v_was from pgqueue._withdraw(cancel.id);
     if v_was.place is not null then

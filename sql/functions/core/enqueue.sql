@@ -39,6 +39,7 @@ begin
   -- In every transaction plpgsql prepares each expression anew that it comes across, which is most of what an enqueue costs: so a plain job, in
   -- order and without options, passes in one of them and takes the short way.
   if length(kind) <= 200 and length(queue) <= 200 and kind ~ '^[^\x01-\x1f\x7f-\x9f]+$' and queue ~ '^[^\x01-\x1f\x7f-\x9f]+$'
+    and kind not in ('sql.query', 'sql.script', 'rows.slice', 'rows.slow', 'rows.gate', 'rows.done', 'keyed.item')
     and jsonb_typeof(args) = 'object' and priority between -32768 and 32767
     and num_nonnulls(run_at, delay, unique_key, group_key, max_attempts, timeout, expires_in, heartbeat, backoff, headers,
       unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) = 0
@@ -135,7 +136,7 @@ end $$;
 
 comment on function pgqueue.enqueue is
 'Enqueues one job in the caller''s transaction: it exists once that commits, and never did if it rolls back.
-kind: the name of what to do. args: a JSON object. priority: -32768 to 32767, higher first. run_at or delay: not before then.
+kind: the name of what to do; those of queries, scripts, rows and keyed items, which have functions of their own, are refused. args: a JSON object. priority: -32768 to 32767, higher first. run_at or delay: not before then.
 unique_key: while a job with this key lives in the queue, its id is returned with created = false. When the first enqueue of the key is not yet committed,
 the second waits for it: it gets the first''s id after a commit and makes the job itself after a rollback.
 group_key: jobs of a queue with one key share its group_limit and take turns; without a group_limit it changes nothing. max_attempts, timeout, backoff: null means the queue''s own.

@@ -41,6 +41,7 @@ begin
   select array_agg(nextval('pgqueue.job_id')), bool_and(coalesce(jsonb_typeof(e), 'null') = 'object') into v_ids, v_objects from unnest(args) e;
   if not coalesce(
     v_objects and array_ndims(args) = 1 and length(kind) <= 200 and length(queue) <= 200 and kind ~ '^[^\x01-\x1f\x7f-\x9f]+$'
+      and kind not in ('sql.query', 'sql.script', 'rows.slice', 'rows.slow', 'rows.gate', 'rows.done', 'keyed.item')
       and queue ~ '^[^\x01-\x1f\x7f-\x9f]+$' and priority between -32768 and 32767
       and num_nonnulls(run_at, delay, unique_keys, group_keys, max_attempts, timeout, expires_in, heartbeat, backoff, headers,
         unique_by, unique_until, unique_for, on_duplicate, depends_on, on_parent_failure, on_success, on_error) = 0,

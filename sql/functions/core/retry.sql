@@ -41,6 +41,9 @@ begin
   if v_job.kind = 'sql.query' then
     update pgqueue.query_run r set outcome = null, reason = null, error = null, ended_at = null, expires_at = null, forget_at = null, updated_at = pgqueue._now()
     where r.job_id = retry.id;
+    if not found then
+      perform pgqueue._refuse('PQ005', format('the text of query %s is forgotten', id), 'It is past log_retention: submit it again.');
+    end if;
   end if;
   perform pgqueue._note_event(retry.id, 'retried', v_was);
   if v_job.depends_on is not null and pgqueue._hold_again(v_job) then
@@ -57,4 +60,4 @@ end $$;
 comment on function pgqueue.retry is
 'Runs a failed or cancelled job again, with all its attempts; the errors of the earlier ones stay. Its queue timeout no longer counts. It waits for
 those of its parents that live again, and its follow-ups are enqueued again when it ends. Errors: PQ002 unknown
-job, PQ005 when it is live or has succeeded, or when another live job has its unique key.';
+job, PQ005 when it is live or has succeeded, when another live job has its unique key, or when it is a script, of a batch, a keyed item, or a query past log_retention.';

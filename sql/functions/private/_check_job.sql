@@ -23,6 +23,10 @@ begin
     perform pgqueue._check_name('kind', kind, 200);
     perform pgqueue._check_name('queue', queue, 200);
   end if;
+  if kind in ('sql.query', 'sql.script', 'rows.slice', 'rows.slow', 'rows.gate', 'rows.done', 'keyed.item') then
+    perform pgqueue._refuse('PQ001', format('kind is %s', kind), format('Jobs of this kind are made by %s, with what else belongs to them: call that.',
+      case kind when 'sql.query' then 'submit_query' when 'sql.script' then 'submit_script' when 'rows.slow' then 'slow_query_submit' when 'keyed.item' then 'keyed_add' else 'batch_submit' end));
+  end if;
   if args is null or jsonb_typeof(args) <> 'object' then
     perform pgqueue._refuse('PQ001', format('args is %s, not an object', coalesce(jsonb_typeof(args), 'null')),
       'Give the arguments by name, such as {"user_id": 42}, or {} for none.');

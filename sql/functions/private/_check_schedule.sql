@@ -8,7 +8,7 @@ begin
   perform pgqueue._check_name('name', schedule.name, 200);
   perform pgqueue._check_name('cron', translate(schedule.cron, E'\t', ' '), 1000);
   perform pgqueue._check_zone(schedule.time_zone);
-  perform pgqueue._check_job(schedule.kind, schedule.args, schedule.queue, schedule.priority, null, null, schedule.unique_key, schedule.group_key,
+  perform pgqueue._check_job(case when schedule.kind in ('sql.query', 'sql.script') then 'sql' else schedule.kind end, schedule.args, schedule.queue, schedule.priority, null, null, schedule.unique_key, schedule.group_key,
     schedule.max_attempts, schedule.timeout, schedule.expires_in, schedule.heartbeat, schedule.backoff, schedule.headers);
   if num_nonnulls(schedule.unique_by, schedule.unique_until, schedule.unique_for, schedule.on_duplicate, schedule.on_success, schedule.on_error) > 0 then
     perform pgqueue._check_flow(schedule.unique_key, schedule.unique_by, schedule.unique_until, schedule.unique_for, schedule.on_duplicate, null, null,

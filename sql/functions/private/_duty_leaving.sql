@@ -14,21 +14,30 @@ declare
   v_jobs bigint[];
   v_rows bigint;
   v_left bigint := 10000;
-  v_most bigint;
+  v_more boolean;
+  v_last bigint;
   v_done bigint := 0;
 begin
   for v_batch in
     select l.batch_id as id, l.after, b.queue, b.slice_size, b.reason is not null as dead from pgqueue.batch_leaving l left join pgqueue.batch b on b.id = l.batch_id order by l.batch_id limit 100
   loop
     exit when v_left <= 0;
-    v_most := case when v_batch.dead then greatest(10000 / v_batch.slice_size, 1) else v_left end;
     if v_batch.dead then
       perform from pgqueue.batch_count c where c.batch_id = v_batch.id for no key update skip locked;
       continue when not found;
     end if;
-    v_jobs := array(select h.job_id from pgqueue.held h where h.job_id > v_batch.after order by h.job_id limit v_most);
+    v_jobs := array(select h.job_id from pgqueue.held h where h.job_id > v_batch.after order by h.job_id limit v_left);
+    v_more := cardinality(v_jobs) >= v_left;
     v_rows := 0;
     if v_batch.dead then
+      -- Its own slices alone have rows to abort; those of others are only passed.
+      v_last := (
+        select h.job_id from pgqueue.held h where h.job_id between v_jobs[1] and v_jobs[cardinality(v_jobs)] and h.batch_id = v_batch.id
+        order by h.job_id offset greatest(10000 / v_batch.slice_size, 1) - 1 limit 1);
+      if v_last is not null then
+        v_jobs := v_jobs[:array_position(v_jobs, v_last)];
+        v_more := true;
+      end if;
       v_done := v_done + pgqueue._abort_held(v_batch.id, v_jobs[1], v_jobs[cardinality(v_jobs)]);
     else
       with picked as materialized (
@@ -43,7 +52,7 @@ begin
     if v_rows > 0 then
       perform pgqueue._wake(v_batch.queue);
     end if;
-    if cardinality(v_jobs) >= v_most then
+    if v_more then
       update pgqueue.batch_leaving l set after = v_jobs[cardinality(v_jobs)] where l.batch_id = v_batch.id;
     elsif exists (select from pgqueue.held h where h.batch_id = v_batch.id) then
       update pgqueue.batch_leaving l set after = l.batch_id where l.batch_id = v_batch.id;

@@ -100,6 +100,10 @@ begin
     where c.batch_id = v_id returning c.* into v_count;
     if v_count.pending = 0 then
       perform pgqueue._finish_batch(v_id, case when v_count.aborted > 0 then 'aborted' when v_count.failed > 0 then 'failed' else 'succeeded' end);
+      if (select d.job_id from pgqueue.dependent d where d.job_id = v_batch.gate) is not null then
+        -- Its rows were cancelled one by one while it waits for others: nobody is to wait in its name.
+        perform pgqueue.cancel(v_batch.gate);
+      end if;
     end if;
   end loop;
 end $$;

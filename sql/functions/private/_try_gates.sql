@@ -1,5 +1,5 @@
 -- Of jobs that are about to be let go or cancelled, those that may be: all but the gates of batches that somebody has locked, an append in an open transaction above all, whom nobody here
--- waits for.
+-- waits for. One whose batch is forgotten has nobody to lock.
 create function pgqueue._try_gates(jobs bigint[]) returns bigint[]
 language plpgsql
 as $$
@@ -12,5 +12,5 @@ begin
     where c.batch_id = any(v_batches) order by c.batch_id for no key update skip locked);
   return array(
     select j from unnest(jobs) j
-    where j <> all(v_gates) or (select s.batch_id from pgqueue.batch_slice s where s.job_id = j) = any(v_batches));
+    where j <> all(v_gates) or coalesce((select s.batch_id = any(v_batches) from pgqueue.batch_slice s where s.job_id = j), true));
 end $$;

@@ -23,7 +23,7 @@ begin
   end if;
   select s.state into state from pgqueue.query_status(id) s;
   if others = 0 and state not in ('succeeded', 'failed', 'cancelled') then
-    delete from pgqueue.job_key k where k.job_id = cancel_query.id and k.queue = '';
+    -- Its key is given up in there, after what cancel locks: in the other order a cancel beside would wait for this one, and this one for it.
     select c.state, c.changed into state, changed from pgqueue.cancel(id, why) c;
   elsif state in ('succeeded', 'failed', 'cancelled') then
     changed := false;

@@ -69,7 +69,11 @@ begin
     select k.job_id into v_holder from pgqueue.job_key k where k.queue = '' and k.unique_key = v_key;
     exit when not found;
     perform pg_advisory_xact_lock_shared(pgqueue._lock_class('query'), hashint8(v_holder));
-    if exists (select from pgqueue.job_key k where k.queue = '' and k.unique_key = v_key and k.job_id = v_holder) then
+    if exists (select from pgqueue.left_key l where l.job_id = v_holder) then
+      -- It ended beside a cancel that was rolled back, and left its key behind.
+      delete from pgqueue.job_key k where k.job_id = v_holder and k.queue = '';
+      delete from pgqueue.left_key l where l.job_id = v_holder;
+    elsif exists (select from pgqueue.job_key k where k.queue = '' and k.unique_key = v_key and k.job_id = v_holder) then
       id := v_holder;
       insert into pgqueue.query_caller (job_id, owner) values (submit_query.id, v_owner);
       return next;
