@@ -2416,12 +2416,11 @@ begin
     (4, 'timeout', schedule.timeout is not null), (5, 'expires_in', schedule.expires_in is not null), (6, 'heartbeat', schedule.heartbeat is not null),
     (7, 'backoff', schedule.backoff is not null), (8, 'headers', schedule.headers is not null), (9, 'unique_by', schedule.unique_by is not null),
     (10, 'unique_until', schedule.unique_until is not null), (11, 'unique_for', schedule.unique_for is not null),
-    (12, 'on_duplicate', schedule.on_duplicate is not null), (13, 'on_success', schedule.on_success is not null),
-    (14, 'on_error', schedule.on_error is not null)) o(nth, name, given)
+    (12, 'on_duplicate', schedule.on_duplicate is not null)) o(nth, name, given)
   where o.given order by o.nth limit 1;
   if found then
     perform pgqueue._refuse('PQ001', format('a schedule of kind %s cannot have %s', schedule.kind, v_option),
-      'What the query or script is to have stands in args; queue and priority are the schedule''s.');
+      'What the query or script is to have stands in args; queue, priority, on_success and on_error are the schedule''s.');
   end if;
   select k into v_key from jsonb_object_keys(schedule.args) k where k <> all(v_keys) order by k limit 1;
   if found then
@@ -2450,6 +2449,9 @@ begin
   else
     perform pgqueue._check_query(v_call.sql, v_call.params, v_call.timeout, v_call.wait_timeout, v_call.max_age, v_call.ttl, v_call.batch_rows, v_call.max_rows,
       v_call.max_bytes, v_call."unique", v_call.read_only);
+    if v_call.max_age is not null and num_nonnulls(schedule.on_success, schedule.on_error) > 0 then
+      perform pgqueue._refuse('PQ001', 'max_age is given for a query that has follow-ups', 'Such a query always runs: leave out max_age, or on_success and on_error.');
+    end if;
   end if;
   return schedule.args || jsonb_build_object('owner', v_owner);
 end $$;
@@ -9018,7 +9020,9 @@ begin
         priority => schedule.priority,
         datasource => v_call.datasource,
         role => v_call.role,
-        settings => v_call.settings) s);
+        settings => v_call.settings,
+        on_success => schedule.on_success,
+        on_error => schedule.on_error) s);
   end if;
   return (
     select s.id
@@ -9039,7 +9043,9 @@ begin
       max_rows => v_call.max_rows,
       max_bytes => v_call.max_bytes,
       ttl => v_call.ttl,
-      priority => schedule.priority) s);
+      priority => schedule.priority,
+      on_success => schedule.on_success,
+      on_error => schedule.on_error) s);
 end $$;
 
 -- source: sql/functions/private/_sum_buckets.sql
@@ -14779,7 +14785,7 @@ missed: what becomes of ticks more than a minute late: skip leaves them out, one
 unique_key, unique_by: no further job while one has the key; the tick counts as done, with the holder as its job. on_duplicate raise: it is passed over too, and last_error says so.
 The rest is as in enqueue, and queue is default.
 kind sql.query and sql.script: a tick hands a query or script in; args are the named arguments of submit_query or submit_script, by default for the owner who makes the schedule; queue (queries,
-scripts) and priority are the schedule''s, and the options below are refused. A job''s headers hold schedule (the name) and tick (the time it was due).
+scripts), priority, on_success and on_error are the schedule''s, and the other options of a job are refused. A job''s headers hold schedule (the name) and tick (the time it was due).
 A replaced schedule stays paused if it was, and keeps the tick it owes if its times stay. Errors: PQ001, also for an expression that never comes; nothing is stored then.';
 
 -- source: sql/functions/flow/schedules.sql
