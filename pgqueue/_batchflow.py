@@ -32,7 +32,9 @@ def parent_ids(given: Parents | None) -> list[int] | None:
     """Raises InvalidArgument for what is neither an id nor a handle."""
     if given is None:
         return None
-    several: Any = given if isinstance(given, Iterable) else (given,)
+    # A handle first: that of a query can be gone over, which waits for its rows.
+    one = hasattr(given, "id") or not isinstance(given, Iterable)
+    several: Any = (given,) if one else given
     ids: list[Any] = [each if isinstance(each, int) else getattr(each, "id", None) for each in several]
     if not all(isinstance(id, int) for id in ids):
         raise InvalidArgument("depends_on takes ids and handles", "of a flow: depends_on=flow.last")

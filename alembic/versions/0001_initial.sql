@@ -514,7 +514,7 @@ create table pgqueue.slot (
   group_key text collate "C" not null,
   state smallint not null default 0) with (fillfactor = 80);
 create index slot_group on pgqueue.slot (queue, group_key);
-create index slot_returns on pgqueue.slot (queue) where state = 4;
+create index slot_apart on pgqueue.slot (queue) where state >= 3;
 
 -- Settings of one group that differ from its queue's.
 create table pgqueue.group_setting (
@@ -3138,14 +3138,32 @@ return width_bucket((extract(epoch from span) * 1000)::float8, array[
 
 -- source: sql/functions/private/_duty_admit.sql
 -- Upkeep: arrivals that no claim has looked at, for queues nobody claims from just now. Bounded per queue; claims do the bulk. And jobs that came back and stood among the blocked to have their start counted
--- (slot state 4), while somebody was changing the queue to one whose starts are not: see _no_longer_counted.
+-- (slot state 4), while somebody was changing the queue to one whose starts are not: see _no_longer_counted. The places of jobs that failed while somebody was changing the queue to
+-- one where that blocks nobody. And jobs that a claim put aside while somebody was taking the limit away: where there is none, no
+-- slot that is given up is for anybody.
 create function pgqueue._duty_admit() returns bigint
 language plpgsql
 set enable_seqscan = off
 set enable_bitmapscan = off
 as $$
 begin
-  perform pgqueue._no_longer_counted(s.queue) from (select distinct s.queue from (select s.queue from pgqueue.slot s where s.state = 4 order by s.queue limit 10000) s) s;
+  perform pgqueue._no_longer_counted(s.queue) from (select distinct s.queue from (select s.queue from pgqueue.slot s where s.state >= 3 and s.state = 4 order by s.queue limit 10000) s) s;
+  with gone as (
+    delete from pgqueue.slot s
+    where s.ctid = any(array(
+      select s.ctid
+      from (select s.ctid, s.queue from pgqueue.slot s where s.state >= 3 and s.state = 3 order by s.queue limit 10000) s
+      where (select q.group_failure from pgqueue.queue q where q.name = s.queue) is distinct from 'block')) and s.state = 3
+    returning s.queue, s.group_key)
+  insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
+  select nextval('pgqueue.job_id'), 0, 0, 0, g.queue, g.group_key from (select distinct g.queue, g.group_key from gone g) g;
+  insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
+  select nextval('pgqueue.job_id'), 0, 0, 0, g.queue, g.group_key
+  from (
+    select distinct b.queue, b.group_key
+    from (select q.name from pgqueue.queue q where q.group_limit is null and not q.counted offset 0) q
+    cross join lateral (
+      select b.queue, b.group_key from pgqueue.blocked b where b.queue = q.name order by b.queue, b.group_key, b.priority desc, b.seq limit 1000) b) g;
   return (
     select coalesce(sum(pgqueue._admit(l.queue, 1000)), 0)
     from (select distinct l.queue from pgqueue.lane l where l.grouped order by 1) l);
@@ -6689,12 +6707,13 @@ declare
   v_turns bigint[];
   v_rests bigint[];
   v_picked tid[];
-  v_asleep boolean;
+  v_most integer := n;
+  v_tried text[] := array[]::text[];
 begin
   select q.group_limit, q.own_groups, q.group_rate_limit, coalesce(q.group_rate_period, '1 second') into v_limit, v_own, v_rate, v_period
   from pgqueue.queue q where q.name = _pick_turns.queue;
   v_own := coalesce(v_own, false);
-  -- Another round only when all it found were put to sleep.
+  -- Another round, with more owners, only when all it found were put to sleep, or have jobs at the head that others have locked: a cancel in an open transaction is not to keep the turns of everybody.
   for v_round in 1..1000 loop
     select array_agg(p.ctid), array_agg(p.owner), array_agg(p.single), array_agg(p.turns), array_agg(p.rest) into v_places, v_owners, v_single, v_turns, v_rests
     from (
@@ -6703,14 +6722,14 @@ begin
       cross join lateral (
         select l.traits from pgqueue.line l
         where l.queue = t.queue and l.owner = t.owner order by l.queue, l.owner, l.priority desc, l.job_id limit 1) l
-      where t.queue = _pick_turns.queue and t.until is null and case
+      where t.queue = _pick_turns.queue and t.until is null and t.owner <> all(v_tried) and case
         when l.traits & 256 <> 0 and exists (select from pgqueue.turn w where w.queue = t.queue and w.owner = t.owner and w.traits & 256 <> 0) then false
         when v_limit is null and not v_own then true
         else coalesce(
           coalesce(case when v_own then (select g.group_limit from pgqueue.group_setting g where g.queue = t.queue and g.group_key = t.owner) end, v_limit)
             > (select count(*) from pgqueue.turn w where w.queue = t.queue and w.owner = t.owner), true) end
       order by t.queue, t.turns, t.arrived
-      limit n for no key update of t skip locked) p;
+      limit v_most for no key update of t skip locked) p;
     if v_owners is null then
       return null;
     end if;
@@ -6769,15 +6788,16 @@ begin
       update pgqueue.owner_turns t set turns = t.turns + c.rest / c.weight, rest = c.rest % c.weight, until = c.until
       from counted c where t.ctid = c.place),
     asleep as (
-      insert into pgqueue.group_wait (at, queue, group_key) select c.until, _pick_turns.queue, c.owner from counted c where c.until is not null
-      returning at),
+      insert into pgqueue.group_wait (at, queue, group_key) select c.until, _pick_turns.queue, c.owner from counted c where c.until is not null),
     made as (
       insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
       select nextval('pgqueue.job_id'), g.job_id, g.traits, g.priority, g.attempt, _pick_turns.queue
       from noted g
       returning ctid)
-    select (select array_agg(m.ctid) from made m), (select count(*) > 0 from asleep) into v_picked, v_asleep;
-    exit when v_picked is not null or not v_asleep;
+    select array_agg(m.ctid) into v_picked from made m;
+    exit when v_picked is not null;
+    v_tried := v_tried || v_owners;
+    v_most := greatest(least(4 * v_most, 1000), n);
   end loop;
   return v_picked;
 end $$;
@@ -9850,7 +9870,8 @@ begin
 end $$;
 
 -- source: sql/functions/private/_wake_owners.sql
--- Owners whose rate has room again by a time take turns again. Nothing is waited for: what is locked is just being looked at by another claim, or changed by a user, who lets all of them be looked at.
+-- Owners whose rate has room again by a time take turns again. Nothing is waited for: what is locked is just being changed by a user, who may
+-- yet roll back, or forgotten by another claim: it is looked at a second later.
 create function pgqueue._wake_owners(queue text, owners text[], now_ timestamptz) returns void
 language sql
 as $$
@@ -9861,6 +9882,10 @@ as $$
     cross join lateral (
       select t.ctid from pgqueue.owner_turns t
       where t.queue = $1 and t.owner = w.o and t.until <= now_ for no key update skip locked) t));
+  insert into pgqueue.group_wait (at, queue, group_key)
+  select now_ + interval '1 second', $1, w.o
+  from (select o from unnest(owners) o offset 0) w
+  where exists (select from pgqueue.owner_turns t where t.queue = $1 and t.owner = w.o and t.until <= now_);
 $$;
 
 -- source: sql/functions/private/_why_apart.sql
@@ -10842,7 +10867,7 @@ begin
   if settings ->> 'group_order' = 'free' or settings -> 'group_order' = 'null' then
     delete from pgqueue.slot s where s.queue = configure_queue.queue and s.state = 2;
   end if;
-  if settings ?| array['fair', 'group_rate_limit'] then
+  if settings ?| array['fair', 'group_rate_limit', 'group_rate_period'] then
     perform pgqueue._no_longer_counted(queue);
   end if;
   if settings ?| array['group_order', 'group_limit', 'group_rate_limit', 'group_rate_period', 'fair', 'group_failure'] then
