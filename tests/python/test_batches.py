@@ -182,6 +182,18 @@ def test_a_batch_waits_for_handles_and_ids_and_is_waited_for(pg: Database) -> No
     app.close()
 
 
+def test_a_batch_waits_for_a_query_and_does_not_read_it(pg: Database) -> None:
+    """A blocking handle of a query can be gone over: those are its rows."""
+    app = App(pg.dsn)
+    query = app.client.query("select 1")
+    for after in (query, [query]):
+        batch = app.batches.submit("a", "b", rows=[(1, 1)], depends_on=after)
+        assert [parent.id for parent in app.client.parents(batch)] == [query.id]
+    with pytest.raises(InvalidArgument):
+        app.batches.submit("a", "b", rows=[(1, 1)], depends_on="12")
+    app.close()
+
+
 def test_what_follows_a_batch(pg: Database) -> None:
     app = App(pg.dsn)
     told: list[Any] = []
