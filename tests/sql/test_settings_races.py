@@ -106,3 +106,28 @@ def test_block_taken_away_while_a_job_fails(q: Caller, session: Callable[[], Cal
     other.sql("commit")
     q("maintain", duties=["admit"])
     assert taken(q, queue="default") == [second]
+
+
+@pytest.mark.parametrize("of_the_owner", [False, True])
+def test_a_rate_taken_away_while_a_claim_goes_by_it(
+    q: Caller, session: Callable[[], Caller], of_the_owner: bool
+) -> None:
+    def rate(limit: int | None, period: int | None) -> None:
+        if of_the_owner:
+            q("configure_group", queue="queries", group_key="ada", settings={"rate_limit": limit, "rate_period": period})
+        else:
+            settings = {"group_rate_limit": limit, "group_rate_period": period}
+            q("configure_queue", queue="queries", settings=settings)
+
+    q.clock(NOON)
+    rate(1, 60)
+    first, second = ask(q, 1), ask(q, 2)
+    other = session()
+    other.clock(NOON)
+    other.sql("begin")
+    assert taken(other) == [first]
+    rate(None, None)
+    other.sql("commit")
+    q.clock("2030-01-01 12:02:00+00")
+    q("maintain", duties=["promote"])
+    assert taken(q) == [second]
