@@ -114,7 +114,8 @@ def test_a_rate_taken_away_while_a_claim_goes_by_it(
 ) -> None:
     def rate(limit: int | None, period: int | None) -> None:
         if of_the_owner:
-            q("configure_group", queue="queries", group_key="ada", settings={"rate_limit": limit, "rate_period": period})
+            settings = {"rate_limit": limit, "rate_period": period}
+            q("configure_group", queue="queries", group_key="ada", settings=settings)
         else:
             settings = {"group_rate_limit": limit, "group_rate_period": period}
             q("configure_queue", queue="queries", settings=settings)
