@@ -8,12 +8,12 @@ set enable_seqscan = off
 set enable_bitmapscan = off
 as $$
 begin
-  perform pgqueue._no_longer_counted(s.queue) from (select distinct s.queue from (select s.queue from pgqueue.slot s where s.state >= 3 and s.state = 4 order by s.queue limit 10000) s) s;
+  perform pgqueue._no_longer_counted(s.queue) from (select distinct s.queue from (select s.queue from pgqueue.slot s where s.state = 4 order by s.queue limit 10000) s) s;
   with gone as (
     delete from pgqueue.slot s
     where s.ctid = any(array(
       select s.ctid
-      from (select s.ctid, s.queue from pgqueue.slot s where s.state >= 3 and s.state = 3 order by s.queue limit 10000) s
+      from (select s.ctid, s.queue from pgqueue.slot s where s.state = 3 order by s.queue, s.group_key limit 10000) s
       where (select q.group_failure from pgqueue.queue q where q.name = s.queue) is distinct from 'block')) and s.state = 3
     returning s.queue, s.group_key)
   insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
