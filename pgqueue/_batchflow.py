@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from pgqueue._calls_compose import FollowUps as Documents
-from pgqueue.errors import InvalidArgument
-from pgqueue.options import TaskOptions
+from pgqueue.options import TaskOptions, composed
 
 if TYPE_CHECKING:
     from pgqueue.flow import BoundCall
@@ -32,11 +31,7 @@ def parent_ids(given: Parents | None) -> list[int] | None:
     """Raises InvalidArgument for what is neither an id nor a handle."""
     if given is None:
         return None
-    several: Any = given if isinstance(given, Iterable) else (given,)
-    ids: list[Any] = [each if isinstance(each, int) else getattr(each, "id", None) for each in several]
-    if not all(isinstance(id, int) for id in ids):
-        raise InvalidArgument("depends_on takes ids and handles", "of a flow: depends_on=flow.last")
-    return ids
+    return list(composed({"depends_on": given})["depends_on"])
 
 
 def follow_ups(name: str, given: FollowUps | None) -> Documents | None:

@@ -142,12 +142,12 @@ class BoundCall(Step[R_co]):
         if self.task.settings.depends_on is not None:
             raise InvalidArgument(f"a call in {name} cannot depend on other jobs", "use chain(...) for that")
 
-    def as_follow_up(self, name: str) -> dict[str, JSON]:
+    def as_follow_up(self, name: str, hooked: bool = True) -> dict[str, JSON]:
         """The element of on_success or on_error (`name`), as it is to be stored: made when the job that it follows is
-        enqueued. Raises what a middleware raises.
+        enqueued. Raises what a middleware raises. `hooked`: see TaskOptions.shared.
         """
-        hooks, options = self.task.hooks, self.task.settings.shared()
-        if hooks.at_enqueue:
+        hooks, options = self.task.hooks, self.task.settings.shared(hooked)
+        if hooks.at_enqueue and hooked:
             hooks.check_bulk(name)
             document = given(hooks.document(self.new_job_with(options)))
         else:

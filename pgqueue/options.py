@@ -151,8 +151,10 @@ class TaskOptions:
         """The ids in `depends_on`."""
         return None if self.depends_on is None else _parent_ids(self.depends_on)
 
-    def shared(self) -> dict[str, Any]:
-        """The parameters of `enqueue` that do not depend on a job's arguments."""
+    def shared(self, hooked: bool = True) -> dict[str, Any]:
+        """The parameters of `enqueue` that do not depend on a job's arguments. `hooked`: follow-ups have passed by the
+        App's middleware and codec.
+        """
         return {
             "queue": self.queue,
             "priority": self.priority,
@@ -170,8 +172,8 @@ class TaskOptions:
             "on_duplicate": self.on_duplicate,
             "depends_on": None if self.depends_on is None else self.parent_ids(),
             "on_parent_failure": self.on_parent_failure,
-            "on_success": None if self.on_success is None else _documents(self.on_success, "on_success"),
-            "on_error": None if self.on_error is None else _documents(self.on_error, "on_error"),
+            "on_success": None if self.on_success is None else _documents(self.on_success, "on_success", hooked),
+            "on_error": None if self.on_error is None else _documents(self.on_error, "on_error", hooked),
         }
 
 
@@ -232,5 +234,5 @@ def _follow_ups(name: str, given: Any) -> tuple[BoundCall[Any], ...]:
     return calls
 
 
-def _documents(calls: Any, name: str) -> list[dict[str, JSON]] | None:
-    return [call.as_follow_up(name) for call in calls] or None
+def _documents(calls: Any, name: str, hooked: bool = True) -> list[dict[str, JSON]] | None:
+    return [call.as_follow_up(name, hooked) for call in calls] or None

@@ -248,7 +248,8 @@ class Task(Generic[P, R]):
         """The parameters of the SQL function schedule that come from the task: its args, checked against the signature,
         its options and keys. Raises InvalidArgument.
         """
-        options = self.settings.shared()
+        # The same at each start, or it would undo what operators have changed: no codec, no middleware.
+        options = self.settings.shared(hooked=False)
         del options["run_at"], options["delay"]
         for name in _NOT_OF_SCHEDULES:
             if options.pop(name) is not None:

@@ -515,6 +515,7 @@ create table pgqueue.slot (
   state smallint not null default 0) with (fillfactor = 80);
 create index slot_group on pgqueue.slot (queue, group_key);
 create index slot_returns on pgqueue.slot (queue) where state = 4;
+create index slot_blocking on pgqueue.slot (queue, group_key) where state = 3;
 
 -- Settings of one group that differ from its queue's.
 create table pgqueue.group_setting (
@@ -2420,12 +2421,11 @@ begin
     (4, 'timeout', schedule.timeout is not null), (5, 'expires_in', schedule.expires_in is not null), (6, 'heartbeat', schedule.heartbeat is not null),
     (7, 'backoff', schedule.backoff is not null), (8, 'headers', schedule.headers is not null), (9, 'unique_by', schedule.unique_by is not null),
     (10, 'unique_until', schedule.unique_until is not null), (11, 'unique_for', schedule.unique_for is not null),
-    (12, 'on_duplicate', schedule.on_duplicate is not null), (13, 'on_success', schedule.on_success is not null),
-    (14, 'on_error', schedule.on_error is not null)) o(nth, name, given)
+    (12, 'on_duplicate', schedule.on_duplicate is not null)) o(nth, name, given)
   where o.given order by o.nth limit 1;
   if found then
     perform pgqueue._refuse('PQ001', format('a schedule of kind %s cannot have %s', schedule.kind, v_option),
-      'What the query or script is to have stands in args; queue and priority are the schedule''s.');
+      'What the query or script is to have stands in args; queue, priority, on_success and on_error are the schedule''s.');
   end if;
   select k into v_key from jsonb_object_keys(schedule.args) k where k <> all(v_keys) order by k limit 1;
   if found then
@@ -2454,6 +2454,9 @@ begin
   else
     perform pgqueue._check_query(v_call.sql, v_call.params, v_call.timeout, v_call.wait_timeout, v_call.max_age, v_call.ttl, v_call.batch_rows, v_call.max_rows,
       v_call.max_bytes, v_call."unique", v_call.read_only);
+    if v_call.max_age is not null and num_nonnulls(schedule.on_success, schedule.on_error) > 0 then
+      perform pgqueue._refuse('PQ001', 'max_age is given for a query that has follow-ups', 'Such a query always runs: leave out max_age, or on_success and on_error.');
+    end if;
   end if;
   return schedule.args || jsonb_build_object('owner', v_owner);
 end $$;
@@ -3153,7 +3156,9 @@ return width_bucket((extract(epoch from span) * 1000)::float8, array[
 
 -- source: sql/functions/private/_duty_admit.sql
 -- Upkeep: arrivals that no claim has looked at, for queues nobody claims from just now. Bounded per queue; claims do the bulk. And jobs that came back and stood among the blocked to have their start counted
--- (slot state 4), while somebody was changing the queue to one whose starts are not: see _no_longer_counted.
+-- (slot state 4), while somebody was changing the queue to one whose starts are not: see _no_longer_counted. The places of jobs that failed while somebody was changing the queue to
+-- one where that blocks nobody. And jobs that a claim put aside while somebody was taking the limit away: where there is none, no
+-- slot that is given up is for anybody.
 create function pgqueue._duty_admit() returns bigint
 language plpgsql
 set enable_seqscan = off
@@ -3161,6 +3166,22 @@ set enable_bitmapscan = off
 as $$
 begin
   perform pgqueue._no_longer_counted(s.queue) from (select distinct s.queue from (select s.queue from pgqueue.slot s where s.state = 4 order by s.queue limit 10000) s) s;
+  with gone as (
+    delete from pgqueue.slot s
+    where s.ctid = any(array(
+      select s.ctid
+      from (select s.ctid, s.queue from pgqueue.slot s where s.state = 3 order by s.queue, s.group_key limit 10000) s
+      where (select q.group_failure from pgqueue.queue q where q.name = s.queue) is distinct from 'block')) and s.state = 3
+    returning s.queue, s.group_key)
+  insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
+  select nextval('pgqueue.job_id'), 0, 0, 0, g.queue, g.group_key from (select distinct g.queue, g.group_key from gone g) g;
+  insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
+  select nextval('pgqueue.job_id'), 0, 0, 0, g.queue, g.group_key
+  from (
+    select distinct b.queue, b.group_key
+    from (select q.name from pgqueue.queue q where q.group_limit is null and not q.counted offset 0) q
+    cross join lateral (
+      select b.queue, b.group_key from pgqueue.blocked b where b.queue = q.name order by b.queue, b.group_key, b.priority desc, b.seq limit 1000) b) g;
   return (
     select coalesce(sum(pgqueue._admit(l.queue, 1000)), 0)
     from (select distinct l.queue from pgqueue.lane l where l.grouped order by 1) l);
@@ -3619,7 +3640,7 @@ end $$;
 
 -- source: sql/functions/private/_duty_rates.sql
 -- Upkeep: rates that have room again. Groups that waited for it are looked at again by the next claim, and who sleeps on a queue is woken when it has room and jobs: a claim that found the rate used up was told
--- that there is nothing.
+-- that there is nothing. Owners are woken here too, for the queue may have no rates any more, and then no claim asks whether they sleep.
 create function pgqueue._duty_rates() returns bigint
 language plpgsql
 as $$
@@ -3630,6 +3651,9 @@ declare
   v_first timestamptz;
   v_queue text;
   v_queues text[];
+  v_of text[];
+  v_groups text[];
+  v_owners record;
 begin
   select * into v_cursor from pgqueue._due_cursor('group_wait');
   v_picked := array(
@@ -3642,7 +3666,12 @@ begin
   asked as (
     insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
     select nextval('pgqueue.job_id'), 0, 0, 0, d.queue, d.group_key from (select distinct d.queue, d.group_key from due d) d)
-  select array_agg(distinct d.queue) into v_queues from due d;
+  select array_agg(distinct d.queue), array_agg(d.queue), array_agg(d.group_key) into v_queues, v_of, v_groups from due d;
+  for v_owners in
+    select e.queue, array_agg(distinct e.group_key) as owners from unnest(v_of, v_groups) e(queue, group_key) group by e.queue order by e.queue
+  loop
+    perform pgqueue._wake_owners(v_owners.queue, v_owners.owners, v_now);
+  end loop;
 
   for v_queue in select q.name from pgqueue.queue q where q.rate_limit is not null and q.paused_at is null order by q.name loop
     if pgqueue._rate_room(v_queue) > 0 and pgqueue._waits(v_queue) then
@@ -6714,12 +6743,13 @@ declare
   v_turns bigint[];
   v_rests bigint[];
   v_picked tid[];
-  v_asleep boolean;
+  v_most integer := n;
+  v_tried text[] := array[]::text[];
 begin
   select q.group_limit, q.own_groups, q.group_rate_limit, coalesce(q.group_rate_period, '1 second') into v_limit, v_own, v_rate, v_period
   from pgqueue.queue q where q.name = _pick_turns.queue;
   v_own := coalesce(v_own, false);
-  -- Another round only when all it found were put to sleep.
+  -- Another round, with more owners, only when all it found were put to sleep, or have jobs at the head that others have locked: a cancel in an open transaction is not to keep the turns of everybody.
   for v_round in 1..1000 loop
     select array_agg(p.ctid), array_agg(p.owner), array_agg(p.single), array_agg(p.turns), array_agg(p.rest) into v_places, v_owners, v_single, v_turns, v_rests
     from (
@@ -6728,14 +6758,14 @@ begin
       cross join lateral (
         select l.traits from pgqueue.line l
         where l.queue = t.queue and l.owner = t.owner order by l.queue, l.owner, l.priority desc, l.job_id limit 1) l
-      where t.queue = _pick_turns.queue and t.until is null and case
+      where t.queue = _pick_turns.queue and t.until is null and t.owner <> all(v_tried) and case
         when l.traits & 256 <> 0 and exists (select from pgqueue.turn w where w.queue = t.queue and w.owner = t.owner and w.traits & 256 <> 0) then false
         when v_limit is null and not v_own then true
         else coalesce(
           coalesce(case when v_own then (select g.group_limit from pgqueue.group_setting g where g.queue = t.queue and g.group_key = t.owner) end, v_limit)
             > (select count(*) from pgqueue.turn w where w.queue = t.queue and w.owner = t.owner), true) end
       order by t.queue, t.turns, t.arrived
-      limit n for no key update of t skip locked) p;
+      limit v_most for no key update of t skip locked) p;
     if v_owners is null then
       return null;
     end if;
@@ -6794,15 +6824,16 @@ begin
       update pgqueue.owner_turns t set turns = t.turns + c.rest / c.weight, rest = c.rest % c.weight, until = c.until
       from counted c where t.ctid = c.place),
     asleep as (
-      insert into pgqueue.group_wait (at, queue, group_key) select c.until, _pick_turns.queue, c.owner from counted c where c.until is not null
-      returning at),
+      insert into pgqueue.group_wait (at, queue, group_key) select c.until, _pick_turns.queue, c.owner from counted c where c.until is not null),
     made as (
       insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
       select nextval('pgqueue.job_id'), g.job_id, g.traits, g.priority, g.attempt, _pick_turns.queue
       from noted g
       returning ctid)
-    select (select array_agg(m.ctid) from made m), (select count(*) > 0 from asleep) into v_picked, v_asleep;
-    exit when v_picked is not null or not v_asleep;
+    select array_agg(m.ctid) into v_picked from made m;
+    exit when v_picked is not null;
+    v_tried := v_tried || v_owners;
+    v_most := greatest(least(4 * v_most, 1000), n);
   end loop;
   return v_picked;
 end $$;
@@ -9053,7 +9084,9 @@ begin
         priority => schedule.priority,
         datasource => v_call.datasource,
         role => v_call.role,
-        settings => v_call.settings) s);
+        settings => v_call.settings,
+        on_success => schedule.on_success,
+        on_error => schedule.on_error) s);
   end if;
   return (
     select s.id
@@ -9074,7 +9107,9 @@ begin
       max_rows => v_call.max_rows,
       max_bytes => v_call.max_bytes,
       ttl => v_call.ttl,
-      priority => schedule.priority) s);
+      priority => schedule.priority,
+      on_success => schedule.on_success,
+      on_error => schedule.on_error) s);
 end $$;
 
 -- source: sql/functions/private/_sum_buckets.sql
@@ -9901,7 +9936,8 @@ begin
 end $$;
 
 -- source: sql/functions/private/_wake_owners.sql
--- Owners whose rate has room again by a time take turns again. Nothing is waited for: what is locked is just being looked at by another claim, or changed by a user, who lets all of them be looked at.
+-- Owners whose rate has room again by a time take turns again. Nothing is waited for: what is locked is just being changed by a user, who may
+-- yet roll back, or forgotten by another claim: it is looked at a second later.
 create function pgqueue._wake_owners(queue text, owners text[], now_ timestamptz) returns void
 language sql
 as $$
@@ -9912,6 +9948,10 @@ as $$
     cross join lateral (
       select t.ctid from pgqueue.owner_turns t
       where t.queue = $1 and t.owner = w.o and t.until <= now_ for no key update skip locked) t));
+  insert into pgqueue.group_wait (at, queue, group_key)
+  select now_ + interval '1 second', $1, w.o
+  from (select o from unnest(owners) o offset 0) w
+  where exists (select from pgqueue.owner_turns t where t.queue = $1 and t.owner = w.o and t.until <= now_);
 $$;
 
 -- source: sql/functions/private/_why_apart.sql
@@ -10898,7 +10938,7 @@ begin
   if settings ->> 'group_order' = 'free' or settings -> 'group_order' = 'null' then
     delete from pgqueue.slot s where s.queue = configure_queue.queue and s.state = 2;
   end if;
-  if settings ?| array['fair', 'group_rate_limit'] then
+  if settings ?| array['fair', 'group_rate_limit', 'group_rate_period'] then
     perform pgqueue._no_longer_counted(queue);
   end if;
   if settings ?| array['group_order', 'group_limit', 'group_rate_limit', 'group_rate_period', 'fair', 'group_failure'] then
@@ -14863,7 +14903,7 @@ missed: what becomes of ticks more than a minute late: skip leaves them out, one
 unique_key, unique_by: no further job while one has the key; the tick counts as done, with the holder as its job. on_duplicate raise: it is passed over too, and last_error says so.
 The rest is as in enqueue, and queue is default.
 kind sql.query and sql.script: a tick hands a query or script in; args are the named arguments of submit_query or submit_script, by default for the owner who makes the schedule; queue (queries,
-scripts) and priority are the schedule''s, and the options below are refused. A job''s headers hold schedule (the name) and tick (the time it was due).
+scripts), priority, on_success and on_error are the schedule''s, and the other options of a job are refused. A job''s headers hold schedule (the name) and tick (the time it was due).
 A replaced schedule stays paused if it was, and keeps the tick it owes if its times stay. Errors: PQ001, also for an expression that never comes; nothing is stored then.';
 
 -- source: sql/functions/flow/schedules.sql

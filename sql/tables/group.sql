@@ -33,6 +33,7 @@ create table pgqueue.slot (
   state smallint not null default 0) with (fillfactor = 80);
 create index slot_group on pgqueue.slot (queue, group_key);
 create index slot_returns on pgqueue.slot (queue) where state = 4;
+create index slot_blocking on pgqueue.slot (queue, group_key) where state = 3;
 
 -- Settings of one group that differ from its queue's.
 create table pgqueue.group_setting (

@@ -38,7 +38,12 @@ PATHS: dict[str, dict[str, tuple[str, ...]]] = {
         "arrival_group": ("queue", "group_key"),
     },
     "blocked": {"blocked_pkey": ("job_id",), "blocked_turn": ("queue", "group_key")},
-    "slot": {"slot_pkey": ("job_id",), "slot_group": ("queue", "group_key")},
+    "slot": {
+        "slot_pkey": ("job_id",),
+        "slot_group": ("queue", "group_key"),
+        "slot_returns": (),
+        "slot_blocking": (),
+    },
     "suspect": {"suspect_pkey": ("job_id",), "suspect_turn": ("queue",)},
     "crash": {"crash_pkey": ("job_id",)},
     "changed_priority": {"changed_priority_pkey": ("job_id",)},

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 import pgqueue
-from pgqueue import App, AsyncClient, Client, Conflict, InvalidArgument, NotSerialisable, ResultTimeout, UnknownJob
+from pgqueue import (
+    App,
+    AsyncClient,
+    Client,
+    Conflict,
+    InvalidArgument,
+    NotSerialisable,
+    ResultTimeout,
+    UnknownJob,
+    chain,
+)
 from pgqueue.rows import Row, made_row
 from pgqueue.testing import drain
 from tests.support.cluster import Database
@@ -179,6 +189,25 @@ def test_a_batch_waits_for_handles_and_ids_and_is_waited_for(pg: Database) -> No
     app.client.maintain()
     assert [batches.status(id).status for id in (first, second)] == ["aborted"] * 2
     assert batches.slow_query_status(query).status == "queued"
+    app.close()
+
+
+def test_a_batch_waits_for_a_query_and_does_not_read_it(pg: Database) -> None:
+    """A blocking handle of a query can be gone over: those are its rows."""
+    app = App(pg.dsn)
+    query = app.client.query("select 1")
+    for after in (query, [query]):
+        batch = app.batches.submit("a", "b", rows=[(1, 1)], depends_on=after)
+        assert [parent.id for parent in app.client.parents(batch)] == [query.id]
+
+    @app.task
+    def step() -> None: ...
+
+    flow = chain(step.s(), step.s()).enqueue()
+    batch = app.batches.submit("a", "b", rows=[(1, 1)], depends_on=flow)  # as a task and a query may
+    assert [parent.id for parent in app.client.parents(batch)] == list(flow.ids)
+    with pytest.raises(InvalidArgument):
+        app.batches.submit("a", "b", rows=[(1, 1)], depends_on="12")
     app.close()
 
 

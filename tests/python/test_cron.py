@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+import pgqueue
 from pgqueue import App, AsyncClient, Backoff, Client, Conflict, InvalidArgument, UnknownJob, result
 from pgqueue.testing import drain
 from tests.support.cluster import Database
@@ -91,6 +94,43 @@ def test_a_task_brings_its_key_and_its_follow_ups() -> None:
             on_error=[{**follow_up, "args": {"text": "bad"}}, {**follow_up, "args": {"text": "worse"}, "priority": 3}],
         )
     ]  # fmt: skip
+
+
+def test_a_declaration_is_the_same_at_each_start_whatever_the_codec_and_middleware(pg: Database) -> None:
+    """Else each start would undo what operators have changed."""
+
+    class Salted:
+        def encode(self, data: bytes, /) -> bytes:
+            return os.urandom(8) + data
+
+        def decode(self, data: bytes, /) -> bytes:
+            return data[8:]
+
+    class Stamp(pgqueue.Middleware):
+        def before_enqueue(self, job: pgqueue.NewJob, /) -> pgqueue.NewJob:
+            return replace(job, headers={**job.headers, "stamp": os.urandom(4).hex()})
+
+    app = App(pg.dsn, name="salted", codec=Salted(), middleware=[Stamp()])
+    heard = []
+
+    @app.task
+    def said(region: str) -> None:
+        heard.append(region)
+
+    @app.task(on_success=said.s("inner"))
+    def tell(error: dict[str, Any] | None, region: str) -> None:
+        heard.append(region)
+
+    @app.cron("@hourly")
+    @app.task(on_success=tell.s(pgqueue.result, region="eu"))
+    def load() -> None: ...
+
+    for action in ("added", "unchanged"):
+        assert [a.action for a in app.client.sync_schedules("salted", app.schedules())] == [action]
+    app.client.run_schedule("load")
+    drain(app)
+    assert heard == ["eu", "inner"]
+    app.close()
 
 
 def test_what_it_declares_is_what_runs(pg: Database) -> None:

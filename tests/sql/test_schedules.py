@@ -391,12 +391,47 @@ def test_a_full_line_of_scripts_is_tried_again(q: Caller) -> None:
     assert upkeep(q) == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "args"),
+    [("sql.query", {"sql": "select 1", "owner": "ada"}), ("sql.script", {"document": "select 1", "owner": "ada"})],
+)
+@pytest.mark.parametrize("well", [True, False])
+def test_follow_ups_of_queries_and_scripts(q: Caller, kind: str, args: dict[str, Any], well: bool) -> None:
+    """With them no tick shares a query: each has follow-ups of its own."""
+    follow = {
+        "on_success": {"kind": "good", "pass_as": "it", "args": {"n": 1}},
+        "on_error": {"kind": "bad", "pass_as": "it"},
+    }
+    put(q, kind=kind, args=args, **follow)
+    assert put(q, kind=kind, args=args, **follow)["changed"] is False
+    assert {name: shown(q)[name] for name in follow} == follow
+    for minute in (5, 10):
+        clock(q, f"12:{minute:02}:00")
+        assert upkeep(q) == 1
+    asked = [shown(q)["last_job"], q.value("run_schedule", name="s")]
+    queue = shown(q)["queue"]
+    assert q.sql("select count(*) from pgqueue.job where queue = %s", queue) == [(3,)]
+    for _ in range(3):
+        (job,) = q.claim(q.worker(queue), 1, [queue])
+        room = kind[4:]
+        q(f"{room}_begin", lease=job["lease"], job=job["id"], backend_pid=1, backend_start="2026-01-01")
+        row = q.one(f"{room}_end", lease=job["lease"], job=job["id"], error=None if well else {"message": "no"})
+        more = {name: row[own] for name, own in (("result", "result"), ("error", "failure")) if row[own] is not None}
+        assert q.settle([job], row["verdict"], **more) == []
+    made = q.sql("select kind, args from pgqueue.job where queue = 'default' order by id")
+    assert [name for name, _ in made] == ["good" if well else "bad"] * 3
+    assert all("it" in given and given.get("n") == (1 if well else None) for _, given in made)
+    assert {q.state(id) for id in asked} == {"succeeded" if well else "failed"}
+
+
 def test_queries_can_be_declared(q: Caller) -> None:
     given = declared(kind="sql.query", args={"sql": "select 1"})
     assert sync(q, given) == {"s": "added"}
     assert sync(q, given) == {"s": "unchanged"}
     assert shown(q)["queue"] == "queries"
     assert sync(q, {**given, "headers": {"h": 1}}) == {"s": "refused"}
+    assert sync(q, {**given, "on_error": {"kind": "tell"}}) == {"s": "changed"}
+    assert shown(q)["on_error"] == {"kind": "tell"}
 
 
 @pytest.mark.parametrize(
@@ -432,10 +467,11 @@ def test_queries_can_be_declared(q: Caller) -> None:
                 "backoff": {"base": 1},
                 "headers": {"h": 1},
                 "unique_by": ["sql"],
-                "on_success": {"kind": "k"},
-                "on_error": {"kind": "k"},
             }.items()
         ),
+        ("sql.query", {"sql": "select 1", "max_age": 60}, {"on_success": {"kind": "k"}}, "max_age"),
+        ("sql.query", {"sql": "select 1", "max_age": 60}, {"on_error": {"kind": "k"}}, "max_age"),
+        ("sql.script", {"document": "select 1"}, {"on_error": {"kind": ""}}, "on_error kind"),
     ],
 )
 def test_what_a_query_or_script_cannot_be_is_refused_at_once(

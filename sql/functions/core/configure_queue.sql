@@ -74,7 +74,7 @@ begin
   if settings ->> 'group_order' = 'free' or settings -> 'group_order' = 'null' then
     delete from pgqueue.slot s where s.queue = configure_queue.queue and s.state = 2;
   end if;
-  if settings ?| array['fair', 'group_rate_limit'] then
+  if settings ?| array['fair', 'group_rate_limit', 'group_rate_period'] then
     perform pgqueue._no_longer_counted(queue);
   end if;
   if settings ?| array['group_order', 'group_limit', 'group_rate_limit', 'group_rate_period', 'fair', 'group_failure'] then

@@ -67,5 +67,5 @@ missed: what becomes of ticks more than a minute late: skip leaves them out, one
 unique_key, unique_by: no further job while one has the key; the tick counts as done, with the holder as its job. on_duplicate raise: it is passed over too, and last_error says so.
 The rest is as in enqueue, and queue is default.
 kind sql.query and sql.script: a tick hands a query or script in; args are the named arguments of submit_query or submit_script, by default for the owner who makes the schedule; queue (queries,
-scripts) and priority are the schedule''s, and the options below are refused. A job''s headers hold schedule (the name) and tick (the time it was due).
+scripts), priority, on_success and on_error are the schedule''s, and the other options of a job are refused. A job''s headers hold schedule (the name) and tick (the time it was due).
 A replaced schedule stays paused if it was, and keeps the tick it owes if its times stay. Errors: PQ001, also for an expression that never comes; nothing is stored then.';

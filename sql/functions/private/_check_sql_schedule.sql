@@ -22,12 +22,11 @@ begin
     (4, 'timeout', schedule.timeout is not null), (5, 'expires_in', schedule.expires_in is not null), (6, 'heartbeat', schedule.heartbeat is not null),
     (7, 'backoff', schedule.backoff is not null), (8, 'headers', schedule.headers is not null), (9, 'unique_by', schedule.unique_by is not null),
     (10, 'unique_until', schedule.unique_until is not null), (11, 'unique_for', schedule.unique_for is not null),
-    (12, 'on_duplicate', schedule.on_duplicate is not null), (13, 'on_success', schedule.on_success is not null),
-    (14, 'on_error', schedule.on_error is not null)) o(nth, name, given)
+    (12, 'on_duplicate', schedule.on_duplicate is not null)) o(nth, name, given)
   where o.given order by o.nth limit 1;
   if found then
     perform pgqueue._refuse('PQ001', format('a schedule of kind %s cannot have %s', schedule.kind, v_option),
-      'What the query or script is to have stands in args; queue and priority are the schedule''s.');
+      'What the query or script is to have stands in args; queue, priority, on_success and on_error are the schedule''s.');
   end if;
   select k into v_key from jsonb_object_keys(schedule.args) k where k <> all(v_keys) order by k limit 1;
   if found then
@@ -56,6 +55,9 @@ begin
   else
     perform pgqueue._check_query(v_call.sql, v_call.params, v_call.timeout, v_call.wait_timeout, v_call.max_age, v_call.ttl, v_call.batch_rows, v_call.max_rows,
       v_call.max_bytes, v_call."unique", v_call.read_only);
+    if v_call.max_age is not null and num_nonnulls(schedule.on_success, schedule.on_error) > 0 then
+      perform pgqueue._refuse('PQ001', 'max_age is given for a query that has follow-ups', 'Such a query always runs: leave out max_age, or on_success and on_error.');
+    end if;
   end if;
   return schedule.args || jsonb_build_object('owner', v_owner);
 end $$;

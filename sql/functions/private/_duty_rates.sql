@@ -1,5 +1,5 @@
 -- Upkeep: rates that have room again. Groups that waited for it are looked at again by the next claim, and who sleeps on a queue is woken when it has room and jobs: a claim that found the rate used up was told
--- that there is nothing.
+-- that there is nothing. Owners are woken here too, for the queue may have no rates any more, and then no claim asks whether they sleep.
 create function pgqueue._duty_rates() returns bigint
 language plpgsql
 as $$
@@ -10,6 +10,9 @@ declare
   v_first timestamptz;
   v_queue text;
   v_queues text[];
+  v_of text[];
+  v_groups text[];
+  v_owners record;
 begin
   select * into v_cursor from pgqueue._due_cursor('group_wait');
   v_picked := array(
@@ -22,7 +25,12 @@ begin
   asked as (
     insert into pgqueue.arrival (seq, traits, priority, attempt, queue, group_key)
     select nextval('pgqueue.job_id'), 0, 0, 0, d.queue, d.group_key from (select distinct d.queue, d.group_key from due d) d)
-  select array_agg(distinct d.queue) into v_queues from due d;
+  select array_agg(distinct d.queue), array_agg(d.queue), array_agg(d.group_key) into v_queues, v_of, v_groups from due d;
+  for v_owners in
+    select e.queue, array_agg(distinct e.group_key) as owners from unnest(v_of, v_groups) e(queue, group_key) group by e.queue order by e.queue
+  loop
+    perform pgqueue._wake_owners(v_owners.queue, v_owners.owners, v_now);
+  end loop;
 
   for v_queue in select q.name from pgqueue.queue q where q.rate_limit is not null and q.paused_at is null order by q.name loop
     if pgqueue._rate_room(v_queue) > 0 and pgqueue._waits(v_queue) then

@@ -32,12 +32,13 @@ declare
   v_turns bigint[];
   v_rests bigint[];
   v_picked tid[];
-  v_asleep boolean;
+  v_most integer := n;
+  v_tried text[] := array[]::text[];
 begin
   select q.group_limit, q.own_groups, q.group_rate_limit, coalesce(q.group_rate_period, '1 second') into v_limit, v_own, v_rate, v_period
   from pgqueue.queue q where q.name = _pick_turns.queue;
   v_own := coalesce(v_own, false);
-  -- Another round only when all it found were put to sleep.
+  -- Another round, with more owners, only when all it found were put to sleep, or have jobs at the head that others have locked: a cancel in an open transaction is not to keep the turns of everybody.
   for v_round in 1..1000 loop
     select array_agg(p.ctid), array_agg(p.owner), array_agg(p.single), array_agg(p.turns), array_agg(p.rest) into v_places, v_owners, v_single, v_turns, v_rests
     from (
@@ -46,14 +47,14 @@ begin
       cross join lateral (
         select l.traits from pgqueue.line l
         where l.queue = t.queue and l.owner = t.owner order by l.queue, l.owner, l.priority desc, l.job_id limit 1) l
-      where t.queue = _pick_turns.queue and t.until is null and case
+      where t.queue = _pick_turns.queue and t.until is null and t.owner <> all(v_tried) and case
         when l.traits & 256 <> 0 and exists (select from pgqueue.turn w where w.queue = t.queue and w.owner = t.owner and w.traits & 256 <> 0) then false
         when v_limit is null and not v_own then true
         else coalesce(
           coalesce(case when v_own then (select g.group_limit from pgqueue.group_setting g where g.queue = t.queue and g.group_key = t.owner) end, v_limit)
             > (select count(*) from pgqueue.turn w where w.queue = t.queue and w.owner = t.owner), true) end
       order by t.queue, t.turns, t.arrived
-      limit n for no key update of t skip locked) p;
+      limit v_most for no key update of t skip locked) p;
     if v_owners is null then
       return null;
     end if;
@@ -112,15 +113,16 @@ begin
       update pgqueue.owner_turns t set turns = t.turns + c.rest / c.weight, rest = c.rest % c.weight, until = c.until
       from counted c where t.ctid = c.place),
     asleep as (
-      insert into pgqueue.group_wait (at, queue, group_key) select c.until, _pick_turns.queue, c.owner from counted c where c.until is not null
-      returning at),
+      insert into pgqueue.group_wait (at, queue, group_key) select c.until, _pick_turns.queue, c.owner from counted c where c.until is not null),
     made as (
       insert into pgqueue.ready (seq, job_id, traits, priority, attempt, queue)
       select nextval('pgqueue.job_id'), g.job_id, g.traits, g.priority, g.attempt, _pick_turns.queue
       from noted g
       returning ctid)
-    select (select array_agg(m.ctid) from made m), (select count(*) > 0 from asleep) into v_picked, v_asleep;
-    exit when v_picked is not null or not v_asleep;
+    select array_agg(m.ctid) into v_picked from made m;
+    exit when v_picked is not null;
+    v_tried := v_tried || v_owners;
+    v_most := greatest(least(4 * v_most, 1000), n);
   end loop;
   return v_picked;
 end $$;

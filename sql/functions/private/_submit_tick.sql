@@ -16,7 +16,9 @@ begin
         priority => schedule.priority,
         datasource => v_call.datasource,
         role => v_call.role,
-        settings => v_call.settings) s);
+        settings => v_call.settings,
+        on_success => schedule.on_success,
+        on_error => schedule.on_error) s);
   end if;
   return (
     select s.id
@@ -37,5 +39,7 @@ begin
       max_rows => v_call.max_rows,
       max_bytes => v_call.max_bytes,
       ttl => v_call.ttl,
-      priority => schedule.priority) s);
+      priority => schedule.priority,
+      on_success => schedule.on_success,
+      on_error => schedule.on_error) s);
 end $$;
