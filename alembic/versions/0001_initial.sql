@@ -503,7 +503,8 @@ create table pgqueue.blocked (
   priority smallint not null,
   attempt smallint not null,
   queue text collate "C" not null,
-  group_key text collate "C" not null);
+  group_key text collate "C" not null)
+  with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 create index blocked_turn on pgqueue.blocked (queue, group_key, priority desc, seq);
 
 -- `state`: 0 its job is admitted, 1 has been started (noted in queues whose starts are counted), 2 waits for a time and keeps its place, 3 has failed and blocks its group,
@@ -3432,7 +3433,9 @@ declare
   v_done bigint := 0;
 begin
   for v_batch in
-    select l.batch_id as id, l.after, b.queue, b.slice_size, b.reason is not null as dead from pgqueue.batch_leaving l left join pgqueue.batch b on b.id = l.batch_id order by l.batch_id limit 100
+    select l.batch_id as id, l.after, b.queue, b.slice_size, b.reason is not null as dead
+    from (select l.batch_id, l.after from pgqueue.batch_leaving l order by l.batch_id limit 100) l
+    left join lateral (select b.queue, b.slice_size, b.reason from pgqueue.batch b where b.id = l.batch_id offset 0) b on true
   loop
     exit when v_left <= 0;
     if v_batch.dead then
@@ -3914,7 +3917,8 @@ begin
   -- Keys that were left behind. Locked first and looked at afterwards, as in _seize_key.
   v_jobs := array(select l.job_id from pgqueue.left_key l where l.job_id > pgqueue._slice('left_key') order by l.job_id limit 500);
   perform pgqueue._next_slice('left_key', v_jobs, 500);
-  v_picked := array(select k.ctid from pgqueue.job_key k where k.job_id = any(v_jobs) for update skip locked);
+  v_picked := array(
+    select k.ctid from unnest(v_jobs) j cross join lateral (select k.ctid from pgqueue.job_key k where k.job_id = j order by k.job_id for update skip locked) k);
   delete from pgqueue.job_key k
   where k.ctid = any(v_picked) and (select l.job_id from pgqueue.left_key l where l.job_id = k.job_id) is not null;
   get diagnostics v_rows = row_count;
@@ -7479,17 +7483,23 @@ begin
       cross join lateral (select w.policy, w.pending from pgqueue.dependent w where w.job_id = g.child offset 0) w),
     counted as (
       update pgqueue.dependency d set counted = true
-      from judged j
-      where d.parent_id = j.parent and d.child_id = j.child and not j.dead and j.pending_now > 0 and (j.state = 'succeeded' or j.policy <> 'wait')),
+      where d.ctid = any(array(
+        select d.ctid from judged j
+        cross join lateral (select d.ctid from pgqueue.dependency d where d.parent_id = j.parent and d.child_id = j.child offset 0) d
+        where not j.dead and j.pending_now > 0 and (j.state = 'succeeded' or j.policy <> 'wait')))),
+    -- Addresses of the children, looked up one by one: a join would be planned by what the tables held when they were last analysed.
+    found as materialized (
+      select c.child, c.dead, c.pending, c.pending_now, w.place
+      from (select distinct j.child, j.dead, j.pending, j.pending_now from judged j) c
+      cross join lateral (select w.ctid as place from pgqueue.dependent w where w.job_id = c.child offset 0) w),
     waiting as (
-      update pgqueue.dependent d set pending = j.pending_now
-      from (select distinct j.child, j.pending_now from judged j where not j.dead and j.pending_now > 0 and j.pending_now < j.pending) j
-      where d.job_id = j.child),
+      update pgqueue.dependent d set pending = f.pending_now
+      from found f where d.ctid = f.place and not f.dead and f.pending_now > 0 and f.pending_now < f.pending),
     gone as materialized (
       delete from pgqueue.dependent d
-      using (select distinct j.child, j.dead from judged j where j.dead or j.pending_now <= 0) j
-      where d.job_id = j.child
-      returning d.*, j.dead),
+      using found f
+      where d.ctid = f.place and (f.dead or f.pending_now <= 0)
+      returning d.*, f.dead),
     later as (
       insert into pgqueue.scheduled (run_at, job_id, traits, priority, attempt, queue)
       select g.run_at, g.job_id, g.traits, g.priority, g.attempt, g.queue from gone g where not g.dead and g.run_at > v_now)
@@ -9032,7 +9042,7 @@ begin
       j.depends_on, j.refs, j.on_parent_failure, j.on_success, j.on_error, j.ref)::pgqueue.new_job
     from unnest(jobs) with ordinality j order by j.ordinality);
   select t.jobs, t.ids into jobs, v_ids from pgqueue._take_keys(jobs, now_) t;
-  v_new := pgqueue._with_parents(jobs, v_ids, array(select j::pgqueue.new_job from unnest(jobs) j where j.id in (select i from unnest(v_ids) i)));
+  v_new := pgqueue._with_parents(jobs, v_ids, array(select j::pgqueue.new_job from unnest(jobs) j where (j.id in (select i from unnest(v_ids) i)) is true));  -- so that it is a hash, not a join
   insert into pgqueue.job (id, created_at, expires_at, timeout, heartbeat, priority, max_attempts, queue, kind, unique_key, group_key,
     args, backoff, headers, unique_until, depends_on)
   select j.id, now_, j.expires_at, j.timeout, j.heartbeat, j.priority, j.max_attempts, j.queue, j.kind, j.unique_key, j.group_key,
@@ -9347,8 +9357,10 @@ begin
     order by d.parent_id, d.child_id limit 5000) s;
   perform pgqueue._next_slice('dependency', coalesce(v_parents, '{}'), 5000), pgqueue._next_slice('dependency_child', coalesce(v_children, '{}'), 5000);
   delete from pgqueue.dependency d
-  using unnest(v_parents, v_children) s(parent, child)
-  where d.parent_id = s.parent and d.child_id = s.child and (select j.id from pgqueue.job j where j.id = s.child) is null;
+  where d.ctid = any(array(
+    select d.ctid from unnest(v_parents, v_children) s(parent, child)
+    cross join lateral (select d.ctid from pgqueue.dependency d where d.parent_id = s.parent and d.child_id = s.child offset 0) d
+    where (select j.id from pgqueue.job j where j.id = s.child) is null));
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
 

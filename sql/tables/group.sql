@@ -21,7 +21,8 @@ create table pgqueue.blocked (
   priority smallint not null,
   attempt smallint not null,
   queue text collate "C" not null,
-  group_key text collate "C" not null);
+  group_key text collate "C" not null)
+  with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 create index blocked_turn on pgqueue.blocked (queue, group_key, priority desc, seq);
 
 -- `state`: 0 its job is admitted, 1 has been started (noted in queues whose starts are counted), 2 waits for a time and keeps its place, 3 has failed and blocks its group,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -51,6 +51,7 @@ class Call:
     seq: bool = False
     whole: dict[str, tuple[str, ...]] = field(default_factory=dict)
     repeats: int = 7  # after five, a plan may become generic
+    vacuumed: tuple[str, ...] = ()  # tables in which other calls, rolled back, have left what this one would walk over
 
     def demand(self, partitions: frozenset[str] | None) -> Demand:
         return Demand(self.asked, partitions, self.seq, BY_LEASE | self.whole)
@@ -324,6 +325,7 @@ def _one_job(name: str, kinds: Iterable[str], **arguments: Any) -> None:
 
 _WAITING = ("queued", "later", "keyed", "arrived", "held", "crashed", "admitted", "sliced", "reserved", "waiting")
 _one_job("cancel", (*_WAITING, "running", "succeeded"))
+CALLS["cancel_admitted"] = replace(CALLS["cancel_admitted"], vacuumed=("blocked",))
 _one_job("result", (*_WAITING, "running", "succeeded", "failed"))
 _one_job("job", (*_WAITING, "running", "succeeded", "failed"))
 _one_job("attempts", ("failed", "succeeded"))
@@ -377,7 +379,7 @@ def claim_turns_by_weight_and_rate(q: Caller, found: Population) -> Ids:
     q.sql("update pgqueue.queue set group_rate_limit = 100, own_groups = true where name = 'scripts'")
     q.sql(
         """insert into pgqueue.group_setting (queue, group_key, weight, rate_limit, updated_at)
-           select queue, owner, 3, 50, now() from pgqueue.owner_turns where queue = 'scripts' on conflict do nothing"""
+           select 'scripts', 'owner ' || i, 3, 50, now() from generate_series(0, 2000) i on conflict do nothing"""
     )
     return _ids(q.claim(found.workers[0], 20, ["scripts"]))
 
@@ -517,7 +519,8 @@ def _duty(duty: str, asked: int, **options: Any) -> None:
 _duty("promote", 5000, repeats=2)
 _duty("expire", 1000, repeats=1)
 _duty("dependents", 5000, repeats=2)
-_duty("admit", 1000, repeats=2)
+# A thousand of the blocked of each queue that has no limit: there are none but when one has just been taken away.
+_duty("admit", 1000, repeats=2, whole={"_duty_admit": ("blocked",)})
 _duty("rescue", 1000, repeats=2)
 _duty("results", 4000, repeats=2)
 _duty(

@@ -105,6 +105,7 @@ COUNTED = {
     "outcome": "count(*)",
     "lease": "coalesce(sum(cardinality(job_ids)), 0)::bigint",
     "lane": "count(*)",
+    "blocked": "count(*)",
     "waiter": "count(*)",
     "progress": "count(*)",
     "cancel_request": "count(*)",

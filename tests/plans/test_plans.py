@@ -63,6 +63,8 @@ def judge(session: Session, call: Call, place: Place) -> list[Breach]:
     has done so before: its plans are what they will be.
     """
     q = Caller(session.connection)
+    for table in call.vacuumed:
+        q.sql(f"vacuum pgqueue.{table}")
     for _ in range(1 if session is place.early else call.repeats):
         try:
             with session.connection.transaction(force_rollback=True), session.explained() as statements:

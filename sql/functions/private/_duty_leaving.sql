@@ -19,7 +19,9 @@ declare
   v_done bigint := 0;
 begin
   for v_batch in
-    select l.batch_id as id, l.after, b.queue, b.slice_size, b.reason is not null as dead from pgqueue.batch_leaving l left join pgqueue.batch b on b.id = l.batch_id order by l.batch_id limit 100
+    select l.batch_id as id, l.after, b.queue, b.slice_size, b.reason is not null as dead
+    from (select l.batch_id, l.after from pgqueue.batch_leaving l order by l.batch_id limit 100) l
+    left join lateral (select b.queue, b.slice_size, b.reason from pgqueue.batch b where b.id = l.batch_id offset 0) b on true
   loop
     exit when v_left <= 0;
     if v_batch.dead then

@@ -44,7 +44,8 @@ begin
   -- Keys that were left behind. Locked first and looked at afterwards, as in _seize_key.
   v_jobs := array(select l.job_id from pgqueue.left_key l where l.job_id > pgqueue._slice('left_key') order by l.job_id limit 500);
   perform pgqueue._next_slice('left_key', v_jobs, 500);
-  v_picked := array(select k.ctid from pgqueue.job_key k where k.job_id = any(v_jobs) for update skip locked);
+  v_picked := array(
+    select k.ctid from unnest(v_jobs) j cross join lateral (select k.ctid from pgqueue.job_key k where k.job_id = j order by k.job_id for update skip locked) k);
   delete from pgqueue.job_key k
   where k.ctid = any(v_picked) and (select l.job_id from pgqueue.left_key l where l.job_id = k.job_id) is not null;
   get diagnostics v_rows = row_count;

@@ -102,17 +102,23 @@ begin
       cross join lateral (select w.policy, w.pending from pgqueue.dependent w where w.job_id = g.child offset 0) w),
     counted as (
       update pgqueue.dependency d set counted = true
-      from judged j
-      where d.parent_id = j.parent and d.child_id = j.child and not j.dead and j.pending_now > 0 and (j.state = 'succeeded' or j.policy <> 'wait')),
+      where d.ctid = any(array(
+        select d.ctid from judged j
+        cross join lateral (select d.ctid from pgqueue.dependency d where d.parent_id = j.parent and d.child_id = j.child offset 0) d
+        where not j.dead and j.pending_now > 0 and (j.state = 'succeeded' or j.policy <> 'wait')))),
+    -- Addresses of the children, looked up one by one: a join would be planned by what the tables held when they were last analysed.
+    found as materialized (
+      select c.child, c.dead, c.pending, c.pending_now, w.place
+      from (select distinct j.child, j.dead, j.pending, j.pending_now from judged j) c
+      cross join lateral (select w.ctid as place from pgqueue.dependent w where w.job_id = c.child offset 0) w),
     waiting as (
-      update pgqueue.dependent d set pending = j.pending_now
-      from (select distinct j.child, j.pending_now from judged j where not j.dead and j.pending_now > 0 and j.pending_now < j.pending) j
-      where d.job_id = j.child),
+      update pgqueue.dependent d set pending = f.pending_now
+      from found f where d.ctid = f.place and not f.dead and f.pending_now > 0 and f.pending_now < f.pending),
     gone as materialized (
       delete from pgqueue.dependent d
-      using (select distinct j.child, j.dead from judged j where j.dead or j.pending_now <= 0) j
-      where d.job_id = j.child
-      returning d.*, j.dead),
+      using found f
+      where d.ctid = f.place and (f.dead or f.pending_now <= 0)
+      returning d.*, f.dead),
     later as (
       insert into pgqueue.scheduled (run_at, job_id, traits, priority, attempt, queue)
       select g.run_at, g.job_id, g.traits, g.priority, g.attempt, g.queue from gone g where not g.dead and g.run_at > v_now)

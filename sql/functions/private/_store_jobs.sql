@@ -19,7 +19,7 @@ begin
       j.depends_on, j.refs, j.on_parent_failure, j.on_success, j.on_error, j.ref)::pgqueue.new_job
     from unnest(jobs) with ordinality j order by j.ordinality);
   select t.jobs, t.ids into jobs, v_ids from pgqueue._take_keys(jobs, now_) t;
-  v_new := pgqueue._with_parents(jobs, v_ids, array(select j::pgqueue.new_job from unnest(jobs) j where j.id in (select i from unnest(v_ids) i)));
+  v_new := pgqueue._with_parents(jobs, v_ids, array(select j::pgqueue.new_job from unnest(jobs) j where (j.id in (select i from unnest(v_ids) i)) is true));  -- so that it is a hash, not a join
   insert into pgqueue.job (id, created_at, expires_at, timeout, heartbeat, priority, max_attempts, queue, kind, unique_key, group_key,
     args, backoff, headers, unique_until, depends_on)
   select j.id, now_, j.expires_at, j.timeout, j.heartbeat, j.priority, j.max_attempts, j.queue, j.kind, j.unique_key, j.group_key,

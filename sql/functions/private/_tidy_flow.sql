@@ -25,8 +25,10 @@ begin
     order by d.parent_id, d.child_id limit 5000) s;
   perform pgqueue._next_slice('dependency', coalesce(v_parents, '{}'), 5000), pgqueue._next_slice('dependency_child', coalesce(v_children, '{}'), 5000);
   delete from pgqueue.dependency d
-  using unnest(v_parents, v_children) s(parent, child)
-  where d.parent_id = s.parent and d.child_id = s.child and (select j.id from pgqueue.job j where j.id = s.child) is null;
+  where d.ctid = any(array(
+    select d.ctid from unnest(v_parents, v_children) s(parent, child)
+    cross join lateral (select d.ctid from pgqueue.dependency d where d.parent_id = s.parent and d.child_id = s.child offset 0) d
+    where (select j.id from pgqueue.job j where j.id = s.child) is null));
   get diagnostics v_rows = row_count;
   v_done := v_done + v_rows;
 
