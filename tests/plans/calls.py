@@ -518,7 +518,7 @@ def _duty(duty: str, asked: int, **options: Any) -> None:
 
 _duty("promote", 5000, repeats=2)
 _duty("expire", 1000, repeats=1)
-_duty("dependents", 5000, repeats=2)
+_duty("dependents", 6000, repeats=2)  # five thousand, each looked up in two large tables
 # A thousand of the blocked of each queue that has no limit: there are none but when one has just been taken away.
 _duty("admit", 1000, repeats=2, whole={"_duty_admit": ("blocked",)})
 _duty("rescue", 1000, repeats=2)
