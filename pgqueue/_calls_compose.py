@@ -62,6 +62,9 @@ def plain_follow_ups(name: str, given: FollowUps | None) -> JSON:
         return None
     if isinstance(given, Mapping):
         return plain_job(given)
-    if not all(isinstance(each, Mapping) for each in given):
-        raise InvalidArgument(f"{name} takes a mapping or several, such as {{'kind': 'notify'}}")
+    if not isinstance(given, list | tuple) or not all(isinstance(each, Mapping) for each in given):
+        raise InvalidArgument(
+            f"{name} takes a mapping or several, such as {{'kind': 'notify'}}",
+            "A call of a task, such as notify.s(result), goes into the options of a task.",
+        )
     return [plain_job(each) for each in given]

@@ -211,6 +211,18 @@ def test_follow_ups_are_sent_as_jobs() -> None:
     )
 
 
+@pytest.mark.parametrize("given", ["notify", 7, ["notify"], "call"])
+def test_the_plain_functions_take_follow_ups_as_documents(given: Any) -> None:
+    @App("unused").task
+    def told(about: Any) -> None: ...
+
+    bad = told.s(pgqueue.error) if given == "call" else given
+    for call in (Calls().schedule, Calls().enqueue):
+        names = {"name": "n", "cron": "@daily"} if call.__name__ == "schedule" else {}
+        with pytest.raises(InvalidArgument, match="on_error takes a mapping or several"):
+            call(kind="k", on_error=bad, **names)  # type: ignore[operator]
+
+
 @pytest.mark.parametrize("options", [{"depends_on": [1]}, {"on_parent_failure": "run"}])
 def test_a_schedule_says_what_it_cannot_carry(options: dict[str, Any]) -> None:
     app = App("unused")
