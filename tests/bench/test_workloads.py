@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isfinite
 
 import pytest
 
@@ -16,7 +17,8 @@ def figures(bench: Bench, name: str) -> Iterator[Figure]:
     bench.empty()
     for figure in workload.run(bench):
         assert figure.workload == name
-        assert figure.value > 0
+        # Of a delay between two processes the start may be noted late, when others keep the processors busy.
+        assert figure.value > 0 or (figure.unit == "ms" and isfinite(figure.value))
         assert (figure.holds is None) == (figure.floor is None)
         yield figure
 
