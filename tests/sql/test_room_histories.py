@@ -1,7 +1,7 @@
 """Random histories over all rooms: several sessions at work at once, then all is brought to an end, and the books must
 balance.
 
-Seven sessions of 130 steps each: users and operators, workers that are lost, upkeep; jobs, queries, scripts, batches
+Seven sessions of 90 steps each: users and operators, workers that are lost, upkeep; jobs, queries, scripts, batches
 and slow queries in flows, with bulk operations, purges, histories that are switched off, and transactions that stay
 open or are rolled back. Odd seeds have the steps of large batches and families cut small, so that what upkeep
 otherwise does for thousands of rows begins at three.
@@ -174,7 +174,7 @@ def live_through(q: Caller, session: Opened, seed: int, steps: int) -> None:
 
 @pytest.mark.parametrize("seed", seeds(range(1, 7)))
 def test_books_of_all_rooms_balance(q: Caller, session: Opened, seed: int) -> None:
-    live_through(q, session, seed, steps=130)
+    live_through(q, session, seed, steps=90)
 
 
 def asked_for() -> list[int]:
@@ -186,5 +186,5 @@ def asked_for() -> list[int]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", asked_for())
 def test_books_of_all_rooms_balance_for_long(q: Caller, session: Opened, seed: int) -> None:
-    """Three times as many steps for each of the seeds in PGQUEUE_ROOMS; without it, none."""
-    live_through(q, session, seed, steps=400)
+    """Four times as many steps for each of the seeds in PGQUEUE_ROOMS; without it, none."""
+    live_through(q, session, seed, steps=360)
