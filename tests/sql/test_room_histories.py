@@ -169,7 +169,7 @@ def live_through(q: Caller, session: Opened, seed: int, steps: int) -> None:
     assert wrong(q) == {}
     left = {table: count for table, count in q.places().items() if table not in WAITING}
     assert left == {}, "what hangs on live jobs, when those that are left only wait"
-    assert all(len(world.made[room]) > steps // 10 for room in ROOMS) and world.done["change"] > steps
+    assert all(len(world.made[room]) > steps // 10 for room in ROOMS) and world.done["change"] > steps // 2
 
 
 @pytest.mark.parametrize("seed", seeds(range(1, 7)))
