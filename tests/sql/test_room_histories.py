@@ -6,8 +6,8 @@ and slow queries in flows, with bulk operations, purges, histories that are swit
 open or are rolled back. Odd seeds have the steps of large batches and families cut small, so that what upkeep
 otherwise does for thousands of rows begins at three.
 
-Seed 1 is in the default run, and PGQUEUE_SEEDS=all makes it six. PGQUEUE_ROOMS=100-160 is the slow form: with
-`-m slow`, those seeds, the last one too.
+Seed 1 is in the default run; PGQUEUE_SEEDS=all runs six. The slow form (-m slow), of four times as many steps, runs
+the seeds that PGQUEUE_ROOMS names: 100-160 is sixty-one of them, 7 is one.
 """
 
 from __future__ import annotations
