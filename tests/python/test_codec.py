@@ -222,6 +222,7 @@ def test_middleware_sees_plain_args(make: Callable[..., App], connection: Any) -
         lambda inner: st.lists(inner) | st.dictionaries(st.text("abc$"), inner),
     )
 )
+@pytest.mark.slow
 def test_whatever_is_sealed_comes_back(value: Any) -> None:
     for sealer in (Sealer([Zip()]), Sealer([Xor("new"), Zip()])):
         assert sealer.open(json.loads(sealer.seal(dumps(value)))) == value

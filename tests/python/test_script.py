@@ -140,6 +140,7 @@ def test_queries_done_by_a_worker(client: Client, worker: Inside) -> None:
     assert list(client.query("show work_mem", settings={"work_mem": "77MB"}).rows(30)) == [("77MB",)]
 
 
+@pytest.mark.slow
 def test_a_query_that_is_stopped_while_rows_come(client: Client, worker: Inside) -> None:
     query = client.query("select n, pg_sleep(0.01) is null from generate_series(1, 100000) n", batch_rows=1)
     rows = query.rows(30)

@@ -15,6 +15,7 @@ FORMS = [(case, as_flat) for case in CASES for as_flat in (False, True) if not a
 
 
 @pytest.mark.parametrize(("case", "as_flat"), FORMS, ids=[case["name"] + "/flat" * flat for case, flat in FORMS])
+@pytest.mark.slow
 def test_case(case: dict[str, Any], as_flat: bool, request: pytest.FixtureRequest) -> None:
     workers = "processes" if needs_processes(case) else "own" if needs_own_workers(case) else "shared"
     runner: Runner = request.getfixturevalue(workers)

@@ -1,7 +1,7 @@
 """Random histories over all features together, against the model in flow_machine.py; test_flow_mutants.py shows what
 they find.
 
-In the default run: the histories of seeds 1 to 3, of 8, 40 steps each. Slow: 5 of hypothesis, of up to 20 steps, the
+In the default run: the histories of seeds 1 and 2, of 8, 40 steps each. Slow: 5 of hypothesis, of up to 20 steps, the
 same each time (derandomize), which it makes smaller when one fails. PGQUEUE_HISTORIES=1000x60 runs as many more, of as
 many steps; the first seed, which is printed, is PGQUEUE_HISTORIES_SEED or one at random.
 """
@@ -48,7 +48,7 @@ def walk(world: World, seed: int, steps: int, steady: bool | None = None, more: 
         raise
 
 
-@pytest.mark.parametrize("seed", seeds(range(1, 9), 3))
+@pytest.mark.parametrize("seed", seeds(range(1, 9), 2))
 def test_everything_together(world: World, seed: int) -> None:
     walk(world, seed, 40)
 
